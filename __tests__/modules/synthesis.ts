@@ -1,0 +1,73 @@
+import { Testing, TerraformStack } from "cdktf";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { GracefulFunction, type GracefulFunctionConfig } from "../../modules/graceful-function";
+
+export type Attributes = Readonly<Record<string, unknown>>;
+
+/** The parts of Terraform's JSON that the tests look at. */
+export interface Synthesized {
+  readonly data: Readonly<Record<string, Readonly<Record<string, Attributes>>>>;
+  readonly resource: Readonly<Record<string, Readonly<Record<string, Attributes>>>>;
+  readonly output: Readonly<Record<string, Attributes>>;
+  readonly locals?: Readonly<Record<string, Attributes>>;
+}
+
+export const ENTRY = "__tests__/modules/fixture/index.ts";
+
+const directories: string[] = [];
+
+export function temporaryDirectory(): string {
+  const directory = mkdtempSync(path.join(tmpdir(), "graceful-test-"));
+  directories.push(directory);
+  return directory;
+}
+
+afterAll(() => {
+  for (const directory of directories) rmSync(directory, { recursive: true });
+});
+
+export function newStack(outdir = temporaryDirectory()): TerraformStack {
+  return new TerraformStack(Testing.app({ outdir }), "test");
+}
+
+/** A stack of one construct, with settings that are right but for those given. */
+export function synthesize(settings: Partial<GracefulFunctionConfig> = {}, stack = newStack()): Synthesized {
+  new GracefulFunction(stack, "function", {
+    region: "us-east-1",
+    functionName: "orders",
+    entry: ENTRY,
+    ...settings,
+  });
+  return JSON.parse(Testing.synth(stack)) as Synthesized;
+}
+
+/** The stack that main.ts makes, as the app command of cdktf.json makes it. */
+export function synthesizeMain(environment: Readonly<Record<string, string>> = {}): Synthesized {
+  const outdir = temporaryDirectory();
+  execFileSync(process.execPath, ["--import", "tsx", "main.ts"], {
+    env: { PATH: process.env.PATH, CDKTF_OUTDIR: outdir, ...environment },
+  });
+  return JSON.parse(readFileSync(path.join(outdir, "stacks/graceful-shutdown/cdk.tf.json"), "utf8")) as Synthesized;
+}
+
+/** The one element of that type. */
+export function only(
+  elements: Readonly<Record<string, Readonly<Record<string, Attributes>>>>,
+  type: string,
+): Attributes {
+  const found = Object.values(elements[type] ?? {});
+  if (found.length !== 1 || !found[0]) throw new Error(`${found.length} elements of type ${type}`);
+  return found[0];
+}
+
+/** A policy as an object, references left as they stand: `${jsonencode({"Version" = …})}` or plain JSON. */
+export function policy(attribute: unknown): { Statement: Record<string, unknown>[] } {
+  const text = String(attribute);
+  const expression = /^\$\{jsonencode\((.*)\)\}$/.exec(text)?.[1];
+  const json =
+    expression?.replaceAll('" = ', '": ').replaceAll(/: ((?:var|local|data)\.[\w.-]+)/g, ': "${$1}"') ?? text;
+  return JSON.parse(json) as { Statement: Record<string, unknown>[] };
+}

@@ -1,0 +1,40 @@
+import { onShutdown, tracked } from "./shutdown"; // first, so that a SIGTERM finds its listener however early it comes
+import type { RowDataPacket } from "mysql2/promise";
+import { Database } from "./database";
+import { registerExtension } from "./extension";
+import { databaseSettings } from "./settings";
+
+interface Answer extends RowDataPacket {
+  /** The server's number for the connection, `CONNECTION_ID()`. */
+  readonly connectionId: number;
+  /** The server's clock, ISO 8601. */
+  readonly serverTime: Date;
+}
+
+const database = new Database(databaseSettings());
+onShutdown("mysql", (context) => database.close(context));
+
+// Awaited here, at the top level: once Init is over, Lambda lets no extension register.
+await registerExtension();
+
+// Connect during Init, as AWS recommends, but do not wait: the handler will, and a failure is its to report.
+void database.open();
+
+/**
+ * Answers any event. One with `sleepSeconds`, 0 to 900, first keeps the server busy for as long: to see in your own
+ * account what a time-out leaves behind.
+ *
+ * @throws TypeError if `sleepSeconds` is something else
+ */
+export const handler = tracked(async (event: unknown): Promise<Answer | undefined> => {
+  const seconds = sleepSeconds(event);
+  if (seconds > 0) await database.query("SELECT SLEEP(?)", [seconds]);
+  const [answer] = await database.query<Answer>("SELECT CONNECTION_ID() AS connectionId, NOW(3) AS serverTime");
+  return answer;
+});
+
+function sleepSeconds(event: unknown): number {
+  const { sleepSeconds: value = 0 } = (event ?? {}) as { readonly sleepSeconds?: unknown };
+  if (typeof value === "number" && value >= 0 && value <= 900) return value;
+  throw new TypeError(`sleepSeconds ${JSON.stringify(value)} is not a number from 0 to 900 (the event: sleepSeconds)`);
+}

@@ -1,0 +1,99 @@
+/**
+ * Where the database is and how to log in, read from the function's environment. The GracefulFunction construct writes
+ * these variables; DB_PASSWORD is for local use and never written by it.
+ */
+
+export type Login =
+  | { readonly type: "password"; readonly user: string; readonly password: string }
+  | { readonly type: "secret"; readonly secretArn: string; readonly user: string | undefined }
+  | { readonly type: "iam"; readonly user: string };
+
+export interface DatabaseSettings {
+  /** DB_HOST */
+  readonly host: string;
+  /** DB_PORT @default 3306 */
+  readonly port: number;
+  /** DB_NAME */
+  readonly name: string;
+  /** DB_AUTH with DB_USER, and DB_PASSWORD or DB_SECRET_ARN @default "password" if DB_PASSWORD is set */
+  readonly login: Login;
+  /** DB_TLS: `verify` checks certificate and host name, `off` is for loopback hosts @default "verify" */
+  readonly tls: "verify" | "off";
+}
+
+/** Everything that is wrong with the environment, in one line, so that Init fails with one line in the log. */
+export class SettingsError extends Error {
+  override readonly name = "SettingsError";
+  constructor(problems: readonly string[]) {
+    super(`${problems.join("; ")} (environment of the function)`);
+    // The stack would repeat the message and then point into a bundle.
+    this.stack = `${this.name}: ${this.message}`;
+  }
+}
+
+/** @throws SettingsError naming each variable that is missing, malformed or contradicts another */
+export function databaseSettings(env: NodeJS.ProcessEnv = process.env): DatabaseSettings {
+  const problems: string[] = [];
+  // Terraform has no way to leave a variable out of a map, so an empty one counts as not set.
+  const read = (name: string): string | undefined => (env[name] === "" ? undefined : env[name]);
+  const need = (name: string, what: string): string => {
+    const value = read(name);
+    if (value === undefined) problems.push(`${name} is not set, expected ${what}`);
+    return value ?? "";
+  };
+  const forbid = (name: string, auth: string): void => {
+    if (read(name) !== undefined) problems.push(`${name} is set, but DB_AUTH "${auth}" does not use it; remove one`);
+  };
+
+  const host = need("DB_HOST", "a host name or an IP address");
+  const name = need("DB_NAME", "the name of a database");
+
+  const portText = read("DB_PORT") ?? "3306";
+  const port = Number(portText);
+  if (!/^\d+$/.test(portText) || port < 1 || port > 65535) problems.push(`DB_PORT "${portText}" is not one of 1–65535`);
+
+  const tls = read("DB_TLS") ?? "verify";
+  if (tls !== "verify" && tls !== "off") problems.push(`DB_TLS "${tls}" is not one of verify, off`);
+  if (tls === "off" && host !== "" && !isLoopback(host)) {
+    problems.push(`DB_TLS "off" is for loopback hosts, and DB_HOST "${host}" is none; use verify`);
+  }
+
+  const auth = read("DB_AUTH") ?? (read("DB_PASSWORD") === undefined ? undefined : "password");
+  let login: Login = { type: "password", user: "", password: "" };
+  switch (auth) {
+    case "password":
+      login = {
+        type: "password",
+        user: need("DB_USER", "a user name"),
+        password: need("DB_PASSWORD", 'a password, as DB_AUTH is "password"'),
+      };
+      forbid("DB_SECRET_ARN", auth);
+      break;
+    case "secret":
+      login = {
+        type: "secret",
+        user: read("DB_USER"),
+        secretArn: need("DB_SECRET_ARN", 'the ARN of a Secrets Manager secret, as DB_AUTH is "secret"'),
+      };
+      forbid("DB_PASSWORD", auth);
+      break;
+    case "iam":
+      login = { type: "iam", user: need("DB_USER", 'a user name, as DB_AUTH is "iam"') };
+      forbid("DB_PASSWORD", auth);
+      forbid("DB_SECRET_ARN", auth);
+      if (tls === "off") problems.push('DB_TLS "off" would send the IAM token in clear text; use verify');
+      break;
+    case undefined:
+      problems.push("DB_AUTH is not set, expected one of password, secret, iam (or set DB_PASSWORD)");
+      break;
+    default:
+      problems.push(`DB_AUTH "${auth}" is not one of password, secret, iam`);
+  }
+
+  if (problems.length > 0) throw new SettingsError(problems);
+  return { host, port, name, login, tls: tls as DatabaseSettings["tls"] };
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}

@@ -1,0 +1,52 @@
+import { ArchiveProvider } from "@cdktf/provider-archive/lib/provider";
+import { AwsProvider } from "@cdktf/provider-aws/lib/provider";
+import { App, TerraformStack, TerraformVariable } from "cdktf";
+import { GracefulFunction, type GracefulFunctionConfig } from "./modules/graceful-function";
+import { SettingsError } from "./modules/settings-error";
+
+/** What a fork changes. */
+const STACK_NAME = "graceful-shutdown";
+const SETTINGS = {
+  region: "us-east-1",
+  functionName: "graceful-shutdown",
+  entry: "function/index.ts",
+  architecture: "arm64",
+  runtime: "nodejs24.x",
+  memorySize: 1024,
+  timeout: 60,
+} satisfies GracefulFunctionConfig;
+
+class GracefulShutdownStack extends TerraformStack {
+  public constructor(app: App) {
+    super(app, STACK_NAME);
+    new AwsProvider(this, "aws", { region: SETTINGS.region });
+    new ArchiveProvider(this, "archive");
+
+    const variable = (name: string, type: string, description: string, defaultValue?: number): TerraformVariable =>
+      new TerraformVariable(this, name, { type, description, default: defaultValue });
+    const host = variable("db_host", "string", "Host name of the MySQL server");
+    const port = variable("db_port", "number", "Port of the MySQL server", 3306);
+    const name = variable("db_name", "string", "Name of the database");
+    const secretArn = variable("db_secret_arn", "string", "ARN of the Secrets Manager secret with the log-in");
+
+    new GracefulFunction(this, "function", {
+      ...SETTINGS,
+      database: {
+        host: host.stringValue,
+        port: port.numberValue,
+        name: name.stringValue,
+        auth: { type: "secret", secretArn: secretArn.stringValue },
+      },
+    });
+  }
+}
+
+const app = new App();
+try {
+  new GracefulShutdownStack(app);
+  app.synth();
+} catch (error) {
+  if (!(error instanceof SettingsError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}
