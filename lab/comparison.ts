@@ -1,0 +1,77 @@
+import Table from "cli-table3";
+import colors from "picocolors";
+import type { ShutdownResult } from "./execution-environment";
+import type { Fate, RunResult } from "./run";
+
+/** One way's phases, a line each. */
+export function timelineOf(result: RunResult | undefined): string {
+  if (result === undefined) return "";
+  const lines = result.timeline.map(
+    ({ at, phase, what }) => `${at.toFixed(0).padStart(7)} ms  ${phase.padEnd(8)}  ${what}`,
+  );
+  return [colors.bold(`${result.way}, from its start`), ...lines].join("\n");
+}
+
+/** The ways side by side, a column each. */
+export function comparison(results: readonly RunResult[]): string {
+  const table = new Table({
+    head: ["", ...results.map(({ way }) => colors.bold(way))],
+    style: { head: [], border: [], compact: true },
+  });
+  const row = (title: string, cell: (result: RunResult) => string): void => {
+    table.push([title, ...results.map(cell)]);
+  };
+  row("Init: runtime ready", ({ initMs }) => milliseconds(initMs));
+  row("Invoke", ({ invocations }) => invocations.map((invocation) => (invocation.ok ? "ok" : "failed")).join(", "));
+  row("Shutdown: first signal", ({ shutdown }) => (shutdown.endedBy === "SIGKILL at once" ? "SIGKILL" : "SIGTERM"));
+  row("  COM_QUIT at the server", ({ quitMs }) => (quitMs === undefined ? "never" : `+ ${milliseconds(quitMs)}`));
+  row("  runtime gone", ({ shutdown }) => `+ ${milliseconds(shutdown.runtimeMs)}`);
+  row("  ended by", ({ shutdown }) => endedBy(shutdown));
+  row("Server: connections held", ({ fates }) => paint(count(fates, "leaked")));
+  row("  Aborted_clients", ({ abortedClients }) => paint(abortedClients, "+"));
+  row("Connection", ({ fates }) => fates.map(describe).join(", ") || "none was opened");
+  return table.toString();
+}
+
+/** Whether a way gave back every connection, and one sentence that says so. */
+export function verdict(result: RunResult | undefined): { readonly clean: boolean; readonly sentence: string } {
+  if (result === undefined) return { clean: false, sentence: "nothing was run" };
+  const { way, fates, abortedClients, shutdown, invocations } = result;
+  const failed = invocations.filter(({ ok }) => !ok).length;
+  const lost = fates.filter((fate) => fate !== "clean").length + failed;
+  const clean = fates.length > 0 && lost === 0 && shutdown.endedBy === "itself";
+  const facts = `${fates.length} opened, ${count(fates, "clean")} closed with COM_QUIT, ${count(fates, "aborted")} aborted, ${count(fates, "leaked")} left on the server (Aborted_clients +${abortedClients}), the runtime's process ended by ${shutdown.endedBy}`;
+  const sentence = clean
+    ? colors.green(`✓ ${way} gave every connection back: ${facts}.`)
+    : colors.red(
+        `✗ ${way} did not give every connection back${failed > 0 ? `, ${failed} ${failed === 1 ? "invocation" : "invocations"} failed` : ""}: ${facts}.`,
+      );
+  return { clean, sentence };
+}
+
+function endedBy({ endedBy }: ShutdownResult): string {
+  return endedBy === "itself" ? colors.green(endedBy) : colors.red(endedBy);
+}
+
+function describe(fate: Fate): string {
+  switch (fate) {
+    case "clean":
+      return colors.green("clean close");
+    case "aborted":
+      return colors.red("aborted");
+    case "leaked":
+      return colors.red("leaked until wait_timeout");
+  }
+}
+
+function paint(number: number, sign = ""): string {
+  return (number === 0 ? colors.green : colors.red)(`${sign}${number}`);
+}
+
+function count(fates: readonly Fate[], wanted: Fate): number {
+  return fates.filter((fate) => fate === wanted).length;
+}
+
+function milliseconds(ms: number): string {
+  return `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
+}
