@@ -1,0 +1,42 @@
+/** Every fault of the table, on AWS's runtime client, against a real MySQL server, in each way to get a SIGTERM. */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { FAULTS } from "../../lab/faults/faults";
+import { faultPage } from "../../lab/faults/page";
+import { playFaults, playsOf } from "../../lab/faults/play-faults";
+import { stageFaultFunction } from "./fault-function/stage";
+
+const ROOT = join(__dirname, "../..");
+const CACHE = join(ROOT, "node_modules/.cache");
+
+// Below the root, where the AWS SDK is found.
+mkdirSync(CACHE, { recursive: true });
+const scratch = mkdtempSync(join(CACHE, "faults-"));
+const ours = { name: "this function", directory: scratch, handler: "index.handler", logsShutdown: true };
+const plays = playsOf(ours, ["external", "internal"]);
+/** Of about fifty plays. */
+const PATIENCE = 4;
+let played: Awaited<ReturnType<typeof playFaults>>;
+
+beforeAll(async () => {
+  await stageFaultFunction(scratch);
+  // They are played two at a time, while the tests wait for their results one after the other.
+  played = await playFaults(plays, scratch, PATIENCE);
+}, 120_000);
+
+afterAll(async () => {
+  await played.close();
+  rmSync(scratch, { recursive: true, force: true });
+}, 180_000);
+
+test.each(plays.map(({ fault, extension }, index) => [fault.name, extension, index] as const))(
+  "%s, %s extension",
+  async (_name, _extension, index) => {
+    const result = await played.results[index];
+    expect({ ...result, problems: result?.problems }).toMatchObject({ problems: [] });
+  },
+);
+
+test("the table in the documents is this one", () => {
+  expect(readFileSync(join(ROOT, "docs/faults.md"), "utf8")).toContain(faultPage(FAULTS));
+});

@@ -1,0 +1,71 @@
+import { once } from "node:events";
+import net, { type AddressInfo, type Socket } from "node:net";
+import { Worker } from "node:worker_threads";
+
+/** A port where nobody answers. */
+export interface BlackHole {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** Longer than any connect on loopback takes; who has not connected by then is not let in. */
+const CONNECTED_WITHIN_MS = 250;
+
+/** Accepts every connection and never sends a byte: a server that has hung, or a proxy with no server behind it. */
+export async function silentServer(): Promise<BlackHole> {
+  const sockets = new Set<Socket>();
+  const server = net.createServer((socket) => {
+    sockets.add(socket.on("error", () => undefined));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: async () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+/**
+ * Answers no SYN: a firewall that drops, a route into nowhere. On loopback that takes a listener with a full backlog,
+ * whose owner accepts nobody because its thread sleeps for good; and a thread goes with the lab, however that ends.
+ */
+export async function droppedPackets(): Promise<BlackHole> {
+  const wake = new Int32Array(new SharedArrayBuffer(4));
+  const listener = new Worker(
+    `const { parentPort, workerData } = require("node:worker_threads");
+     const server = require("node:net").createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
+       parentPort.postMessage(server.address().port);
+       Atomics.wait(workerData, 0, 0);
+       process.exit();
+     });`,
+    { eval: true, workerData: wake },
+  );
+  const [port] = (await once(listener, "message")) as [number];
+  const backlog: Socket[] = [];
+  for (let connected = true; connected;) {
+    const socket = net.connect(port, "127.0.0.1").on("error", () => undefined);
+    backlog.push(socket);
+    const deadline = new AbortController();
+    const timer = setTimeout(() => {
+      deadline.abort();
+    }, CONNECTED_WITHIN_MS);
+    connected = await once(socket, "connect", { signal: deadline.signal }).then(
+      () => true,
+      () => false,
+    );
+    clearTimeout(timer);
+  }
+  return {
+    port,
+    close: async () => {
+      for (const socket of backlog) socket.destroy();
+      Atomics.store(wake, 0, 1);
+      Atomics.notify(wake, 0);
+      await once(listener, "exit");
+    },
+  };
+}

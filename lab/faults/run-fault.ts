@@ -1,0 +1,315 @@
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
+import {
+  ExecutionEnvironment,
+  type InvocationResult,
+  type ShutdownResult,
+  type TimelineEntry,
+} from "../execution-environment";
+import type { LambdaRuntime } from "../lambda-runtime";
+import { Relay } from "../relay";
+import { findServerProgram, startThrowawayServer, type ThrowawayServer } from "../throwaway-server";
+import { droppedPackets, silentServer, type BlackHole } from "./black-hole";
+import type { Certificates } from "./certificates";
+import type { Fault } from "./faults";
+import { startSecretsManagerMock } from "./secrets-manager-mock";
+import { lies, shutdownLines, type ShutdownLine } from "./shutdown-line";
+import { connections, endConnections, statements, type Stage } from "./stage";
+
+/** What makes Lambda send SIGTERM: an extension beside the runtime, or one inside the function. */
+export type ShutdownExtension = "external" | "internal";
+
+/** Milliseconds from SIGTERM to SIGKILL. */
+export const BUDGET_MS: Readonly<Record<ShutdownExtension, number>> = { external: 300, internal: 500 };
+
+/** A handler that understands the events of the faults. */
+export interface FaultedFunction {
+  readonly name: string;
+  readonly directory: string;
+  readonly handler: string;
+  /** Whether it logs what its Shutdown came to; other people's ways do not. */
+  readonly logsShutdown: boolean;
+}
+
+export interface Theatre {
+  readonly runtime: LambdaRuntime;
+  readonly certificates: Certificates;
+  /** For the faults that leave a server as it was; it shows the certificate with the right name. */
+  readonly server: ThrowawayServer;
+}
+
+/** What only a server can tell; `unreachable` if there is none any more. */
+type Told<T> = T | "unreachable";
+
+export interface FaultResult {
+  readonly fault: string;
+  readonly function: string;
+  readonly extension: ShutdownExtension;
+  /** `ok`, or type and message of the error. */
+  readonly invocations: readonly string[];
+  /** Milliseconds from the signal to the end of the process. */
+  readonly goneMs: number;
+  readonly endedBy: ShutdownResult["endedBy"];
+  /** By how much the lab's own SIGKILL missed the deadline: where that is much, the machine stood still. */
+  readonly killLateMs: number;
+  /** What the server held after the environment was gone. */
+  readonly connectionsLeft: Told<number>;
+  readonly statementsLeft: Told<number>;
+  /** Rise of the server's own counter, without what was the fault's doing. */
+  readonly abortedClients: Told<number>;
+  /** Whether somebody else could change the row that the function may have locked. */
+  readonly locksFree: Told<boolean>;
+  readonly unhandledRejection: boolean;
+  readonly lines: readonly ShutdownLine[];
+  /** What differs from how it should be, a sentence each; empty is what everybody wants. */
+  readonly problems: readonly string[];
+}
+
+const SECRET_ARN = "arn:aws:secretsmanager:us-east-1:012345678901:secret:lab";
+const UNHANDLED = /unhandled\s?(promise\s?)?rejection/i;
+const TIMEOUT_MS = 10_000;
+/** Milliseconds that the server gets to notice that connections ended; it is done in a few where all is well. */
+const SETTLE_MS = 1_000;
+const POLL_EVERY_MS = 20;
+const LOCK_WAIT_SECONDS = 1;
+
+/** Plays one fault to one function, from Init to Shutdown, and asks the server what it is left with. */
+export async function runFault(
+  fault: Fault,
+  faulted: FaultedFunction,
+  extension: ShutdownExtension,
+  theatre: Theatre,
+): Promise<FaultResult> {
+  const server = await serverFor(fault, theatre);
+  const secrets = await startSecretsManagerMock(SECRET_ARN);
+  const relay = await Relay.start({ host: server.host, port: server.port });
+  const target = await targetOf(fault, relay);
+  const createdAt = performance.now();
+  const environment = new ExecutionEnvironment({
+    runtime: theatre.runtime,
+    extensions:
+      extension === "internal"
+        ? []
+        : [{ name: "insights-stand-in", command: [process.execPath, join(__dirname, "..", "insights-stand-in.mjs")] }],
+    onGone: () => {
+      relay.sever();
+    },
+    lambdaFunction: {
+      name: "faulted",
+      ...(fault.slowImport === true
+        ? { directory: join(__dirname, "slow-import"), handler: "index.handler" }
+        : { directory: faulted.directory, handler: faulted.handler }),
+      memorySizeMb: 128,
+      timeoutMs: fault.timeoutMs ?? TIMEOUT_MS,
+      environment: {
+        SHUTDOWN_EXTENSION: extension,
+        SHUTDOWN_BUDGET_MS: String(BUDGET_MS[extension]),
+        DB_PORT: String(target.port),
+        DB_NAME: server.database,
+        DB_USER: server.user,
+        ...login(fault, server, secrets.endpoint),
+        ...tls(fault, theatre.certificates),
+        ...fault.environment,
+      },
+    },
+  });
+  try {
+    await prepare(server);
+    const stage: Stage = {
+      ...{ environment, server, secrets },
+      invocations: [],
+      pendingInit: Promise.resolve(),
+      serverIs: "well",
+      abortedBefore: await server.abortedClients(),
+    };
+    for (const step of fault.steps) await step(stage);
+    await environment.shutdown();
+    await stage.pendingInit;
+    const invocations = (await Promise.all(stage.invocations)).map(describe);
+    const witnessed = ending(environment.timeline, BUDGET_MS[extension]);
+    const played = {
+      ...{ fault: fault.name, function: faulted.name, extension, invocations },
+      ...{ goneMs: witnessed.goneMs, endedBy: witnessed.endedBy, killLateMs: witnessed.killLateMs },
+      ...(await ask(stage)),
+      unhandledRejection: environment.logs.some((line) => UNHANDLED.test(line)),
+      lines: shutdownLines(environment.logs),
+    };
+    const untrue = played.lines.flatMap((line) =>
+      lies(line, {
+        budgetMs: BUDGET_MS[extension],
+        goneMs: witnessed.goneMs,
+        signalAt: createdAt + witnessed.signalAt,
+        connections: relay.connections,
+      }),
+    );
+    return { ...played, problems: problemsOf(played, fault, faulted, untrue) };
+  } finally {
+    await environment.shutdown();
+    await relay.close();
+    await Promise.all([secrets.close(), target.close()]);
+    if (server === theatre.server) await endConnections(server);
+    else await server.stop();
+  }
+}
+
+export async function startServer(
+  certificates: Certificates,
+  certificate: "right name" | "wrong name" = "right name",
+): Promise<ThrowawayServer> {
+  const program = await findServerProgram("mariadbd");
+  if (program === undefined) throw new Error("the faults need a real server: install mariadb-server-core");
+  const { rightName, wrongName } = certificates;
+  return startThrowawayServer(program, { certificate: certificate === "right name" ? rightName : wrongName });
+}
+
+async function serverFor({ ownServer }: Fault, { server, certificates }: Theatre): Promise<ThrowawayServer> {
+  return ownServer === undefined ? server : startServer(certificates, ownServer.certificate);
+}
+
+async function targetOf({ target }: Fault, relay: Relay): Promise<BlackHole> {
+  switch (target ?? "server") {
+    case "server":
+      return { port: relay.port, close: () => Promise.resolve() };
+    case "nobody":
+      return { port: await freePort(), close: () => Promise.resolve() };
+    case "dropped packets":
+      return droppedPackets();
+    case "silent server":
+      return silentServer();
+  }
+}
+
+async function freePort(): Promise<number> {
+  const listener = createServer().listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const { port } = listener.address() as AddressInfo;
+  listener.close();
+  await once(listener, "close");
+  return port;
+}
+
+function login(fault: Fault, { password }: ThrowawayServer, endpoint: string): Readonly<Record<string, string>> {
+  if (fault.environment?.["DB_AUTH"] !== "secret") return { DB_AUTH: "password", DB_PASSWORD: password };
+  return {
+    DB_SECRET_ARN: SECRET_ARN,
+    AWS_ENDPOINT_URL_SECRETS_MANAGER: endpoint,
+    // The SDK signs with anything; without it, it would look for a role on the network.
+    AWS_ACCESS_KEY_ID: "mock",
+    AWS_SECRET_ACCESS_KEY: "mock",
+  };
+}
+
+function tls({ trusts }: Fault, certificates: Certificates): Readonly<Record<string, string>> {
+  if (trusts === undefined) return { DB_HOST: "127.0.0.1", DB_TLS: "off" };
+  const file = trusts === "authority" ? certificates.authorityFile : certificates.strangerFile;
+  return { DB_HOST: "localhost", DB_TLS: "verify", NODE_EXTRA_CA_CERTS: file };
+}
+
+/** The row that the function locks. */
+async function prepare(server: ThrowawayServer): Promise<void> {
+  await server.administer("CREATE TABLE IF NOT EXISTS lab.account (id INT PRIMARY KEY, balance INT) ENGINE=InnoDB");
+  await server.administer("INSERT IGNORE INTO lab.account VALUES (1, 0)");
+}
+
+function describe(result: InvocationResult): string {
+  return result.ok ? "ok" : `${result.error.errorType}: ${result.error.errorMessage}`;
+}
+
+type Ending = Pick<FaultResult, "goneMs" | "endedBy" | "killLateMs"> & { readonly signalAt: number };
+
+/** The last time that a runtime was told to end, whether by a reset or for good. */
+function ending(timeline: readonly TimelineEntry[], budgetMs: number): Ending {
+  const last = (what: string): number => timeline.findLast((entry) => entry.what.startsWith(what))?.at ?? NaN;
+  const inTurnAt = last("SIGTERM to the runtime");
+  const outOfTurnAt = last("SIGTERM out of turn");
+  const signalAt = Number.isNaN(outOfTurnAt) ? inTurnAt : outOfTurnAt;
+  if (Number.isNaN(signalAt)) {
+    const wasKilled = !Number.isNaN(last("no extension registered: SIGKILL"));
+    return { goneMs: 0, endedBy: wasKilled ? "SIGKILL at once" : "gone before", killLateMs: 0, signalAt };
+  }
+  // One that a signal out of turn has ended is not told to end any more; it was gone by then at the latest.
+  const goneAt = Number.isNaN(inTurnAt) ? last("environment gone") : last("runtime gone");
+  const killedAt = last("SIGKILL to the runtime");
+  const wasKilled = killedAt > signalAt;
+  return {
+    goneMs: goneAt - signalAt,
+    endedBy: wasKilled ? "SIGKILL at its deadline" : "itself",
+    killLateMs: wasKilled ? killedAt - inTurnAt - budgetMs : 0,
+    signalAt,
+  };
+}
+
+async function ask({
+  server,
+  serverIs,
+  abortedBefore,
+}: Stage): Promise<Pick<FaultResult, "connectionsLeft" | "statementsLeft" | "abortedClients" | "locksFree">> {
+  if (serverIs === "gone") {
+    const told = "unreachable";
+    return { connectionsLeft: told, statementsLeft: told, abortedClients: told, locksFree: told };
+  }
+  if (serverIs === "frozen") server.thaw();
+  const deadline = performance.now() + SETTLE_MS;
+  while ((await connections(server)) > 0 && performance.now() < deadline) await sleep(POLL_EVERY_MS);
+  await server.administer("SET SESSION innodb_lock_wait_timeout = ?", [LOCK_WAIT_SECONDS]);
+  const changed = server.administer("UPDATE lab.account SET balance = balance + 1 WHERE id = 1");
+  return {
+    locksFree: await changed.then(
+      () => true,
+      () => false,
+    ),
+    connectionsLeft: await connections(server),
+    statementsLeft: await statements(server),
+    abortedClients: (await server.abortedClients()) - abortedBefore,
+  };
+}
+
+function problemsOf(
+  played: Omit<FaultResult, "problems">,
+  fault: Fault,
+  { logsShutdown }: FaultedFunction,
+  untrue: readonly string[],
+): readonly string[] {
+  const problems: string[] = [];
+  const { invocations, goneMs, endedBy, lines } = played;
+  const budgetMs = BUDGET_MS[played.extension];
+  if (endedBy !== "itself" || goneMs > budgetMs) {
+    problems.push(`end of the process: ${endedBy}, after ${goneMs.toFixed(0)} of ${budgetMs} ms`);
+  }
+  const asExpected =
+    invocations.length === fault.invocations.length &&
+    fault.invocations.every((expected, index) =>
+      expected === "ok" ? invocations[index] === "ok" : expected.test(invocations[index] ?? ""),
+    );
+  if (!asExpected) problems.push(`the invocations came to ${JSON.stringify(invocations)}`);
+  const { connectionsLeft, statementsLeft, abortedClients, locksFree } = played;
+  if (fault.outOfReach !== true) {
+    if (connectionsLeft !== "unreachable" && connectionsLeft > 0) problems.push(`connections left: ${connectionsLeft}`);
+    if (statementsLeft !== "unreachable" && statementsLeft > 0) problems.push(`statements left: ${statementsLeft}`);
+    if (abortedClients !== "unreachable" && abortedClients > 0) problems.push(`Aborted_clients: +${abortedClients}`);
+    if (locksFree === false) problems.push("a lock is still held");
+  }
+  if (played.unhandledRejection) problems.push("an unhandled rejection in the log");
+  if (logsShutdown)
+    problems.push(...problemsOfLine(lines, fault), ...untrue.map((lie) => `the line is not true: ${lie}`));
+  return problems;
+}
+
+function problemsOfLine(lines: readonly ShutdownLine[], { line: expected }: Fault): readonly string[] {
+  const wanted = expected === undefined ? 0 : 1;
+  const [line] = lines;
+  if (lines.length !== wanted) return [`${lines.length} lines about the shutdown in the log instead of ${wanted}`];
+  if (line === undefined || expected === undefined) return [];
+  const problems: string[] = [];
+  if (line.phase !== expected.phase) problems.push(`the line has phase ${line.phase}, not ${expected.phase}`);
+  for (const [name, hook] of Object.entries(expected.hooks)) {
+    const entry = line.hooks.find((each) => each.name === name);
+    if (!isDeepStrictEqual({ ...entry, ...hook }, entry)) {
+      problems.push(`the line has ${JSON.stringify(entry)}, not ${JSON.stringify({ name, ...hook })}`);
+    }
+  }
+  return problems;
+}
