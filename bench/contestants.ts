@@ -1,0 +1,64 @@
+import { join } from "node:path";
+import { buildSync } from "esbuild";
+import type { SynthesizedFunction } from "../lab/synthesized-function";
+import { articlesWay, noExtension, thisFunction, type Way } from "../lab/way";
+
+/** The ways to end, and to begin, that are measured side by side. */
+export interface Contestants {
+  readonly ours: Way;
+  /** The same code, with the extension inside the function instead of a layer. */
+  readonly internal: Way;
+  readonly article: Way;
+  readonly closeWithGrace: Way;
+  /** A connection of mysql2's and nothing else, bundled as ours is. */
+  readonly bare: Way;
+  readonly noExtension: Way;
+  /** A handler that does nothing, and on SIGTERM nothing but leave: nothing can be faster. */
+  readonly floor: Way;
+}
+
+/** @param scratch an existing directory for the code that has to be staged */
+export function contestants(synthesized: SynthesizedFunction, scratch: string): Contestants {
+  const ours = thisFunction(synthesized);
+  const like = (name: string, directory: string): Way => ({
+    ...ours,
+    name,
+    lambdaFunction: { ...synthesized, directory },
+  });
+  return {
+    ours,
+    internal: {
+      name: "this function, internal extension",
+      extensions: [],
+      lambdaFunction: {
+        ...synthesized,
+        environment: { ...synthesized.environment, SHUTDOWN_EXTENSION: "internal", SHUTDOWN_BUDGET_MS: "500" },
+      },
+    },
+    article: articlesWay(synthesized, join(scratch, "article")),
+    closeWithGrace: like("close-with-grace", bundle("rivals/close-with-grace", scratch)),
+    bare: like("mysql2 alone", bundle("bare", scratch)),
+    noExtension: noExtension(synthesized),
+    floor: like("floor: leaves, no more", join(__dirname, "floor")),
+  };
+}
+
+function bundle(source: string, scratch: string): string {
+  const directory = join(scratch, source);
+  buildSync({
+    entryPoints: [join(__dirname, source, "index.mjs")],
+    outfile: join(directory, "index.mjs"),
+    bundle: true,
+    minifyWhitespace: true,
+    minifySyntax: true,
+    platform: "node",
+    format: "esm",
+    target: "node24",
+    external: ["@aws-sdk/*"],
+    banner: {
+      js: 'import{createRequire as $createRequire}from"node:module";const require=$createRequire(import.meta.url);',
+    },
+    logLevel: "silent",
+  });
+  return directory;
+}

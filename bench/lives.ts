@@ -1,0 +1,55 @@
+import type { DatabaseServer } from "../lab/database-server";
+import type { LambdaRuntime } from "../lab/lambda-runtime";
+import { run, type RunResult } from "../lab/run";
+import type { Way } from "../lab/way";
+import { distribution, type Distribution } from "./distribution";
+
+/** Many execution environments of one way, from Init to Shutdown. */
+export interface Lives {
+  readonly way: string;
+  /** Milliseconds from the first signal to the end of the runtime's process. */
+  readonly gone: Distribution;
+  /** Milliseconds from the start of the runtime's process to its first /next. */
+  readonly init: Distribution;
+  readonly endings: Readonly<Record<string, number>>;
+  readonly clean: number;
+  readonly aborted: number;
+  readonly leaked: number;
+  /** Rise of the server's own counter. */
+  readonly abortedClients: number;
+}
+
+/** Takes the ways in turn, so that a machine that gets slower or faster does so for all of them. */
+export async function lives(
+  ways: readonly Way[],
+  environments: number,
+  runtime: LambdaRuntime,
+  database: DatabaseServer,
+  onProgress: (message: string) => void,
+): Promise<readonly Lives[]> {
+  const results = new Map<Way, RunResult[]>(ways.map((way) => [way, []]));
+  for (let round = 1; round <= environments; round += 1) {
+    for (const [way, list] of results) {
+      onProgress(`environment ${round} of ${environments}: ${way.name}`);
+      list.push(await run(way, runtime, database, [{}]));
+    }
+  }
+  return [...results].map(([way, list]) => summarize(way.name, list));
+}
+
+function summarize(way: string, results: readonly RunResult[]): Lives {
+  const fates = results.flatMap((result) => result.fates);
+  const endings: Record<string, number> = {};
+  for (const { shutdown } of results) endings[shutdown.endedBy] = (endings[shutdown.endedBy] ?? 0) + 1;
+  const count = (wanted: string): number => fates.filter((fate) => fate === wanted).length;
+  return {
+    way,
+    gone: distribution(results.map(({ shutdown }) => shutdown.runtimeMs)),
+    init: distribution(results.map(({ initMs }) => initMs)),
+    endings,
+    clean: count("clean"),
+    aborted: count("aborted"),
+    leaked: count("leaked"),
+    abortedClients: results.reduce((sum, { abortedClients }) => sum + abortedClients, 0),
+  };
+}
