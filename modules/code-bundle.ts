@@ -4,6 +4,7 @@ import { buildSync, type BuildFailure } from "esbuild";
 import { createHash } from "node:crypto";
 import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { DEFERRED_BANNER, deferModules } from "./deferred-module";
 import { problem, SettingsError } from "./settings-error";
 import { typeErrors } from "./type-check";
 
@@ -58,7 +59,7 @@ export class CodeBundle extends Construct {
   }
 }
 
-function bundle({ entry, runtime }: CodeBundleConfig): { code: Uint8Array; sourceMap: Uint8Array } {
+function bundle({ entry, runtime }: CodeBundleConfig): { code: string; sourceMap: Uint8Array } {
   const directory = path.dirname(path.resolve(entry));
   try {
     const { outputFiles } = buildSync({
@@ -73,7 +74,7 @@ function bundle({ entry, runtime }: CodeBundleConfig): { code: Uint8Array; sourc
       format: "esm",
       // CommonJS dependencies, mysql2 among them, call require() for the modules of Node.
       banner: {
-        js: 'import{createRequire as $createRequire}from"node:module";const require=$createRequire(import.meta.url);',
+        js: `import{createRequire as $createRequire}from"node:module";const require=$createRequire(import.meta.url);${DEFERRED_BANNER}`,
       },
       // Part of Lambda's runtimes: https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html
       external: ["@aws-sdk/*"],
@@ -86,7 +87,7 @@ function bundle({ entry, runtime }: CodeBundleConfig): { code: Uint8Array; sourc
     });
     const [sourceMap, code] = outputFiles;
     if (!sourceMap || !code) throw new Error("esbuild gave no output");
-    return { code: code.contents, sourceMap: sourceMap.contents };
+    return { code: deferModules(code.text), sourceMap: sourceMap.contents };
   } catch (error) {
     const { errors } = error as Partial<BuildFailure>;
     if (!errors) throw error;
