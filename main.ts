@@ -9,7 +9,7 @@ const STACK_NAME = "graceful-shutdown";
 const SETTINGS = {
   region: "us-east-1",
   functionName: "graceful-shutdown",
-  entry: "function/index.ts",
+  code: { entry: "function/index.ts" },
   architecture: "arm64",
   runtime: "nodejs24.x",
   memorySize: 1024,

@@ -3,22 +3,15 @@ import { buildSync } from "esbuild";
 import type { SynthesizedFunction } from "../lab/synthesized-function";
 import { articlesWay, noExtension, thisFunction, type Way } from "../lab/way";
 
-/** The ways to end, and to begin, that are measured side by side. */
-export interface Contestants {
-  readonly ours: Way;
-  /** The same code, with the extension inside the function instead of a layer. */
-  readonly internal: Way;
-  readonly article: Way;
-  readonly closeWithGrace: Way;
-  /** A connection of mysql2's and nothing else, bundled as ours is. */
-  readonly bare: Way;
-  readonly noExtension: Way;
-  /** A handler that does nothing, and on SIGTERM nothing but leave: nothing can be faster. */
-  readonly floor: Way;
-}
+/**
+ * The ways to end, and to begin, that are measured side by side. `internal` is the same code as `ours` with the extension
+ * inside the function instead of a layer, `bare` a connection of mysql2's and nothing else, bundled by esbuild as one
+ * does, `floor` a handler that does nothing, and on SIGTERM nothing but leave: nothing can be faster.
+ */
+export type Contestant = "ours" | "internal" | "article" | "closeWithGrace" | "bare" | "noExtension" | "floor";
 
 /** @param scratch an existing directory for the code that has to be staged */
-export function contestants(synthesized: SynthesizedFunction, scratch: string): Contestants {
+export function contestants(synthesized: SynthesizedFunction, scratch: string): Readonly<Record<Contestant, Way>> {
   const ours = thisFunction(synthesized);
   const like = (name: string, directory: string): Way => ({
     ...ours,

@@ -2,6 +2,7 @@ import type { DatabaseServer } from "../lab/database-server";
 import type { LambdaRuntime } from "../lab/lambda-runtime";
 import { run, type RunResult } from "../lab/run";
 import type { Way } from "../lab/way";
+import type { Contestant } from "./contestants";
 import { distribution, type Distribution } from "./distribution";
 
 /** Many execution environments of one way, from Init to Shutdown. */
@@ -21,20 +22,23 @@ export interface Lives {
 
 /** Takes the ways in turn, so that a machine that gets slower or faster does so for all of them. */
 export async function lives(
-  ways: readonly Way[],
+  ways: Readonly<Record<Contestant, Way>>,
   environments: number,
   runtime: LambdaRuntime,
   database: DatabaseServer,
   onProgress: (message: string) => void,
-): Promise<readonly Lives[]> {
-  const results = new Map<Way, RunResult[]>(ways.map((way) => [way, []]));
+): Promise<Readonly<Record<Contestant, Lives>>> {
+  const results = Object.entries(ways).map(([key, way]) => ({ key, way, list: [] as RunResult[] }));
   for (let round = 1; round <= environments; round += 1) {
-    for (const [way, list] of results) {
+    for (const { way, list } of results) {
       onProgress(`environment ${round} of ${environments}: ${way.name}`);
       list.push(await run(way, runtime, database, [{}]));
     }
   }
-  return [...results].map(([way, list]) => summarize(way.name, list));
+  return Object.fromEntries(results.map(({ key, way, list }) => [key, summarize(way.name, list)])) as Record<
+    Contestant,
+    Lives
+  >;
 }
 
 function summarize(way: string, results: readonly RunResult[]): Lives {

@@ -1,7 +1,13 @@
 import Table from "cli-table3";
 import colors from "picocolors";
-import type { ShutdownResult } from "./execution-environment";
 import type { Fate, RunResult } from "./run";
+
+const FIRST_SIGNAL: Readonly<Record<RunResult["shutdown"]["endedBy"], string>> = {
+  itself: "SIGTERM",
+  "SIGKILL at its deadline": "SIGTERM",
+  "SIGKILL at once": "SIGKILL",
+  "gone before": "none",
+};
 
 /** One way's phases, a line each. */
 export function timelineOf(result: RunResult | undefined): string {
@@ -21,26 +27,30 @@ export function comparison(results: readonly RunResult[]): string {
   const row = (title: string, cell: (result: RunResult) => string): void => {
     table.push([title, ...results.map(cell)]);
   };
-  row("Init: runtime ready", ({ initMs }) => milliseconds(initMs));
+  row("Init: runtime ready", ({ initMs }) => (Number.isNaN(initMs) ? colors.red("failed") : milliseconds(initMs)));
   row("Invoke", ({ invocations }) => invocations.map((invocation) => (invocation.ok ? "ok" : "failed")).join(", "));
-  row("Shutdown: first signal", ({ shutdown }) => (shutdown.endedBy === "SIGKILL at once" ? "SIGKILL" : "SIGTERM"));
+  row("Shutdown: first signal", ({ shutdown }) => FIRST_SIGNAL[shutdown.endedBy]);
   row("  COM_QUIT at the server", ({ quitMs }) => (quitMs === undefined ? "never" : `+ ${milliseconds(quitMs)}`));
   row("  runtime gone", ({ shutdown }) => `+ ${milliseconds(shutdown.runtimeMs)}`);
   row("  ended by", ({ shutdown }) => endedBy(shutdown));
   row("Server: connections held", ({ fates }) => paint(count(fates, "leaked")));
   row("  Aborted_clients", ({ abortedClients }) => paint(abortedClients, "+"));
-  row("Connection", ({ fates }) => fates.map(describe).join(", ") || "none was opened");
+  row("Connection", ({ fates }) => describe(fates));
   return table.toString();
 }
 
 /** Whether a way gave back every connection, and one sentence that says so. */
 export function verdict(result: RunResult | undefined): { readonly clean: boolean; readonly sentence: string } {
   if (result === undefined) return { clean: false, sentence: "nothing was run" };
-  const { way, fates, abortedClients, shutdown, invocations } = result;
+  const { way, fates, abortedClients, shutdown, invocations, initError } = result;
+  if (initError !== undefined) {
+    const why = `${initError.errorType}: ${initError.errorMessage}`;
+    return { clean: false, sentence: colors.red(`✗ Init of ${way} failed: ${why}.`) };
+  }
   const failed = invocations.filter(({ ok }) => !ok).length;
   const lost = fates.filter((fate) => fate !== "clean").length + failed;
   const clean = fates.length > 0 && lost === 0 && shutdown.endedBy === "itself";
-  const facts = `${fates.length} opened, ${count(fates, "clean")} closed with COM_QUIT, ${count(fates, "aborted")} aborted, ${count(fates, "leaked")} left on the server (Aborted_clients +${abortedClients}), the runtime's process ended by ${shutdown.endedBy}`;
+  const facts = `${fates.length} opened, ${count(fates, "clean")} closed with COM_QUIT, ${count(fates, "aborted")} aborted, ${count(fates, "leaked")} left on the server (Aborted_clients +${abortedClients}), the runtime's process ${shutdown.endedBy === "gone before" ? "gone before any signal" : `ended by ${shutdown.endedBy}`}`;
   const sentence = clean
     ? colors.green(`✓ ${way} gave every connection back: ${facts}.`)
     : colors.red(
@@ -49,11 +59,20 @@ export function verdict(result: RunResult | undefined): { readonly clean: boolea
   return { clean, sentence };
 }
 
-function endedBy({ endedBy }: ShutdownResult): string {
+function endedBy({ endedBy }: RunResult["shutdown"]): string {
   return endedBy === "itself" ? colors.green(endedBy) : colors.red(endedBy);
 }
 
-function describe(fate: Fate): string {
+/** Connections of one fate are counted, so that a pool does not make the table wide. */
+function describe(fates: readonly Fate[]): string {
+  const cells = (["clean", "aborted", "leaked"] as const).flatMap((fate) => {
+    const number = count(fates, fate);
+    return number === 0 ? [] : [`${number === 1 ? "" : `${number} × `}${inWords(fate)}`];
+  });
+  return cells.join(", ") || "none was opened";
+}
+
+function inWords(fate: Fate): string {
   switch (fate) {
     case "clean":
       return colors.green("clean close");

@@ -4,6 +4,7 @@ import { EventEmitter } from "node:events";
 import { createInterface } from "node:readline";
 import type { ShutdownReason } from "./extensions-api";
 import type { LambdaRuntime } from "./lambda-runtime";
+import { entrust } from "./reaper";
 import { RuntimeApi, type LambdaError } from "./runtime-api";
 
 /** A function as Lambda knows it. */
@@ -96,6 +97,8 @@ interface Life {
   readonly api: RuntimeApi;
   readonly processes: Process[];
   runtime?: Process;
+  /** To be called when its processes are gone: until then the reaper would end them with the lab. */
+  readonly releases: (() => void)[];
 }
 
 /** As Lambda's own logs name them. */
@@ -106,12 +109,6 @@ const SIGNALS: Partial<Record<NodeJS.Signals, string>> = {
   SIGSEGV: "segmentation fault",
   SIGTERM: "terminated",
 };
-
-// Whatever ends the lab, no process of an environment may outlive it.
-const alive = new Set<ChildProcess>();
-process.on("exit", () => {
-  for (const child of alive) signalGroup(child, "SIGKILL");
-});
 
 /**
  * A Lambda execution environment on this machine: a runtime's process and its extensions, taken through Init, Invoke
@@ -139,6 +136,11 @@ export class ExecutionEnvironment {
   constructor(private readonly config: EnvironmentConfig) {
     this.limits = { ...AWS_LIMITS, ...config.limits };
     this.extensions = config.extensions ?? [];
+  }
+
+  /** It has begun Init, and was neither reset nor shut down since. */
+  get isThere(): boolean {
+    return this.life !== undefined;
   }
 
   /**
@@ -175,7 +177,8 @@ export class ExecutionEnvironment {
         },
       },
     );
-    const life: Life = { api, processes: [] };
+    // Every process of this life has it, even one that was started when the lab had no time to note its number.
+    const life: Life = { api, processes: [], releases: [entrust("variable", runtimeApiVariable(api))] };
     this.life = life;
     for (const { name, command } of this.extensions) this.start(life, name, command);
 
@@ -309,6 +312,7 @@ export class ExecutionEnvironment {
       for (const target of processes) kill(target);
       await Promise.all(processes.map(({ gone }) => gone));
       const runtimeMs = since();
+      for (const release of life.releases) release();
       await api.close();
       this.record("environment gone");
       return { endedBy, runtimeMs, totalMs: since() };
@@ -342,6 +346,7 @@ export class ExecutionEnvironment {
     }
     if (forGood) this.vanish();
     for (const target of processes) kill(target); // what a process left behind goes with the machine
+    for (const release of life.releases) release();
     await api.close();
     this.record(forGood ? "environment gone" : "environment reset");
     return { endedBy, runtimeMs, totalMs: since() };
@@ -374,7 +379,7 @@ export class ExecutionEnvironment {
       stdio: ["ignore", "pipe", "pipe"],
       detached: true, // a process group of its own: Lambda signals the group
     });
-    alive.add(child);
+    if (child.pid !== undefined) life.releases.push(entrust("group", String(child.pid)));
     for (const stream of [child.stdout, child.stderr]) {
       createInterface({ input: stream }).on("line", (line) => this.logs.push(line));
     }
@@ -384,7 +389,6 @@ export class ExecutionEnvironment {
       isGone: false,
       gone: new Promise((resolve) => {
         const end = (how: string): void => {
-          alive.delete(child);
           started.isGone = true;
           resolve(how);
           this.changes.emit("change");
@@ -445,6 +449,10 @@ export class ExecutionEnvironment {
   record(what: string): void {
     this.timeline.push({ at: performance.now() - this.created, phase: this.phase, what });
   }
+}
+
+function runtimeApiVariable({ address }: RuntimeApi): string {
+  return `AWS_LAMBDA_RUNTIME_API=${address}`;
 }
 
 /** A handler answers with JSON, a program of another kind with any text. */

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { json, readBody, refuse } from "./http-answer";
+import { json, readBody, refuse, refuseMethod } from "./http-answer";
 
 /** What the Extensions API tells an extension of the function that it belongs to. */
 export interface FunctionMetadata {
@@ -13,20 +13,33 @@ export type ExtensionKind = "external" | "internal";
 export type ShutdownReason = "spindown" | "timeout" | "failure";
 type EventType = "INVOKE" | "SHUTDOWN";
 
+/** An extension's states and their names, as AWS's emulator has them (internal/lambda/core/agent_state_names.go). */
+type ExtensionState = "Registered" | "Ready" | "Running" | "InitError" | "ExitError";
+
 interface Extension {
   readonly id: string;
   readonly name: string;
   readonly kind: ExtensionKind;
   readonly events: ReadonlySet<EventType>;
-  /** The unanswered GET …/event/next; present means that the extension waits, so it is ready. */
+  state: ExtensionState;
+  /** The unanswered GET …/event/next. */
   waiting?: ServerResponse | undefined;
-  readonly queue: object[];
-  /** It has asked for an event before, so its Init is over. */
-  asked: boolean;
+  /** What came while it was busy. A later event takes the place of an earlier one. */
+  pending?: object | undefined;
 }
 
 /** AWS's limit on extensions, internal and external together. */
-const MAX_EXTENSIONS = 10;
+export const MAX_EXTENSIONS = 10;
+
+/** The account in the lab's ARNs. */
+const ACCOUNT_ID = "012345678901";
+
+const METHODS: Readonly<Record<string, string>> = {
+  "/register": "POST",
+  "/event/next": "GET",
+  "/init/error": "POST",
+  "/exit/error": "POST",
+};
 
 /**
  * The Extensions API of one execution environment, with the refusals that AWS's open-source emulator gives:
@@ -57,7 +70,7 @@ export class ExtensionsApi {
 
   /** Each extension has asked for its next event: it has finished Init, or its part of the invocation. */
   get allReady(): boolean {
-    return [...this.extensions.values()].every((extension) => extension.waiting !== undefined);
+    return [...this.extensions.values()].every(({ state }) => state === "Ready");
   }
 
   /** An external extension that did not ask for SHUTDOWN gets SIGKILL in its place. */
@@ -73,19 +86,24 @@ export class ExtensionsApi {
   send(type: EventType, event: object): void {
     for (const extension of this.extensions.values()) {
       if (!extension.events.has(type)) continue;
-      if (extension.waiting === undefined) {
-        extension.queue.push({ eventType: type, ...event });
-        continue;
-      }
-      answerEvent(extension.waiting, { eventType: type, ...event });
-      extension.waiting = undefined;
+      const { state, waiting } = extension;
+      if (state === "Ready" && waiting !== undefined) answer(extension, waiting, { eventType: type, ...event });
+      else extension.pending = { eventType: type, ...event };
     }
   }
 
   async handle(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
     const body = await readBody(request);
-    const route = `${request.method ?? ""} ${path}`;
-    if (route === "POST /register") {
+    const method = METHODS[path];
+    if (method === undefined) {
+      response.writeHead(404).end();
+      return;
+    }
+    if (request.method !== method) {
+      refuseMethod(response);
+      return;
+    }
+    if (path === "/register") {
       this.register(request, response, body);
       return;
     }
@@ -98,30 +116,19 @@ export class ExtensionsApi {
       refuse(response, 403, "Extension.InvalidExtensionIdentifier", "Invalid Lambda-Extension-Identifier");
       return;
     }
-    const extension = this.extensions.get(id);
-    if (extension === undefined) {
-      refuse(response, 403, "Extension.UnknownExtensionIdentifier", `Unknown extension ${id}`);
+    const isNext = path === "/event/next";
+    if (!isNext && (request.headers["lambda-extension-function-error-type"] ?? "") === "") {
+      refuse(response, 403, "Extension.MissingHeader", "Lambda-Extension-Function-Error-Type not found");
       return;
     }
-    switch (route) {
-      case "GET /event/next":
-        this.next(extension, response);
-        return;
-      case "POST /init/error":
-      case "POST /exit/error":
-        if ((request.headers["lambda-extension-function-error-type"] ?? "") === "") {
-          refuse(response, 403, "Extension.MissingHeader", "Lambda-Extension-Function-Error-Type not found");
-          return;
-        }
-        if (path === "/init/error" && extension.asked) {
-          refuseTransition(response, extension, "InitError");
-          return;
-        }
-        json(response, 202, { status: "OK" });
-        this.changed(path === "/init/error" ? "init error" : "exit error", extension.name);
-        return;
-      default:
-        response.writeHead(404).end();
+    const extension = this.extensions.get(id.toLowerCase());
+    if (extension === undefined) {
+      const unknown = isNext ? `Unknown extension ${id}` : "Unknown Lambda-Extension-Identifier";
+      refuse(response, 403, "Extension.UnknownExtensionIdentifier", unknown);
+    } else if (isNext) {
+      this.next(extension, response);
+    } else {
+      this.error(extension, response, path === "/init/error" ? "InitError" : "ExitError");
     }
   }
 
@@ -132,8 +139,8 @@ export class ExtensionsApi {
       return;
     }
     const events = parseEvents(body);
-    if (events === undefined) {
-      refuse(response, 403, "InvalidRequestFormat", "the body is not a JSON object with a list of events");
+    if (typeof events === "string") {
+      refuse(response, 403, "InvalidRequestFormat", events);
       return;
     }
     const kind = this.externals.includes(name) ? "external" : "internal";
@@ -143,57 +150,89 @@ export class ExtensionsApi {
       refuse(response, 403, "Extension.InvalidEventType", `${wrong}: ${why}`);
       return;
     }
-    if (!this.registrationOpen) {
+    const namesake = [...this.extensions.values()].find((extension) => extension.name === name);
+    if (kind === "external") {
+      if (namesake !== undefined) {
+        refuseTransition(response, namesake.state, "Registered", name);
+        return;
+      }
+    } else if (!this.registrationOpen) {
       refuse(response, 403, "Extension.RegistrationClosed", "Extension registration closed already");
       return;
-    }
-    if (this.extensions.size >= MAX_EXTENSIONS) {
+    } else if (this.externals.length + this.count("internal") >= MAX_EXTENSIONS) {
       refuse(response, 403, "Extension.TooManyExtensions", `Extension limit (${MAX_EXTENSIONS}) reached`);
       return;
-    }
-    if ([...this.extensions.values()].some((extension) => extension.name === name)) {
+    } else if (namesake !== undefined) {
       refuse(response, 403, "Extension.InvalidExtensionState", "Extension with this name already registered");
       return;
     }
     const id = randomUUID();
-    this.extensions.set(id, { id, name, kind, events: new Set(events as EventType[]), queue: [], asked: false });
+    this.extensions.set(id, { id, name, kind, events: new Set(events as EventType[]), state: "Registered" });
     response.setHeader("Lambda-Extension-Identifier", id);
-    json(response, 200, this.metadata);
+    const features = String(request.headers["lambda-extension-accept-feature"] ?? "").split(",");
+    const wantsAccount = features.some((feature) => feature.trim() === "accountId");
+    json(response, 200, { ...(wantsAccount ? { accountId: ACCOUNT_ID } : {}), ...this.metadata });
     this.changed("registered", name);
   }
 
   private next(extension: Extension, response: ServerResponse): void {
-    if (extension.waiting !== undefined) {
-      refuseTransition(response, extension, "Ready");
+    if (extension.state !== "Registered" && extension.state !== "Running") {
+      refuseTransition(response, extension.state, "Ready", extension.id);
       return;
     }
-    extension.asked = true;
-    const event = extension.queue.shift();
-    if (event !== undefined) {
-      answerEvent(response, event);
+    extension.state = "Ready";
+    if (extension.pending !== undefined) {
+      answer(extension, response, extension.pending);
       return;
     }
     extension.waiting = response;
     this.changed("ready", extension.name);
   }
+
+  /** Either error may be reported again; an error in Init only before Init is over, and no other error after it. */
+  private error(extension: Extension, response: ServerResponse, to: "InitError" | "ExitError"): void {
+    const { state, id, name } = extension;
+    const isAllowed = state === to || (to === "InitError" ? state === "Registered" : state !== "InitError");
+    if (!isAllowed) {
+      refuseTransition(response, state, to === "InitError" ? to : "Exited", id);
+      return;
+    }
+    extension.state = to;
+    json(response, 202, { status: "OK" });
+    if (state !== to) this.changed(to === "InitError" ? "init error" : "exit error", name);
+  }
 }
 
-function refuseTransition(response: ServerResponse, { id, waiting, asked }: Extension, to: string): void {
-  const from = waiting !== undefined ? "Ready" : asked ? "Running" : "Registered";
-  const errorMessage = `State transition from ${from} to ${to} failed for extension ${id}. Error: State transition is not allowed`;
+function refuseTransition(response: ServerResponse, from: string, to: string, extension: string): void {
+  const errorMessage = `State transition from ${from} to ${to} failed for extension ${extension}. Error: State transition is not allowed`;
   refuse(response, 403, "Extension.InvalidExtensionState", errorMessage);
 }
 
-function answerEvent(response: ServerResponse, event: object): void {
+function answer(extension: Extension, response: ServerResponse, event: object): void {
+  extension.state = "Running";
+  extension.waiting = undefined;
+  extension.pending = undefined;
   response.setHeader("Lambda-Extension-Event-Identifier", randomUUID());
   json(response, 200, event);
 }
 
-function parseEvents(body: string): string[] | undefined {
+/** The events, or what is wrong with the body. */
+function parseEvents(body: string): readonly string[] | string {
   try {
-    const { events = [] } = JSON.parse(body) as { events?: unknown };
-    return Array.isArray(events) ? events.map(String) : undefined;
+    const request: unknown = JSON.parse(body);
+    if (request === null) return [];
+    if (typeof request !== "object" || Array.isArray(request)) return "the body is not a JSON object";
+    const { events, configurationKeys } = request as {
+      readonly events?: unknown;
+      readonly configurationKeys?: unknown;
+    };
+    if (Array.isArray(configurationKeys) && configurationKeys.length > 0) {
+      return "configurationKeys are deprecated; use environment variables instead";
+    }
+    const list: unknown = events ?? [];
+    const isList = Array.isArray(list) && list.every((event): event is string => typeof event === "string");
+    return isList ? list : "events is not a list of strings";
   } catch {
-    return undefined;
+    return "the body is not JSON";
   }
 }

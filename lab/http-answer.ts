@@ -12,6 +12,11 @@ export function refuse(response: ServerResponse, status: number, errorType: stri
   json(response, status, { errorMessage, errorType });
 }
 
+/** The path is there, but not for this method. */
+export function refuseMethod(response: ServerResponse): void {
+  response.writeHead(405, { "Content-Length": 0 }).end();
+}
+
 export async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);

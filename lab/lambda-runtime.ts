@@ -2,9 +2,10 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** What a function runs on: the Node.js of its runtime, and a client of the Runtime API. */
+/** What a function runs on: the Node.js of its runtime and a client of the Runtime API, or the program that it brings. */
 export interface LambdaRuntime {
   readonly name: string;
+  /** Runs in the function's directory. */
   readonly command: readonly string[];
   /** AWS's own client; without it, some figures do not tell what happens in Lambda. */
   readonly isAwsClient: boolean;
@@ -21,10 +22,15 @@ interface Prepared {
 /**
  * Prepares the runtime (which shows its own progress) if that has not been done.
  *
- * @param name as in the synthesized stack, e.g. `nodejs24.x`
+ * @param name as in the synthesized stack, e.g. `nodejs24.x`, or one of those whose runtime is the function's own
+ * program `bootstrap`, e.g. `provided.al2023`
  * @throws if the lab has no such runtime; the message lists what to do
  */
 export function lambdaRuntime(name: string): LambdaRuntime {
+  if (/^provided(\.|$)/.test(name)) {
+    const description = "the function's own bootstrap, on this machine's operating system instead of Amazon Linux";
+    return { name, command: ["./bootstrap"], isAwsClient: false, description };
+  }
   const setup = spawnSync(process.execPath, [join(__dirname, "setup.mjs"), "--runtime", name], { stdio: "inherit" });
   if (setup.status !== 0) throw new Error(`runtime "${name}" could not be prepared, see above`);
 

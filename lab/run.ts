@@ -1,14 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { DatabaseServer } from "./database-server";
+import type { DatabaseServer, Login } from "./database-server";
+import { endingOf } from "./ending";
 import {
   ExecutionEnvironment,
+  InitError,
   type InvocationResult,
   type ShutdownResult,
   type TimelineEntry,
 } from "./execution-environment";
 import type { LambdaRuntime } from "./lambda-runtime";
 import { Relay, type RelayedConnection } from "./relay";
-import type { Way } from "./way";
+import type { LambdaError } from "./runtime-api";
+import { templateVariables, type Way } from "./way";
 
 /**
  * What became of a connection: `clean` (the server got COM_QUIT), `aborted` (it was closed without), `leaked` (the
@@ -16,12 +19,28 @@ import type { Way } from "./way";
  */
 export type Fate = "clean" | "aborted" | "leaked";
 
+/** How an environment's life ends. */
+export type End =
+  /** It is taken away right after the last answer. */
+  | { readonly how: "idle" }
+  /** As in Lambda, where it is frozen after an answer, and thawed only to be told to go. */
+  | { readonly how: "spindown"; readonly frozenMs: number }
+  /** This event takes longer than the function may, and Lambda resets the environment. */
+  | { readonly how: "timeout"; readonly event: unknown }
+  /** The runtime's process is killed while it has this event, as for want of memory, and Lambda resets the environment. */
+  | { readonly how: "failure"; readonly event: unknown };
+
 export interface RunResult {
   readonly way: string;
-  /** Milliseconds from the start of the runtime's process to its first /next. */
+  readonly end: End["how"];
+  /** Why there was no invocation. @default - Init succeeded */
+  readonly initError?: LambdaError;
+  /** Milliseconds from the start of the runtime's process to its first /next, which NaN says it never came to. */
   readonly initMs: number;
+  /** Without the one that was to end the environment. */
   readonly invocations: readonly InvocationResult[];
-  readonly shutdown: ShutdownResult;
+  /** Of the Shutdown phase, or of the reset in its place. */
+  readonly shutdown: Pick<ShutdownResult, "endedBy" | "runtimeMs">;
   /** Milliseconds from the first signal to COM_QUIT, of the last connection that sent one. */
   readonly quitMs: number | undefined;
   readonly fates: readonly Fate[];
@@ -43,9 +62,11 @@ export async function run(
   runtime: LambdaRuntime,
   database: DatabaseServer,
   events: readonly unknown[] = [{}],
+  end: End = { how: "idle" },
 ): Promise<RunResult> {
   const abortedBefore = await database.abortedClients();
   const relay = await Relay.start({ host: database.host, port: database.port });
+  const createdAt = performance.now();
   const environment = new ExecutionEnvironment({
     runtime,
     extensions: way.extensions,
@@ -56,32 +77,47 @@ export async function run(
       ...way.lambdaFunction,
       environment: {
         ...way.lambdaFunction.environment,
-        DB_HOST: "127.0.0.1",
-        DB_PORT: String(relay.port),
-        DB_NAME: database.database,
-        DB_USER: database.user,
-        DB_AUTH: "password",
-        DB_PASSWORD: database.password,
-        DB_TLS: "off",
+        ...(way.variables ?? templateVariables)({ ...loginOf(database), host: "127.0.0.1", port: relay.port }),
       },
     },
+  });
+  relay.on("open", ({ threadId }) => {
+    if (threadId !== undefined) environment.record(`connection to the server (its thread ${threadId})`);
   });
   relay.on("quit", (connection: RelayedConnection) => {
     environment.record(`COM_QUIT to the server (its thread ${connection.threadId ?? "?"})`);
   });
   try {
-    await environment.init();
+    const initError = await environment.init().then(
+      () => undefined,
+      (error: unknown) => {
+        if (error instanceof InitError) return error.error;
+        throw error;
+      },
+    );
     const invocations: InvocationResult[] = [];
-    for (const event of events) invocations.push(await environment.invoke(event));
+    if (initError === undefined) {
+      for (const event of events) invocations.push(await environment.invoke(event));
+      await bringAbout(end, environment);
+      // A reset leaves the machine on: the server is to hear from its kernel before the machine goes as well.
+      if (end.how === "timeout" || end.how === "failure") await sleep(SETTLE_MS);
+    }
     const begun = performance.now();
-    const shutdown = await environment.shutdown();
+    const last = await environment.shutdown();
+    // After a reset there is nothing left to shut down: it was the reset that told the runtime to go.
+    const { endedBy, goneMs, signalAt } = endingOf(environment.timeline);
+    const wasReset = last.endedBy === "gone before";
+    const shutdown = wasReset ? { endedBy, runtimeMs: goneMs } : last;
+    const signalledAt = wasReset && !Number.isNaN(signalAt) ? createdAt + signalAt : begun;
     await sleep(SETTLE_MS);
     // One that the server never greeted was none: it holds no thread for it.
     const connections = relay.connections.filter(({ threadId }) => threadId !== undefined);
-    const quits = connections.flatMap(({ quitAt }) => (quitAt === undefined ? [] : [quitAt - begun]));
+    const quits = connections.flatMap(({ quitAt }) => (quitAt === undefined ? [] : [quitAt - signalledAt]));
     const held = await database.heldThreads(connections.flatMap(({ threadId }) => threadId ?? []));
     return {
       way: way.name,
+      end: end.how,
+      ...(initError === undefined ? {} : { initError }),
       initMs: between(environment.timeline, "runtime started", "runtime ready (first /next)"),
       invocations,
       shutdown,
@@ -98,6 +134,31 @@ export async function run(
   }
 }
 
+async function bringAbout(end: End, environment: ExecutionEnvironment): Promise<void> {
+  switch (end.how) {
+    case "idle":
+      return;
+    case "spindown":
+      environment.freeze();
+      await sleep(end.frozenMs);
+      return;
+    case "timeout": {
+      const { ok, durationMs } = await environment.invoke(end.event);
+      if (ok || !environment.timeline.some(({ what }) => what.startsWith("Sandbox.Timedout"))) {
+        throw new Error(
+          `the function did not time out: it answered ${JSON.stringify(end.event)} after ${durationMs.toFixed(0)} ms`,
+        );
+      }
+      return;
+    }
+    case "failure": {
+      const invocation = environment.invoke(end.event);
+      environment.signal("SIGKILL");
+      await invocation;
+    }
+  }
+}
+
 /** What was leaked ends with the relay; the server is to have counted it before the next run looks at its counter. */
 async function released(database: DatabaseServer, connections: readonly RelayedConnection[]): Promise<void> {
   const threads = connections.flatMap(({ threadId }) => threadId ?? []);
@@ -108,6 +169,10 @@ async function released(database: DatabaseServer, connections: readonly RelayedC
 function fate({ threadId, quitAt }: RelayedConnection, held: ReadonlySet<number>): Fate {
   if (threadId !== undefined && held.has(threadId)) return "leaked";
   return quitAt === undefined ? "aborted" : "clean";
+}
+
+function loginOf({ host, port, user, password, database }: DatabaseServer): Login {
+  return { host, port, user, password, database };
 }
 
 function between(timeline: readonly TimelineEntry[], from: string, to: string): number {

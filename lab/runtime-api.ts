@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { ExtensionsApi, type FunctionMetadata } from "./extensions-api";
-import { json, readBody, refuse } from "./http-answer";
+import { json, readBody, refuse, refuseMethod } from "./http-answer";
 
 export interface Invocation {
   readonly requestId: string;
@@ -30,18 +30,32 @@ export interface RuntimeApiEvents {
 /** Lambda's limit on a synchronous response, 6 MB. */
 const MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100;
 
+/** X-Ray's header of every invocation: not sampled. */
+export const TRACE_ID = "Root=1-00000000-000000000000000000000000;Sampled=0";
+
+/** The runtime's states and their names, as AWS's emulator has them (internal/lambda/core/states.go). */
+type RuntimeState = "Started" | "InitError" | "Ready" | "Running" | "InvocationResponse" | "RuntimeResponseSentState";
+
+/** What an extension is told that wants the function's logs, here as from AWS's emulator: accepted, and never sent. */
+const NOT_SUPPORTED: Readonly<Record<string, readonly [errorType: string, errorMessage: string]>> = {
+  "/2020-08-15/logs": ["Logs.NotSupported", "Logs API is not supported"],
+  "/2022-07-01/telemetry": ["Telemetry.NotSupported", "Telemetry API is not supported"],
+};
+
 /**
- * The Runtime API and the Extensions API of one execution environment, from one Init to the Shutdown or reset after it:
+ * The Runtime API and the Extensions API of one execution environment, from one Init to the Shutdown or reset after it,
+ * with the states and refusals of AWS's open-source emulator:
  * https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+ * https://github.com/aws/aws-lambda-runtime-interface-emulator (internal/lambda/rapi)
  */
 export class RuntimeApi {
   readonly extensions: ExtensionsApi;
   private readonly server: Server;
-  private waiting: ServerResponse | undefined;
+  private state: RuntimeState = "Started";
+  /** The unanswered GET …/invocation/next, the first of which gets the next invocation. */
+  private readonly waiting: ServerResponse[] = [];
   /** The invocation that the runtime has, until it asks for the next one. */
-  private current: { readonly invocation: Invocation; answered: boolean } | undefined;
-  private asked = false;
-  private initFailed = false;
+  private current: Invocation | undefined;
 
   private constructor(
     metadata: FunctionMetadata,
@@ -80,15 +94,16 @@ export class RuntimeApi {
 
   /** The runtime waits for an invocation. */
   get runtimeIsReady(): boolean {
-    return this.waiting !== undefined;
+    return this.state === "Ready";
   }
 
   /** Hands an invocation to the runtime, which has to be ready for it. */
   invoke(invocation: Invocation): void {
-    if (this.waiting === undefined) throw new Error("the runtime does not wait for an invocation");
-    this.current = { invocation, answered: false };
-    hand(invocation, this.waiting);
-    this.waiting = undefined;
+    const waiting = this.waiting.shift();
+    if (this.state !== "Ready" || waiting === undefined) throw new Error("the runtime does not wait for an invocation");
+    this.state = "Running";
+    this.current = invocation;
+    hand(invocation, waiting);
   }
 
   async close(): Promise<void> {
@@ -105,48 +120,56 @@ export class RuntimeApi {
       await this.extensions.handle(request, response, extension);
       return;
     }
-    const runtime = /^\/2018-06-01\/runtime(\/.*)$/.exec(pathname)?.[1];
-    const invocation = /^\/invocation\/([^/]+)\/(response|error)$/.exec(runtime ?? "");
-    const route = `${request.method ?? ""} ${invocation === null ? (runtime ?? pathname) : `/invocation/${invocation[2] ?? ""}`}`;
-    switch (route) {
-      case "GET /invocation/next":
-        this.next(response);
-        return;
-      case "POST /init/error":
-        await this.initError(request, response);
-        return;
-      case "POST /invocation/response":
-      case "POST /invocation/error":
-        await this.done(request, response, invocation?.[1] ?? "", route.endsWith("error"));
-        return;
-      default:
-        response.writeHead(404).end();
+    const notSupported = NOT_SUPPORTED[pathname];
+    if (notSupported !== undefined) {
+      if (request.method === "PUT") refuse(response, 202, ...notSupported);
+      else refuseMethod(response);
+      return;
+    }
+    const path = /^\/2018-06-01\/runtime(\/.*)$/.exec(pathname)?.[1] ?? "";
+    const [, requestId = "", kind] = /^\/invocation\/([^/]+)\/(response|error)$/.exec(path) ?? [];
+    if (path !== "/invocation/next" && path !== "/init/error" && kind === undefined) {
+      response.writeHead(404).end();
+    } else if (request.method !== (path === "/invocation/next" ? "GET" : "POST")) {
+      refuseMethod(response);
+    } else if (path === "/invocation/next") {
+      this.next(response);
+    } else if (path === "/init/error") {
+      await this.initError(request, response);
+    } else {
+      await this.done(request, response, requestId, kind === "error");
     }
   }
 
   private next(response: ServerResponse): void {
-    if (this.initFailed || this.waiting !== undefined) {
-      refuse(response, 403, "InvalidStateTransition", "State transition to Ready failed for runtime");
-      return;
+    switch (this.state) {
+      case "InitError":
+      case "InvocationResponse":
+        this.refuseTransition(response, "Ready");
+        return;
+      case "Running":
+        // It lost the answer to its last question: it is given the same again.
+        if (this.current !== undefined) hand(this.current, response);
+        return;
+      case "Ready":
+        this.waiting.push(response);
+        return;
+      default:
+        this.state = "Ready";
+        this.current = undefined;
+        this.waiting.push(response);
+        this.extensions.closeRegistration();
+        this.events.runtimeReady();
     }
-    if (this.current?.answered === false) {
-      hand(this.current.invocation, response); // it lost the answer to its last question: it is given the same again
-      return;
-    }
-    this.current = undefined;
-    this.asked = true;
-    this.extensions.closeRegistration();
-    this.waiting = response;
-    this.events.runtimeReady();
   }
 
   private async initError(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const error = parseError(await readBody(request), request);
-    if (this.asked || this.initFailed) {
-      refuse(response, 403, "InvalidStateTransition", "State transition to InitError failed for runtime");
+    if (this.state !== "Started") {
+      this.refuseTransition(response, "InitError");
       return;
     }
-    this.initFailed = true;
+    this.state = "InitError";
     json(response, 202, { status: "OK" });
     this.events.initError(error);
   }
@@ -158,29 +181,38 @@ export class RuntimeApi {
     failed: boolean,
   ): Promise<void> {
     const body = await readBody(request);
-    if (requestId !== this.current?.invocation.requestId) {
+    if (requestId !== this.current?.requestId) {
       refuse(response, 400, "InvalidRequestID", "Invalid request ID");
       return;
     }
-    if (this.current.answered) {
-      refuse(
-        response,
-        403,
-        "InvalidStateTransition",
-        "State transition from InvocationResponseSent failed for runtime",
-      );
+    if (this.state !== "Running") {
+      this.refuseTransition(response, failed ? "InvocationErrorResponse" : "InvocationResponse");
       return;
     }
-    this.current.answered = true;
-    if (!failed && Buffer.byteLength(body) > MAX_RESPONSE_BYTES) {
-      const errorMessage = `Exceeded maximum allowed payload size (${MAX_RESPONSE_BYTES} bytes).`;
-      refuse(response, 413, "RequestEntityTooLarge", errorMessage);
-      const error = { errorType: "Function.ResponseSizeTooLarge", errorMessage };
+    const mode = request.headers["lambda-runtime-function-response-mode"];
+    if (!failed && mode !== undefined && mode !== "" && mode !== "streaming") {
+      this.state = "InvocationResponse"; // and there it stays: the emulator lets such a runtime do nothing more
+      refuse(response, 400, "InvalidFunctionResponseMode", "Invalid function response mode");
+      const error = { errorType: "Runtime.InvalidResponseModeHeader", errorMessage: "" };
       this.events.invocationDone(requestId, { error });
+      return;
+    }
+    this.state = "RuntimeResponseSentState";
+    const size = Buffer.byteLength(body);
+    if (!failed && size > MAX_RESPONSE_BYTES) {
+      const limit = `maximum allowed payload size (${MAX_RESPONSE_BYTES} bytes).`;
+      refuse(response, 413, "RequestEntityTooLarge", `Exceeded ${limit}`);
+      const errorMessage = `Response payload size (${size} bytes) exceeded ${limit}`;
+      this.events.invocationDone(requestId, { error: { errorType: "Function.ResponseSizeTooLarge", errorMessage } });
       return;
     }
     json(response, 202, { status: "OK" });
     this.events.invocationDone(requestId, failed ? { error: parseError(body, request) } : { response: body });
+  }
+
+  private refuseTransition(response: ServerResponse, to: string): void {
+    const why = `State transition from ${this.state} to ${to} failed for runtime. Error: State transition is not allowed`;
+    refuse(response, 403, "InvalidStateTransition", why);
   }
 }
 
@@ -191,17 +223,26 @@ function hand(invocation: Invocation, response: ServerResponse): void {
     "Lambda-Runtime-Aws-Request-Id": invocation.requestId,
     "Lambda-Runtime-Deadline-Ms": String(invocation.deadlineMs),
     "Lambda-Runtime-Invoked-Function-Arn": invocation.functionArn,
-    "Lambda-Runtime-Trace-Id": "Root=1-00000000-000000000000000000000000;Sampled=0",
+    "Lambda-Runtime-Trace-Id": TRACE_ID,
   });
   response.end(invocation.event);
 }
 
+/** The error as the body has it; what the body does not say comes from the header and the body's text. */
 function parseError(body: string, request: IncomingMessage): LambdaError {
-  const type = request.headers["lambda-runtime-function-error-type"];
-  const errorType = typeof type === "string" ? type : "Runtime.Unknown";
+  const error = { errorType: errorTypeOf(request), errorMessage: body };
   try {
-    return { errorType, errorMessage: "", ...(JSON.parse(body) as Partial<LambdaError>) };
+    const parsed: unknown = JSON.parse(body);
+    if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return error;
+    return { ...error, errorMessage: "", ...(parsed as Partial<LambdaError>) };
   } catch {
-    return { errorType, errorMessage: body };
+    return error;
   }
+}
+
+/** Lambda lets through what looks like one of its own types (internal/lambda/fatalerror/fatalerror.go). */
+function errorTypeOf(request: IncomingMessage): string {
+  const type = String(request.headers["lambda-runtime-function-error-type"] ?? "");
+  if (/(Runtime|Function)\.[A-Z][a-zA-Z]+/.test(type)) return type;
+  return type.startsWith("Function.") ? "Function.Unknown" : "Runtime.Unknown";
 }

@@ -3,7 +3,8 @@
  * (the Node.js of the runtime and AWS's runtime client, in lab/runtimes/). What is ready is not done again.
  *
  *   node lab/setup.mjs                       for `npm start`; installs no system package
- *   node lab/setup.mjs --test                for `npm test`; as root on Debian it installs missing system packages
+ *   node lab/setup.mjs --test                for `npm test`: CDK Terrain (__tests__/cdktn) as well, and, as root on
+ *                                            Debian, missing system packages
  *   node lab/setup.mjs --runtime nodejs22.x  prepare that runtime only
  *
  * It runs before `npm ci`, so it imports Node.js itself and nothing else.
@@ -17,6 +18,7 @@ import { parseArgs } from "node:util";
 
 const LAB = fileURLToPath(new URL(".", import.meta.url));
 const ROOT = join(LAB, "..");
+const CDK_TERRAIN = join(ROOT, "__tests__/cdktn");
 /** The construct's default; another is prepared when the lab reads it from the synthesized stack. */
 const DEFAULT_RUNTIME = "nodejs24.x";
 const MINIMUM_NODE = [20, 9];
@@ -91,11 +93,12 @@ function writeStamp(folder, stamp) {
   writeFileSync(join(folder, "node_modules", ".prepared.json"), JSON.stringify(stamp, undefined, 2));
 }
 
-async function prepareDependencies() {
-  const lock = hash(join(ROOT, "package-lock.json"));
-  if (readStamp(ROOT)?.lock === lock) return;
-  await npm("installing the project's dependencies (npm ci)", ["ci", "--no-audit", "--no-fund"]);
-  writeStamp(ROOT, { lock });
+/** Installs what the lock file of a folder names. */
+async function prepareDependencies(title, folder) {
+  const lock = hash(join(folder, "package-lock.json"));
+  if (readStamp(folder)?.lock === lock) return;
+  await npm(title, ["ci", "--no-audit", "--no-fund"], { cwd: folder });
+  writeStamp(folder, { lock });
 }
 
 async function prepareRuntime(runtime) {
@@ -168,8 +171,13 @@ async function main() {
   const { values } = parseArgs({ options: { test: { type: "boolean" }, runtime: { type: "string" } } });
   if (values.runtime !== undefined) return prepareRuntime(values.runtime);
   if (values.test) await prepareSystem();
-  // Neither waits for the other: one is bound by the network, one by the compiler.
-  await Promise.all([prepareDependencies(), prepareRuntime(DEFAULT_RUNTIME)]);
+  // None waits for another: one is bound by the compiler, the others by the network.
+  await Promise.all([
+    prepareDependencies("installing the project's dependencies (npm ci)", ROOT),
+    prepareRuntime(DEFAULT_RUNTIME),
+    // Half a gigabyte, which only the tests need.
+    values.test ? prepareDependencies("installing CDK Terrain for the tests", CDK_TERRAIN) : undefined,
+  ]);
 }
 
 main().catch((error) => {

@@ -3,13 +3,13 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import fs from "node:fs";
 import net from "node:net";
-import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import mysql, { type RowDataPacket } from "mysql2/promise";
 import type { DatabaseServer, Login } from "./database-server";
 import { ANSWER_WITHIN_MS, Observer } from "./observer";
+import { entrust, temporaryDirectory } from "./reaper";
 
 /** A server of the lab's own, which may be treated badly. */
 export interface ThrowawayServer extends DatabaseServer {
@@ -107,96 +107,73 @@ async function findFreePort(): Promise<number> {
   return port;
 }
 
-// The server's guardian outlives the lab, however the lab ends: its standard input is a pipe from the lab, and when that
-// comes to its end, the server is killed and the directory removed. The lab stops the server by the same way, closing the
-// pipe, so there is one way for it to end and it is used every time. Nothing in the directory is worth a slow shutdown.
-// A line on the pipe is for a restart: the server is killed as well, and started anew.
-const GUARDIAN = `
-program=$1 directory=$2 initialize=$3
-exec 3<&0 4>&2 </dev/null >/dev/null 2>&1
-trap : HUP INT TERM
-if read -r _ <&3 &&
-  "$program" --defaults-file="$directory/my.cnf" "$initialize" <"$directory/system-tables.sql" 3<&- >&4 2>&4 4>&-
-then
-  while
-    "$program" --defaults-file="$directory/my.cnf" --init-file="$directory/accounts.sql" 3<&- >&4 2>&4 4>&- &
-    server=$!
-    { read -r _ <&3 && : >"$directory/again"; kill -KILL "$server"; } 4>&- &
-    wait "$server"
-    kill -KILL "$server" "$!"
-    wait
-    rm "$directory/again"
-  do :; done
-fi
-rm -rf "$directory"
-`;
-
 async function startOnPort(
   port: number,
   program: ServerProgram,
   systemTables: string,
   { certificate }: ThrowawayServerConfig,
 ): Promise<ThrowawayServer> {
-  const directory = path.join(os.tmpdir(), `lab-${randomBytes(6).toString("hex")}`);
+  const temporary = temporaryDirectory();
+  const directory = temporary.path;
   const login = { host: "127.0.0.1", port, user: "lab", password: randomBytes(16).toString("hex"), database: "lab" };
   const observerPassword = randomBytes(16).toString("hex");
-
-  const initialize = program.kind === "mariadbd" ? "--bootstrap" : "--initialize-insecure";
-  const guardian = spawn("/bin/sh", ["-c", GUARDIAN, "lab-database", program.file, directory, initialize], {
-    // In a session of its own, where no Ctrl-C at the lab's terminal reaches it.
-    detached: true,
-    stdio: ["pipe", "ignore", "pipe"],
-  });
-  const guardianEnded = once(guardian, "close");
-  // Written to after it has ended: its exit says more than the pipe does.
-  guardian.stdin.on("error", () => undefined);
-  let log = "";
-  guardian.stderr.setEncoding("utf8").on("data", (text: string) => {
-    log = (log + text).slice(-LOG_TAIL_LENGTH);
-  });
-
-  // Synchronously and only now, so that there is no moment at which the directory exists and its guardian does not.
-  fs.mkdirSync(directory, { mode: 0o700 });
   fs.mkdirSync(path.join(directory, "data"));
   fs.writeFileSync(path.join(directory, "my.cnf"), optionFile(directory, port, certificate));
   fs.writeFileSync(path.join(directory, "system-tables.sql"), systemTables);
   fs.writeFileSync(path.join(directory, "accounts.sql"), accounts(login, observerPassword));
-  guardian.stdin.write("begin\n");
 
+  // How the reaper knows it. Nothing in its directory is worth a slow shutdown: whoever ends it, ends it by SIGKILL.
+  const variable = `LAB_SERVER=${directory}`;
+  const release = entrust("variable", variable);
+  let log = "";
+  const launch = (option: string, input: number | "ignore" = "ignore"): ChildProcess => {
+    const server = spawn(program.file, [`--defaults-file=${directory}/my.cnf`, option], {
+      env: { ...process.env, LAB_SERVER: directory },
+      detached: true, // in a session of its own, where no Ctrl-C at the lab's terminal reaches it
+      stdio: [input, "ignore", "pipe"],
+    });
+    server.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      log = (log + text).slice(-LOG_TAIL_LENGTH);
+    });
+    server.on("error", (error) => (log += error.message));
+    return server;
+  };
   const observer = new Observer({
     ...{ host: login.host, port, user: "observer", password: observerPassword },
     connectTimeout: ANSWER_WITHIN_MS,
   });
+  let server: ChildProcess | undefined;
   const stop = async (): Promise<void> => {
-    guardian.stdin.end();
-    await guardianEnded;
+    if (server !== undefined) await end(server);
+    temporary.remove();
+    release();
     await observer.leave();
   };
+  const start = async (): Promise<string> => {
+    server = launch(`--init-file=${directory}/accounts.sql`);
+    return firstAnswer(observer, server);
+  };
 
-  const pidFile = path.join(directory, "pid");
-  const readPid = (): number => Number(fs.readFileSync(pidFile, "utf8"));
   try {
-    const version = await firstAnswer(observer, guardian);
-    let pid = readPid();
+    await initialize(launch, program, path.join(directory, "system-tables.sql"));
+    const version = await start();
+    const signal = (name: NodeJS.Signals): boolean | undefined => server?.kill(name);
     return {
       ...login,
       kind: program.kind,
       description: `${version} (${program.file}, throwaway data directory)`,
       get pid() {
-        return pid;
+        return server?.pid ?? 0;
       },
       heldThreads: (ids) => observer.heldThreads(ids),
       abortedClients: () => observer.abortedClients(),
       administer: (sql, values) => observer.ask(sql, values),
-      freeze: () => process.kill(pid, "SIGSTOP"),
-      thaw: () => process.kill(pid, "SIGCONT"),
-      kill: () => process.kill(pid, "SIGKILL"),
+      freeze: () => signal("SIGSTOP"),
+      thaw: () => signal("SIGCONT"),
+      kill: () => signal("SIGKILL"),
       restart: async () => {
-        // The new server writes the file anew: an answer after that cannot be one of the old server's.
-        fs.rmSync(pidFile);
-        guardian.stdin.write("again\n");
-        await firstAnswer(observer, guardian, () => fs.existsSync(pidFile));
-        pid = readPid();
+        if (server !== undefined) await end(server);
+        await start();
       },
       stop,
     };
@@ -208,18 +185,42 @@ async function startOnPort(
   }
 }
 
+async function initialize(
+  launch: (option: string, input: number) => ChildProcess,
+  program: ServerProgram,
+  systemTables: string,
+): Promise<void> {
+  const input = fs.openSync(systemTables, "r");
+  try {
+    const server = launch(program.kind === "mariadbd" ? "--bootstrap" : "--initialize-insecure", input);
+    await ended(server);
+    if (server.exitCode !== 0) throw new Error("it could not be initialized");
+  } finally {
+    fs.closeSync(input);
+  }
+}
+
+async function end(server: ChildProcess): Promise<void> {
+  server.kill("SIGKILL");
+  await ended(server);
+}
+
+/** Its log is complete by then, too. */
+async function ended(server: ChildProcess): Promise<void> {
+  if (server.pid !== undefined && !hasEnded(server)) await once(server, "close");
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
+
 /** The server carries accounts.sql out before it lets anyone in: who can log in finds it complete. */
-async function firstAnswer(
-  observer: Observer,
-  guardian: ChildProcess,
-  mayAnswer: () => boolean = () => true,
-): Promise<string> {
+async function firstAnswer(observer: Observer, server: ChildProcess): Promise<string> {
   const deadline = performance.now() + READY_WITHIN_MS;
   for (;;) {
-    if (guardian.exitCode !== null || guardian.signalCode !== null) throw new Error("it ended");
+    if (server.pid === undefined || hasEnded(server)) throw new Error("it ended");
     try {
-      const version = await observer.version();
-      if (mayAnswer()) return version;
+      return await observer.version();
     } catch (error) {
       if (performance.now() > deadline) throw error;
     }
@@ -233,7 +234,7 @@ function optionFile(directory: string, port: number, certificate: ThrowawayServe
     `tmpdir=${directory}`,
     `secure-file-priv=${directory}`,
     `pid-file=${directory}/pid`,
-    // A socket's path may have 107 bytes, 103 on macOS: hence the short names.
+    // A socket's path may have 107 bytes, 103 on macOS: hence the short name.
     `socket=${directory}/s`,
     "loose-mysqlx=0",
     "bind-address=127.0.0.1",
@@ -250,8 +251,8 @@ function optionFile(directory: string, port: number, certificate: ThrowawayServe
     "innodb-buffer-pool-size=16M",
     "innodb-autoextend-increment=1",
     "loose-innodb-log-file-size=4M",
-    // For storms of environments, each with a pool.
-    "max-connections=2000",
+    // For storms of 1,000 environments, each with a pool, of which some leak all they had.
+    "max-connections=5000",
     "max-allowed-packet=64M",
   ];
   return `[mysqld]\n${options.join("\n")}\n`;

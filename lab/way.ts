@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import type { ExternalExtension, LambdaFunction } from "./execution-environment";
+import type { Login } from "./database-server";
+import { AWS_LIMITS, type ExternalExtension, type LambdaFunction } from "./execution-environment";
 import type { SynthesizedFunction } from "./synthesized-function";
 import { stageUnbundled } from "./unbundled-code";
 
@@ -8,12 +9,31 @@ export interface Way {
   readonly name: string;
   readonly lambdaFunction: LambdaFunction;
   readonly extensions: readonly ExternalExtension[];
+  /** The environment variables that tell it where the database is. @default templateVariables */
+  readonly variables?: (login: Login) => Readonly<Record<string, string>>;
 }
+
+export const EXTENSION_KINDS = ["external", "internal", "none"] as const;
+/** Whose registration makes Lambda send SIGTERM. */
+export type ExtensionKind = (typeof EXTENSION_KINDS)[number];
 
 const INSIGHTS_STAND_IN: ExternalExtension = {
   name: "insights-stand-in",
   command: [process.execPath, join(__dirname, "insights-stand-in.mjs")],
 };
+
+/** What the function of this template reads. The relay is plain TCP on loopback, hence no TLS. */
+export function templateVariables({ host, port, user, password, database }: Login): Readonly<Record<string, string>> {
+  return {
+    DB_HOST: host,
+    DB_PORT: String(port),
+    DB_NAME: database,
+    DB_USER: user,
+    DB_AUTH: "password",
+    DB_PASSWORD: password,
+    DB_TLS: "off",
+  };
+}
 
 /** The synthesized function as it would be deployed: an Insights layer becomes the stand-in for Insights. */
 export function thisFunction(lambdaFunction: SynthesizedFunction): Way {
@@ -26,6 +46,23 @@ export function thisFunction(lambdaFunction: SynthesizedFunction): Way {
 /** The same code without anything that makes Lambda send SIGTERM. */
 export function noExtension(lambdaFunction: LambdaFunction): Way {
   return { name: "no extension", lambdaFunction, extensions: [] };
+}
+
+/** The same code with this kind of extension: an internal one is the function's own to register. */
+export function withExtension(way: Way, kind: ExtensionKind): Way {
+  const budgetMs = kind === "internal" ? AWS_LIMITS.runtimeWithInternalMs : AWS_LIMITS.runtimeWithExternalMs;
+  return {
+    ...way,
+    extensions: kind === "external" ? [INSIGHTS_STAND_IN] : [],
+    lambdaFunction: {
+      ...way.lambdaFunction,
+      environment: {
+        ...way.lambdaFunction.environment,
+        SHUTDOWN_EXTENSION: kind,
+        SHUTDOWN_BUDGET_MS: String(budgetMs),
+      },
+    },
+  };
 }
 
 /**

@@ -54,8 +54,8 @@ export class CodeBundle extends Construct {
   /** What is wrong with an entry file; empty if nothing is. */
   public static problems(entry: string): string[] {
     const isFile = statSync(entry, { throwIfNoEntry: false })?.isFile() === true;
-    if (!isFile) return [problem("entry", entry, `is not a TypeScript file, as seen from ${process.cwd()}`)];
-    return typeErrors(entry).map((error) => problem("entry", entry, `must compile: ${error}`));
+    if (!isFile) return [problem("code.entry", entry, `is not a TypeScript file, as seen from ${process.cwd()}`)];
+    return typeErrors(entry).map((error) => problem("code.entry", entry, `must compile: ${error}`));
   }
 }
 
@@ -94,7 +94,7 @@ function bundle({ entry, runtime }: CodeBundleConfig): { code: string; sourceMap
     throw new SettingsError(
       errors.map(({ location, text }) =>
         problem(
-          "entry",
+          "code.entry",
           entry,
           `must compile: ${location ? `${path.relative("", path.join(directory, location.file))}:${location.line} ` : ""}${text}`,
         ),

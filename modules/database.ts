@@ -1,4 +1,6 @@
-import { notOneOf, problem, rangeProblems } from "./settings-error";
+import { arn, arnProblems, KMS_KEY, type Place } from "./arn";
+import type { PolicyStatement } from "./permissions";
+import { choiceProblems, isKnown, problem, rangeProblems } from "./settings-error";
 
 /**
  * How the function proves who it is. Never with a password in a setting: it would stand in the synthesized JSON, in
@@ -9,6 +11,11 @@ export type DatabaseAuth =
       /** User and password from Secrets Manager. */
       readonly type: "secret";
       readonly secretArn: string;
+      /**
+       * ARN of the KMS key that encrypts the secret, if it is one of yours.
+       * @default - AWS's key for Secrets Manager, which takes no permission
+       */
+      readonly kmsKeyArn?: string;
     }
   | {
       /** A token of RDS IAM authentication. */
@@ -33,19 +40,58 @@ export interface Database {
   readonly user?: string;
 
   readonly auth: DatabaseAuth;
+
+  /**
+   * Connections that an execution environment opens at the most: the `connectionLimit` of `new Database()` in the
+   * function's code, which this does not set. It is compared with `maxConnections`.
+   * @default 1
+   */
+  readonly connectionLimit?: number;
+
+  /**
+   * The server's `max_connections`, so that more reserved concurrency than it can serve is refused.
+   * @default - nothing is compared
+   */
+  readonly maxConnections?: number;
 }
 
 const AUTH_TYPES = ["secret", "iam"] as const satisfies readonly DatabaseAuth["type"][];
 
 /** What is wrong with the settings of a database; empty if nothing is. */
-export function databaseProblems({ port = 3306, user, auth }: Database): string[] {
-  const problems = rangeProblems("database.port", port, { min: 1, max: 65_535 });
-  const { type } = auth;
-  if (!AUTH_TYPES.includes(type)) problems.push(notOneOf("database.auth.type", type, AUTH_TYPES));
-  if (type === "iam" && !user) {
+export function databaseProblems(database: Database, reservedConcurrency?: number): string[] {
+  const { port = 3306, user, auth, connectionLimit = 1, maxConnections } = database;
+  const problems = [
+    ...rangeProblems("database.port", port, { min: 1, max: 65_535 }),
+    ...rangeProblems("database.connectionLimit", connectionLimit, { min: 1 }),
+    ...rangeProblems("database.maxConnections", maxConnections ?? 1, { min: 1 }),
+    ...choiceProblems("database.auth.type", auth.type, AUTH_TYPES),
+  ];
+  if (auth.type === "secret") {
+    problems.push(
+      ...arnProblems(
+        "database.auth.secretArn",
+        auth.secretArn,
+        "arn:<partition>:secretsmanager:<region>:<account>:secret:<name>",
+      ),
+      ...arnProblems("database.auth.kmsKeyArn", auth.kmsKeyArn, KMS_KEY),
+    );
+  }
+  if (auth.type === "iam" && !user) {
     problems.push(
       problem("database.user", user ?? "", 'is not the name of a database user, which auth.type "iam" needs'),
     );
+  }
+  if (reservedConcurrency !== undefined && maxConnections !== undefined) {
+    const connections = reservedConcurrency * connectionLimit;
+    if ([reservedConcurrency, connectionLimit, maxConnections].every(isKnown) && connections > maxConnections) {
+      problems.push(
+        problem(
+          "reservedConcurrency",
+          reservedConcurrency,
+          `times database.connectionLimit ${connectionLimit} is ${connections} connections, above database.maxConnections ${maxConnections}`,
+        ),
+      );
+    }
   }
   return problems;
 }
@@ -62,16 +108,22 @@ export function databaseEnvironment({ host, port = 3306, name, user, auth }: Dat
   };
 }
 
-/** The one permission that the function needs for `auth`. */
-export function databaseStatement(
-  { user, auth }: Database,
-  { partition, region, account }: { partition: string; region: string; account: string },
-): object {
-  return auth.type === "secret"
-    ? { Effect: "Allow", Action: "secretsmanager:GetSecretValue", Resource: auth.secretArn }
-    : {
-        Effect: "Allow",
-        Action: "rds-db:connect",
-        Resource: `arn:${partition}:rds-db:${region}:${account}:dbuser:${auth.resourceId}/${user ?? ""}`,
-      };
+/** What the function needs for `auth`: one permission, and one more for a key of yours. */
+export function databaseStatements({ user, auth }: Database, place: Place & { dnsSuffix: string }): PolicyStatement[] {
+  if (auth.type === "iam") {
+    const resource = arn(place, "rds-db", `dbuser:${auth.resourceId}/${user ?? ""}`);
+    return [{ Effect: "Allow", Action: "rds-db:connect", Resource: resource }];
+  }
+  const { secretArn, kmsKeyArn } = auth;
+  const read: PolicyStatement = { Effect: "Allow", Action: "secretsmanager:GetSecretValue", Resource: secretArn };
+  if (kmsKeyArn === undefined) return [read];
+  return [
+    read,
+    {
+      Effect: "Allow",
+      Action: "kms:Decrypt",
+      Resource: kmsKeyArn,
+      Condition: { StringEquals: { "kms:ViaService": `secretsmanager.${place.region}.${place.dnsSuffix}` } },
+    },
+  ];
 }

@@ -1,4 +1,4 @@
-import { problem } from "./settings-error";
+import { isKnown, problem } from "./settings-error";
 
 /** Written by the construct from settings of their own, or, the password, not written at all. */
 const OWNED = [
@@ -38,14 +38,42 @@ const RESERVED = [
   "LAMBDA_RUNTIME_DIR",
 ];
 
+/** Bytes of all variables together, in JSON: what Lambda's own error calls "String measured". */
+const MAX_BYTES = 4_096;
+
+/** https://docs.aws.amazon.com/lambda/latest/api/API_Environment.html */
+const NAME = /^[A-Za-z]\w+$/;
+
 /** What is wrong with the names of a function's further environment variables; empty if nothing is. */
 export function environmentProblems(environment: Readonly<Record<string, string>>): string[] {
   return Object.keys(environment).flatMap((name) => {
     if (OWNED.includes(name)) {
-      return [problem("environment", name, `is set by the construct alone, as are ${OWNED.join(", ")}: use database`)];
+      return [
+        problem(
+          "environment",
+          name,
+          `is set by the construct alone, as are ${OWNED.join(", ")}: use database or shutdownExtension`,
+        ),
+      ];
     }
-    return RESERVED.includes(name)
-      ? [problem("environment", name, `is not free in Lambda: ${RESERVED.join(", ")}`)]
-      : [];
+    if (RESERVED.includes(name)) {
+      return [problem("environment", name, `is not free in Lambda: ${RESERVED.join(", ")}`)];
+    }
+    return NAME.test(name) ? [] : [problem("environment", name, "is not a letter and then letters, digits and _")];
   });
+}
+
+/** What is wrong with the size of all environment variables together, as far as their values are known now. */
+export function environmentSizeProblems(variables: Readonly<Record<string, string>>): string[] {
+  const known = Object.entries(variables).map(([name, value]) => [name, isKnown(value) ? value : ""]);
+  const bytes = Buffer.byteLength(JSON.stringify(Object.fromEntries(known)));
+  return bytes <= MAX_BYTES
+    ? []
+    : [
+        problem(
+          "environment",
+          bytes,
+          `bytes are more than the ${MAX_BYTES} that Lambda has for all variables, as JSON`,
+        ),
+      ];
 }

@@ -1,7 +1,8 @@
 import { Fn, propertyAccess, TerraformLocal, Token, type IResolvable, type Precondition } from "cdktf";
 import type { Construct } from "constructs";
 import table from "./insights-layers.json";
-import { notOneOf, problem, SettingsError } from "./settings-error";
+import { layerVersionProblems } from "./layer-version";
+import { choiceProblems, isKnown, notOneOf, problem, SettingsError } from "./settings-error";
 
 export const ARCHITECTURES = ["arm64", "x86_64"] as const;
 export type Architecture = (typeof ARCHITECTURES)[number];
@@ -59,27 +60,29 @@ class ListedLayer extends InsightsLayer {
   }
 
   public problems(region: string, architecture: string): string[] {
-    const problems: string[] = [];
-    const known = isArchitecture(architecture) ? [architecture] : [...ARCHITECTURES];
-    if (!isArchitecture(architecture)) problems.push(notOneOf("architecture", architecture, ARCHITECTURES));
+    const problems = architectureProblems(architecture);
+    const possible = isArchitecture(architecture) ? [architecture] : ARCHITECTURES;
 
     if (this.version !== undefined) {
-      const versions = new Set(known.flatMap((each) => Object.values(table.layers[each]).flatMap(Object.keys)));
+      const versions = new Set(possible.flatMap((each) => Object.values(table.layers[each]).flatMap(Object.keys)));
       if (!versions.has(this.version)) {
         return [...problems, notOneOf("insightsLayer", this.version, [...versions].sort(byNumber))];
       }
     }
 
-    const regions = [...new Set(known.flatMap((each) => Object.keys(this.arns(each))))].sort();
-    if (!Token.isUnresolved(region) && !regions.includes(region)) {
+    const regions = [...new Set(possible.flatMap((each) => Object.keys(this.arns(each))))].sort();
+    if (isKnown(region) && !regions.includes(region)) {
       const other = ARCHITECTURES.find((each) => region in this.arns(each));
-      problems.push(this.regionProblem(region, regions, known, other && `; ${other} has it there`));
+      const hint = other && `; ${other} has it there`;
+      problems.push(problem("region", region, this.regionExpectation(regions.join(", "), possible.join(" or "), hint)));
     }
     return problems;
   }
 
   public bind(scope: Construct, region: string, architecture: Architecture): InsightsLayerBinding {
     SettingsError.throwIfAny(this.problems(region, architecture));
+    if (!isKnown(architecture)) return this.bindLate(scope, region, architecture);
+
     const arns = this.arns(architecture);
     const arn = arns[region];
     if (arn !== undefined) return { arn, preconditions: [] };
@@ -90,19 +93,36 @@ class ListedLayer extends InsightsLayer {
       preconditions: [
         {
           condition: Fn.contains(Fn.keys(map), region) as IResolvable,
-          errorMessage: this.regionProblem(region, Object.keys(arns), [architecture]),
+          errorMessage: problem("region", region, this.regionExpectation(Object.keys(arns).join(", "), architecture)),
         },
       ],
     };
   }
 
-  private regionProblem(region: string, regions: string[], architectures: string[], hint = ""): string {
+  /** Where Terraform alone knows the architecture: by a map of maps, each error without the place, which is not here. */
+  private bindLate(scope: Construct, region: string, architecture: string): InsightsLayerBinding {
+    const arns = Object.fromEntries(ARCHITECTURES.map((each) => [each, this.arns(each)]));
+    const map = new TerraformLocal(scope, "insights-layer-arns", arns).expression as IResolvable;
+    const regions = Token.asList(Fn.keys(propertyAccess(map, [architecture])));
+    return {
+      arn: Token.asString(propertyAccess(map, [architecture, region])),
+      preconditions: [
+        {
+          condition: Fn.contains(Fn.keys(map), architecture) as IResolvable,
+          errorMessage: `architecture "${architecture}" is not one of ${ARCHITECTURES.join(", ")}`,
+        },
+        {
+          // Without try, an unknown architecture would be answered with "Invalid index" as well.
+          condition: Fn.try([Fn.contains(regions, region), true]) as IResolvable,
+          errorMessage: `region "${region}" ${this.regionExpectation(Token.asString(Fn.join(", ", Token.asList(Fn.try([regions, []])))), architecture)}`,
+        },
+      ],
+    };
+  }
+
+  private regionExpectation(regions: string, architectures: string, hint = ""): string {
     const layer = this.version === undefined ? "an Insights layer" : `Insights ${this.version}`;
-    return problem(
-      "region",
-      region,
-      `is not one of ${regions.join(", ")}, the regions with ${layer} for ${architectures.join(" or ")}${hint}`,
-    );
+    return `is not one of ${regions}, the regions with ${layer} for ${architectures}${hint}`;
   }
 
   /** Region → ARN. */
@@ -127,35 +147,18 @@ class GivenLayer extends InsightsLayer {
   }
 
   public problems(region: string, architecture: string): string[] {
-    const problems: string[] = [];
-    if (!isArchitecture(architecture) && !Token.isUnresolved(architecture)) {
-      problems.push(notOneOf("architecture", architecture, ARCHITECTURES));
-    }
-    if (Token.isUnresolved(this.value)) return problems;
-
-    const parts = /^arn:aws[a-z-]*:lambda:([a-z0-9-]+):\d{12}:layer:([\w-]+):\d+$/.exec(this.value);
-    if (!parts) {
-      const form = "arn:<partition>:lambda:<region>:<account>:layer:<name>:<number>";
-      return [...problems, problem("insightsLayer", this.value, `is not of the form ${form}`)];
-    }
-    const [, layerRegion, name] = parts;
-    if (!Token.isUnresolved(region) && layerRegion !== region) {
-      problems.push(problem("insightsLayer", this.value, `is not in the function's region, ${region}`));
-    }
-    // A copy may bear any name; of AWS's own two names one is wrong, and the function would not start with it.
-    const wrong = ARCHITECTURES.find((other) => LAYER_NAMES[other] === name && other !== architecture);
-    if (wrong !== undefined && isArchitecture(architecture)) {
-      problems.push(
-        problem("insightsLayer", this.value, `is for ${wrong}; ${architecture} needs ${LAYER_NAMES[architecture]}`),
-      );
-    }
-    return problems;
+    const problems = architectureProblems(architecture);
+    return [...problems, ...layerVersionProblems("insightsLayer", this.value, region, architecture as Architecture)];
   }
 
   public bind(_scope: Construct, region: string, architecture: Architecture): InsightsLayerBinding {
     SettingsError.throwIfAny(this.problems(region, architecture));
     return { arn: this.value, preconditions: [] };
   }
+}
+
+function architectureProblems(architecture: string): string[] {
+  return choiceProblems<string>("architecture", architecture, ARCHITECTURES);
 }
 
 function isArchitecture(value: string): value is Architecture {

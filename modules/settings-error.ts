@@ -13,26 +13,42 @@ export class SettingsError extends Error {
 
   /** @throws SettingsError unless `problems` is empty. */
   public static throwIfAny(problems: readonly string[]): void {
-    if (problems.length > 0) throw new SettingsError(problems);
+    // Two parts of a construct can find the same fault, such as an architecture that does not exist.
+    if (problems.length > 0) throw new SettingsError([...new Set(problems)]);
   }
 }
 
+/** Whether a value is known while synthesizing, and not only to Terraform: as a token, or as an expression of HCL. */
+export function isKnown(value: unknown): boolean {
+  return !Token.isUnresolved(value) && !(typeof value === "string" && value.includes("${"));
+}
+
 /** `architecture "arm" is not one of arm64, x86_64 (main.ts: architecture)` */
-export function problem(setting: string, value: string | number, expectation: string): string {
+export function problem(setting: string, value: string | number | readonly string[], expectation: string): string {
   return `${setting} ${JSON.stringify(value)} ${expectation} (${SETTINGS_FILE}: ${setting})`;
 }
 
-export function notOneOf(setting: string, value: string, allowed: readonly string[]): string {
+export function notOneOf(setting: string, value: string | number, allowed: readonly (string | number)[]): string {
   return problem(setting, value, `is not one of ${allowed.join(", ")}`);
+}
+
+/** What is wrong with a choice; nothing is if it was left to the default, or if only Terraform knows it. */
+export function choiceProblems<Choice extends string | number>(
+  setting: string,
+  value: Choice | undefined,
+  allowed: readonly Choice[],
+): string[] {
+  return value === undefined || !isKnown(value) || allowed.includes(value) ? [] : [notOneOf(setting, value, allowed)];
 }
 
 /** What is wrong with a number; nothing is, as far as can be known now, if only Terraform knows it. */
 export function rangeProblems(
   setting: string,
   value: number,
-  range: { min: number; max: number; unit?: string },
+  range: { min: number; max?: number; unit?: string },
 ): string[] {
   const { min, max, unit = "" } = range;
-  if (Token.isUnresolved(value) || (Number.isInteger(value) && value >= min && value <= max)) return [];
-  return [problem(setting, value, `is not a whole number from ${min} to ${max} ${unit}`.trimEnd())];
+  if (!isKnown(value) || (Number.isInteger(value) && value >= min && value <= (max ?? value))) return [];
+  const bounds = max === undefined ? `of ${min} or more` : `from ${min} to ${max}`;
+  return [problem(setting, value, `is not a whole number ${bounds} ${unit}`.trimEnd())];
 }

@@ -4,9 +4,10 @@ import type { RunResult } from "../../lab/run";
 
 const CLEAN: RunResult = {
   way: "this function",
+  end: "idle",
   initMs: 61.7,
   invocations: [{ ok: true, payload: { connectionId: 7 }, durationMs: 12 }],
-  shutdown: { endedBy: "itself", runtimeMs: 8.25, totalMs: 20 },
+  shutdown: { endedBy: "itself", runtimeMs: 8.25 },
   quitMs: 3.14,
   fates: ["clean"],
   abortedClients: 0,
@@ -16,7 +17,7 @@ const CLEAN: RunResult = {
 const ABORTED: RunResult = {
   ...CLEAN,
   way: "the article's way",
-  shutdown: { endedBy: "SIGKILL at its deadline", runtimeMs: 309.4, totalMs: 400 },
+  shutdown: { endedBy: "SIGKILL at its deadline", runtimeMs: 309.4 },
   quitMs: undefined,
   fates: ["clean", "aborted"],
   abortedClients: 1,
@@ -24,7 +25,7 @@ const ABORTED: RunResult = {
 const LEAKED: RunResult = {
   ...CLEAN,
   way: "no extension",
-  shutdown: { endedBy: "SIGKILL at once", runtimeMs: 2, totalMs: 3 },
+  shutdown: { endedBy: "SIGKILL at once", runtimeMs: 2 },
   quitMs: undefined,
   fates: ["leaked"],
 };
@@ -86,6 +87,19 @@ describe("the verdict", () => {
     expect({ ...found, sentence: stripVTControlCharacters(found.sentence) }).toEqual({ clean, sentence });
   });
 
+  test("an Init that failed is said with its error, and is not clean", () => {
+    const initError = { errorType: "TypeError", errorMessage: "no host" };
+    const { clean, sentence } = verdict({ ...CLEAN, initError, invocations: [], fates: [] });
+    expect(clean).toBe(false);
+    expect(stripVTControlCharacters(sentence)).toBe("✗ Init of this function failed: TypeError: no host.");
+  });
+
+  test("a runtime that was gone before anything told it to go is not clean", () => {
+    const { clean, sentence } = verdict({ ...CLEAN, shutdown: { endedBy: "gone before", runtimeMs: 0 } });
+    expect(clean).toBe(false);
+    expect(sentence).toContain("the runtime's process gone before any signal");
+  });
+
   test("a runtime that had to be killed is not clean, whatever its connections", () => {
     expect(verdict({ ...CLEAN, shutdown: ABORTED.shutdown }).clean).toBe(false);
   });
@@ -108,6 +122,19 @@ test("the ways stand side by side, a column each", () => {
     ["Aborted_clients", "+0", "+1", "+0", "+0"],
     ["Connection", "clean close", "clean close, aborted", "leaked until wait_timeout", "none was opened"],
   ]);
+});
+
+test("a pool's connections are counted, an Init that failed and a signal that never came are said", () => {
+  const result: RunResult = {
+    ...ABORTED,
+    initMs: NaN,
+    shutdown: { endedBy: "gone before", runtimeMs: 0 },
+    fates: ["aborted", "clean", "aborted", "leaked"],
+  };
+  const table = new Map(rows(comparison([result])).map(([title = "", cell = ""]) => [title, cell]));
+  expect(table.get("Init: runtime ready")).toBe("failed");
+  expect(table.get("Shutdown: first signal")).toBe("none");
+  expect(table.get("Connection")).toBe("clean close, 2 × aborted, leaked until wait_timeout");
 });
 
 describe("the timeline", () => {

@@ -104,13 +104,6 @@ describe("MariaDB on a throwaway directory", () => {
     expect(isRunning(server.pid ?? 0)).toBe(false);
     expect(fs.existsSync(path.dirname(directory))).toBe(false);
   });
-
-  test("its guardian goes together with the server and the directory", async () => {
-    const directory = await dataDirectory(server);
-    const guardian = execFileSync("ps", ["-o", "ppid=", "-p", String(server.pid)], { encoding: "utf8" });
-    process.kill(Number(guardian), "SIGTERM");
-    await until(() => !isRunning(server.pid ?? 0) && !fs.existsSync(path.dirname(directory)));
-  });
 });
 
 test("a port that somebody else has taken meanwhile is given up for another", async () => {

@@ -89,8 +89,15 @@ describe("register", () => {
     expect(subscriptions).toEqual([true, false, false]);
   });
 
-  test("a body without a list subscribes to nothing", async () => {
-    expect(await ask("POST", "/register", { "Lambda-Extension-Name": "outside" }, "{}")).toMatchObject({ status: 200 });
+  test.each(["{}", '{"events":null}', "null"])("the body %s subscribes to nothing", async (body) => {
+    expect(await ask("POST", "/register", { "Lambda-Extension-Name": "outside" }, body)).toMatchObject({ status: 200 });
+    expect(api.isSubscribed("outside", "INVOKE") || api.isSubscribed("outside", "SHUTDOWN")).toBe(false);
+  });
+
+  test("who asks for the account is told it", async () => {
+    const headers = { "Lambda-Extension-Name": "outside", "Lambda-Extension-Accept-Feature": "another, accountId" };
+    const { body } = await ask("POST", "/register", headers, '{"events":[]}');
+    expect(body).toMatchObject({ accountId: expect.stringMatching(/^\d{12}$/) as string, functionName: "a-function" });
   });
 
   describe("is refused", () => {
@@ -100,7 +107,14 @@ describe("register", () => {
       expect(await register("")).toEqual(wanted);
     });
 
-    test.each(["", "no JSON", '{"events":"INVOKE"}'])("with the body %j", async (body) => {
+    test.each([
+      "",
+      "no JSON",
+      "[]",
+      '{"events":"INVOKE"}',
+      '{"events":["INVOKE",7]}',
+      '{"configurationKeys":["COLOUR"]}',
+    ])("with the body %j", async (body) => {
       const answer = await ask("POST", "/register", { "Lambda-Extension-Name": "inside" }, body);
       expect(answer).toEqual(refusal(403, "InvalidRequestFormat"));
     });
@@ -123,19 +137,35 @@ describe("register", () => {
       expect(await register("inside")).toEqual(wanted);
     });
 
-    test.each(["outside", "inside"])("under a name that is taken (%s)", async (name) => {
-      await register(name);
-      const wanted = refusal(403, "Extension.InvalidExtensionState", "Extension with this name already registered");
-      expect(await register(name)).toEqual(wanted);
+    test("a second time, to an external extension, whether registration is closed or not", async () => {
+      await register("outside");
+      const why =
+        "State transition from Registered to Registered failed for extension outside. Error: State transition is not allowed";
+      expect(await register("outside")).toEqual(refusal(403, "Extension.InvalidExtensionState", why));
+      api.closeRegistration();
+      expect(await register("outside")).toEqual(refusal(403, "Extension.InvalidExtensionState", why));
     });
 
-    test("as the eleventh, internal and external together", async () => {
-      await register("outside");
-      for (let number = 2; number <= 10; number++)
+    test("under a name that is taken, to an internal extension", async () => {
+      await register("inside");
+      const wanted = refusal(403, "Extension.InvalidExtensionState", "Extension with this name already registered");
+      expect(await register("inside")).toEqual(wanted);
+    });
+
+    test("as the eleventh, the external ones counted before they have registered", async () => {
+      for (let number = 3; number <= 10; number++)
         expect(await register(`inside-${number}`)).toHaveProperty("status", 200);
       const wanted = refusal(403, "Extension.TooManyExtensions", "Extension limit (10) reached");
       expect(await register("one-too-many")).toEqual(wanted);
-      expect(await register("inside-2")).toEqual(wanted);
+      expect(await register("inside-3")).toEqual(wanted);
+      expect(await register("outside")).toHaveProperty("status", 200);
+    });
+
+    test("an event comes before a closed registration, and a closed registration before a taken name", async () => {
+      await register("inside");
+      api.closeRegistration();
+      expect(await register("inside", ["THAW"])).toEqual(refusal(403, "Extension.InvalidEventType"));
+      expect(await register("inside")).toEqual(refusal(403, "Extension.RegistrationClosed"));
     });
   });
 });
@@ -150,11 +180,34 @@ describe.each([
     ["with one that is no UUID", { "Lambda-Extension-Identifier": "7" }, "Extension.InvalidExtensionIdentifier"],
     ["with a stranger's", { "Lambda-Extension-Identifier": STRANGER }, "Extension.UnknownExtensionIdentifier"],
   ])("%s", async (_, headers: Record<string, string>, errorType) => {
-    expect(await ask(method, path, headers)).toEqual(refusal(403, errorType));
+    const error: Record<string, string> =
+      method === "POST" ? { "Lambda-Extension-Function-Error-Type": "Extension.Broken" } : {};
+    expect(await ask(method, path, { ...headers, ...error })).toEqual(refusal(403, errorType));
   });
 });
 
 describe.each(["init", "exit"])("%s/error", (phase) => {
+  test("the type of the error is asked for before it is looked who asks", async () => {
+    const stranger = { "Lambda-Extension-Identifier": STRANGER };
+    expect(await ask("POST", `/${phase}/error`, stranger)).toEqual(refusal(403, "Extension.MissingHeader"));
+    const nobody = await ask("POST", `/${phase}/error`);
+    expect(nobody).toEqual(refusal(403, "Extension.MissingExtensionIdentifier"));
+  });
+
+  test("may be said again, and ends the extension's asking for events", async () => {
+    const id = await registered("outside");
+    const headers = { "Lambda-Extension-Identifier": id, "Lambda-Extension-Function-Error-Type": "Extension.Broken" };
+    for (let time = 1; time <= 2; time++)
+      expect(await ask("POST", `/${phase}/error`, headers)).toMatchObject({ status: 202 });
+    expect(changes).toEqual(["outside registered", `outside ${phase} error`]);
+    const from = phase === "init" ? "InitError" : "ExitError";
+    const why = `State transition from ${from} to Ready failed for extension ${id}. Error: State transition is not allowed`;
+    expect(await ask("GET", "/event/next", headers)).toEqual(refusal(403, "Extension.InvalidExtensionState", why));
+    expect(api.allReady).toBe(false);
+    const other = phase === "init" ? "exit" : "init";
+    expect(await ask("POST", `/${other}/error`, headers)).toEqual(refusal(403, "Extension.InvalidExtensionState"));
+  });
+
   test("is accepted with the type of the error in its header", async () => {
     const id = await registered("outside");
     const headers = { "Lambda-Extension-Identifier": id, "Lambda-Extension-Function-Error-Type": "Extension.Broken" };
@@ -178,9 +231,14 @@ test("init/error is refused once Init is over, exit/error is not", async () => {
   expect(await ask("POST", "/exit/error", headers)).toMatchObject({ status: 202 });
 });
 
-test("an unknown path is 404", async () => {
-  const headers = { "Lambda-Extension-Identifier": await registered("outside") };
-  expect(await ask("GET", "/event/previous", headers)).toMatchObject({ status: 404 });
+test("an unknown path is 404, a known one with another method 405, before anything else is looked at", async () => {
+  expect(await ask("GET", "/event/previous")).toMatchObject({ status: 404 });
+  for (const [method, path] of [
+    ["POST", "/event/next"],
+    ["GET", "/register"],
+    ["GET", "/exit/error"],
+  ] as const)
+    expect(await ask(method, path)).toMatchObject({ status: 405 });
 });
 
 describe("event/next", () => {
@@ -219,13 +277,14 @@ describe("event/next", () => {
     expect(api.allReady).toBe(true);
   });
 
-  test("events that come while the extension is busy wait for it, in their order", async () => {
+  test("an event that comes while the extension is busy waits for it, and only the last one does", async () => {
     const id = await registered("outside", ["INVOKE", "SHUTDOWN"]);
     api.send("INVOKE", { requestId: "1" });
     api.send("SHUTDOWN", { shutdownReason: "timeout" });
-    expect((await (await next(id)).answered).body).toEqual({ eventType: "INVOKE", requestId: "1" });
-    expect(api.allReady).toBe(false);
     expect((await (await next(id)).answered).body).toEqual({ eventType: "SHUTDOWN", shutdownReason: "timeout" });
+    expect(api.allReady).toBe(false);
+    expect((await next(id)).answer).toBeUndefined();
+    expect(api.allReady).toBe(true);
   });
 
   test("a second one while the first waits is refused, and the first is answered", async () => {

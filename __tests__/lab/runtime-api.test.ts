@@ -7,6 +7,7 @@ const INVOCATION: Invocation = {
   deadlineMs: 1_900_000_000_000,
   functionArn: "arn:aws:lambda:us-east-1:012345678901:function:a-function",
 };
+const NEXT = "/2018-06-01/runtime/invocation/next";
 const RESPONSE = `/2018-06-01/runtime/invocation/${INVOCATION.requestId}/response`;
 const ERROR = `/2018-06-01/runtime/invocation/${INVOCATION.requestId}/error`;
 
@@ -56,7 +57,7 @@ async function until(holds: () => boolean): Promise<void> {
 
 /** A runtime that asks for an invocation; the answer comes with {@link RuntimeApi.invoke}. */
 async function next(): Promise<{ readonly answered: Promise<Answer> }> {
-  const answered = ask("GET", "/2018-06-01/runtime/invocation/next");
+  const answered = ask("GET", NEXT);
   answered.catch(() => undefined); // the server was closed
   await until(() => api.runtimeIsReady);
   return { answered };
@@ -101,12 +102,25 @@ describe("next", () => {
 
   test("asked again before the answer, the same invocation is given again", async () => {
     await invoked();
-    const again = await ask("GET", "/2018-06-01/runtime/invocation/next");
+    const again = await ask("GET", NEXT);
     expect([again.headers.get("lambda-runtime-aws-request-id"), again.body.toString()]).toEqual([
       INVOCATION.requestId,
       INVOCATION.event,
     ]);
     expect(await ask("POST", RESPONSE, "1")).toHaveProperty("status", 202);
+  });
+
+  test("of two that wait, the first gets the invocation, and the second does not count as ready for the next", async () => {
+    const { answered } = await next();
+    const second = ask("GET", NEXT);
+    second.catch(() => undefined); // the server was closed
+    await sleep(50);
+    expect(events).toEqual(["ready"]);
+    api.invoke(INVOCATION);
+    expect(await answered).toHaveProperty("status", 200);
+    await ask("POST", RESPONSE, "1");
+    expect(await Promise.race([second, sleep(50, "still waiting")])).toBe("still waiting");
+    expect(api.runtimeIsReady).toBe(false);
   });
 
   test("nobody can be invoked who has not asked", () => {
@@ -141,11 +155,25 @@ describe("response and error", () => {
     expect(events[1]).toEqual({ requestId: INVOCATION.requestId, error });
   });
 
-  test("an error without a JSON body has the type of its header", async () => {
+  test.each(["broken", '"broken"', '["broken"]'])(
+    "an error whose body is no object has the type of its header (%s)",
+    async (body) => {
+      await invoked();
+      await ask("POST", ERROR, body, { "Lambda-Runtime-Function-Error-Type": "Runtime.Broken" });
+      const error = { errorType: "Runtime.Broken", errorMessage: body };
+      expect(events[1]).toEqual({ requestId: INVOCATION.requestId, error });
+    },
+  );
+
+  test.each([
+    ["Function.Broken", "Function.Broken"],
+    ["Function.broken", "Function.Unknown"],
+    ["RangeError", "Runtime.Unknown"],
+    ["", "Runtime.Unknown"],
+  ])("the header's type %j, which is not one of Lambda's kind, becomes %s", async (header, errorType) => {
     await invoked();
-    await ask("POST", ERROR, "broken", { "Lambda-Runtime-Function-Error-Type": "Runtime.Broken" });
-    const error = { errorType: "Runtime.Broken", errorMessage: "broken" };
-    expect(events[1]).toEqual({ requestId: INVOCATION.requestId, error });
+    await ask("POST", ERROR, "{}", { "Lambda-Runtime-Function-Error-Type": header });
+    expect(events[1]).toEqual({ requestId: INVOCATION.requestId, error: { errorType, errorMessage: "" } });
   });
 
   test.each(["response", "error"])(
@@ -170,7 +198,9 @@ describe("response and error", () => {
     await invoked();
     await ask("POST", RESPONSE, "1");
     const answer = await ask("POST", second, "2");
-    expect([answer.status, json(answer)]).toMatchObject([403, { errorType: "InvalidStateTransition" }]);
+    const to = second === ERROR ? "InvocationErrorResponse" : "InvocationResponse";
+    const errorMessage = `State transition from RuntimeResponseSentState to ${to} failed for runtime. Error: State transition is not allowed`;
+    expect([answer.status, json(answer)]).toEqual([403, { errorType: "InvalidStateTransition", errorMessage }]);
     expect(events).toHaveLength(2);
     await next();
     expect(await ask("POST", RESPONSE, "3")).toHaveProperty("status", 400);
@@ -183,11 +213,34 @@ describe("response and error", () => {
 
     await invoked();
     const refused = await ask("POST", RESPONSE, Buffer.alloc(most + 1, "1"));
-    const errorMessage = `Exceeded maximum allowed payload size (${most} bytes).`;
-    expect([refused.status, json(refused)]).toEqual([413, { errorType: "RequestEntityTooLarge", errorMessage }]);
+    const limit = `maximum allowed payload size (${most} bytes).`;
+    const toTheRuntime = { errorType: "RequestEntityTooLarge", errorMessage: `Exceeded ${limit}` };
+    expect([refused.status, json(refused)]).toEqual([413, toTheRuntime]);
+    const errorMessage = `Response payload size (${most + 1} bytes) exceeded ${limit}`;
     const error = { errorType: "Function.ResponseSizeTooLarge", errorMessage };
     expect(events.at(-1)).toEqual({ requestId: INVOCATION.requestId, error });
     await invoked(); // the runtime goes on
+  });
+});
+
+describe("the response mode", () => {
+  const mode = (value: string): Record<string, string> => ({ "Lambda-Runtime-Function-Response-Mode": value });
+
+  test("streaming is taken, and collected", async () => {
+    await invoked();
+    expect(await ask("POST", RESPONSE, "in parts", mode("streaming"))).toHaveProperty("status", 202);
+    expect(events[1]).toEqual({ requestId: INVOCATION.requestId, response: "in parts" });
+  });
+
+  test("any other is 400, fails the invocation and leaves the runtime unable to go on", async () => {
+    await invoked();
+    const refused = await ask("POST", RESPONSE, "1", mode("buffered"));
+    const toTheRuntime = { errorType: "InvalidFunctionResponseMode", errorMessage: "Invalid function response mode" };
+    expect([refused.status, json(refused)]).toEqual([400, toTheRuntime]);
+    const error = { errorType: "Runtime.InvalidResponseModeHeader", errorMessage: "" };
+    expect(events[1]).toEqual({ requestId: INVOCATION.requestId, error });
+    const late = await ask("GET", NEXT);
+    expect([late.status, json(late)]).toMatchObject([403, { errorType: "InvalidStateTransition" }]);
   });
 });
 
@@ -199,7 +252,7 @@ describe("init/error", () => {
     expect([answer.status, json(answer)]).toEqual([202, { status: "OK" }]);
     expect(events).toEqual([{ initError: ERROR_BODY }]);
     for (const [method, path] of [
-      ["GET", "/2018-06-01/runtime/invocation/next"],
+      ["GET", NEXT],
       ["POST", "/2018-06-01/runtime/init/error"],
     ] as const) {
       const late = await ask(method, path, "{}");
@@ -219,8 +272,26 @@ describe("init/error", () => {
 test.each([
   ["GET", "/"],
   ["GET", "/2018-06-01/runtime/invocation/last"],
-  ["POST", "/2018-06-01/runtime/invocation/next"],
   ["GET", "/2015-03-31/functions"],
+  ["PUT", "/2021-04-23/credentials"],
 ])("%s %s is 404", async (method, path) => {
   expect(await ask(method, path)).toHaveProperty("status", 404);
+});
+
+test.each([
+  ["POST", NEXT],
+  ["GET", RESPONSE],
+  ["PUT", ERROR],
+  ["GET", "/2018-06-01/runtime/init/error"],
+  ["POST", "/2022-07-01/telemetry"],
+])("%s %s is 405", async (method, path) => {
+  expect(await ask(method, path)).toHaveProperty("status", 405);
+});
+
+test.each([
+  ["/2020-08-15/logs", "Logs.NotSupported", "Logs API is not supported"],
+  ["/2022-07-01/telemetry", "Telemetry.NotSupported", "Telemetry API is not supported"],
+])("a subscription to %s is accepted, and told that nothing will come", async (path, errorType, errorMessage) => {
+  const answer = await ask("PUT", path, "{}");
+  expect([answer.status, json(answer)]).toEqual([202, { errorType, errorMessage }]);
 });

@@ -36,10 +36,10 @@ function withoutLocalNames(value: string): string {
 function flatten(prefix: string, value: unknown): [string, string][] {
   if (/policy$/.test(prefix)) {
     const { Statement: statements, ...rest } = policy(value);
-    if (statements.length !== 1) throw new Error(`${prefix}: the table has room for one statement a policy`);
-    return Object.entries({ ...rest, ...statements[0] }).flatMap(([name, field]) =>
-      flatten(`${prefix}: ${name}`, field),
+    const fields = [rest, ...statements].flatMap((each, number) =>
+      Object.entries(each).map(([name, field]) => [number > 1 ? `${name} (${number})` : name, field] as const),
     );
+    return fields.flatMap(([name, field]) => flatten(`${prefix}: ${name}`, field));
   }
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     return Object.entries(value).flatMap(([name, field]) => flatten(`${prefix}.${name}`, field));

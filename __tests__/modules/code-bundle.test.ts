@@ -114,7 +114,7 @@ test("a second synthesis leaves nothing of the first in the staged directory", (
 
 test.each(["function/missing.ts", "function"])("%s is refused as an entry", (entry) => {
   expect(CodeBundle.problems(entry)).toEqual([
-    `entry "${entry}" is not a TypeScript file, as seen from ${process.cwd()} (main.ts: entry)`,
+    `code.entry "${entry}" is not a TypeScript file, as seen from ${process.cwd()} (main.ts: code.entry)`,
   ]);
 });
 
@@ -126,7 +126,7 @@ describe("a type error", () => {
   test("in a file that the entry imports is found, also after a check that found none", () => {
     expect(CodeBundle.problems(entry)).toEqual([]);
     writeFileSync(path.join(path.dirname(entry), "name.ts"), broken);
-    const expected = `entry "${entry}" must compile: ${place}:2:14 TS2322 Type 'string' is not assignable to type 'number'. (main.ts: entry)`;
+    const expected = `code.entry "${entry}" must compile: ${place}:2:14 TS2322 Type 'string' is not assignable to type 'number'. (main.ts: code.entry)`;
     expect(CodeBundle.problems(entry)).toEqual([expected]);
     expect(() => stage(entry)).toThrow(expected);
   });
@@ -153,6 +153,6 @@ test("a module that has types but no code is refused with file and line", () => 
   const entry = writeProject(directory);
   rmSync(path.join(directory, "node_modules/legacy/index.js"));
   expect(() => stage(entry)).toThrow(
-    /^entry ".*" must compile: .*function\/index.ts:1 Could not resolve "legacy" \(main.ts: entry\)$/,
+    /^code.entry ".*" must compile: .*function\/index.ts:1 Could not resolve "legacy" \(main.ts: code.entry\)$/,
   );
 });

@@ -1,20 +1,28 @@
 import { TerraformVariable } from "cdktf";
 import { GracefulFunction, type GracefulFunctionConfig } from "../../modules/graceful-function";
 import { InsightsLayer } from "../../modules/insights-layer";
-import { ENTRY, newStack, only, policy, synthesize } from "./synthesis";
+import { ShutdownExtension } from "../../modules/shutdown-extension";
+import { ENTRY, newStack, only, synthesize, type Attributes } from "./synthesis";
 
 const secretArn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:orders";
 const database = { host: "db.example.com", name: "orders", auth: { type: "secret", secretArn } } as const;
 
-/** The lines of the error for settings that TypeScript may refuse, as a fork without types would see them. */
-function problems(settings: object): string[] {
-  try {
-    synthesize(settings);
-  } catch (error) {
-    return (error as Error).message.split("\n");
-  }
-  return [];
-}
+const KEY = "arn:aws:kms:us-east-1:123456789012:key/1";
+const QUEUE = "arn:aws:sqs:us-east-1:123456789012:failed";
+const LAYER = "arn:aws:lambda:us-east-1:123456789012:layer:tools:3";
+const CODE_SIGNING = "arn:aws:lambda:us-east-1:123456789012:code-signing-config:csc-0123456789abcdefg";
+const BOUNDARY = "arn:aws:iam::123456789012:policy/boundary";
+const VPC = { subnetIds: ["subnet-1", "subnet-2"], securityGroupIds: ["sg-1"] };
+
+/** Every setting that adds a permission. */
+const EVERYTHING: Partial<GracefulFunctionConfig> = {
+  database,
+  vpc: VPC,
+  tracing: "Active",
+  deadLetterTargetArn: QUEUE,
+  environmentKmsKeyArn: KEY,
+  statements: [{ Effect: "Allow", Action: "s3:GetObject", Resource: "arn:aws:s3:::bucket/*" }],
+};
 
 describe("the function", () => {
   const stack = synthesize({ database, environment: { LOG_LEVEL: "info" } });
@@ -58,12 +66,13 @@ describe("the function", () => {
     });
   });
 
-  test("waits for every attachment", () => {
-    const attachments = Object.keys(stack.resource.aws_iam_role_policy_attachment ?? {});
-    expect(attachments).toHaveLength(2);
-    expect([...(lambda.depends_on as string[])].sort()).toEqual(
-      attachments.map((id) => `aws_iam_role_policy_attachment.${id}`),
+  test("waits for its log group and for every attachment", () => {
+    const { resource } = synthesize(EVERYTHING);
+    const ids = ["aws_cloudwatch_log_group", "aws_iam_role_policy_attachment"].flatMap((type) =>
+      Object.keys(resource[type] ?? {}).map((id) => `${type}.${id}`),
     );
+    expect(ids).toHaveLength(8);
+    expect([...(only(resource, "aws_lambda_function").depends_on as string[])].sort()).toEqual(ids.sort());
   });
 
   test("gives its names away as outputs", () => {
@@ -87,7 +96,7 @@ describe("the function", () => {
 
   test("can stand beside another", () => {
     const both = newStack();
-    new GracefulFunction(both, "other", { region: "us-east-1", functionName: "other", entry: ENTRY });
+    new GracefulFunction(both, "other", { region: "us-east-1", functionName: "other", code: { entry: ENTRY } });
     const { output, data } = synthesize({}, both);
     expect(Object.keys(output)).toEqual(expect.arrayContaining(["function_arn", "other_arn"]));
     const paths = Object.values(data.archive_file ?? {}).map((each) => each.output_path);
@@ -95,55 +104,119 @@ describe("the function", () => {
   });
 });
 
-describe("policies", () => {
-  function statements(settings: Partial<GracefulFunctionConfig>): Record<string, unknown>[] {
-    const { data, resource } = synthesize(settings);
-    const [partition] = Object.keys(data.aws_partition ?? {});
-    return Object.values(resource.aws_iam_policy ?? {}).flatMap(
-      (each) =>
-        policy(String(each.policy).replaceAll(`\${data.aws_partition.${partition}.partition}`, "PARTITION")).Statement,
-    );
-  }
-  const logging = {
-    Effect: "Allow",
-    Action: ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
-    Resource: [
-      "arn:PARTITION:logs:us-east-1:*:log-group:/aws/lambda/orders:*",
-      "arn:PARTITION:logs:us-east-1:*:log-group:/aws/lambda-insights:*",
+describe("an option", () => {
+  /** The function's attributes with the setting, and whether it has them without. */
+  test.each<[Partial<GracefulFunctionConfig>, Attributes]>([
+    [{ description: "Takes orders" }, { description: "Takes orders" }],
+    [{ runtime: "nodejs22.x" }, { runtime: "nodejs22.x" }],
+    [{ memorySize: 128 }, { memory_size: 128 }],
+    [{ timeout: 900 }, { timeout: 900 }],
+    [{ ephemeralStorage: 10240 }, { ephemeral_storage: { size: 10240 } }],
+    [{ environmentKmsKeyArn: KEY }, { kms_key_arn: KEY }],
+    [{ reservedConcurrency: 0 }, { reserved_concurrent_executions: 0 }],
+    [{ tracing: "Active" }, { tracing_config: { mode: "Active" } }],
+    [{ tracing: "PassThrough" }, { tracing_config: { mode: "PassThrough" } }],
+    [{ deadLetterTargetArn: QUEUE }, { dead_letter_config: { target_arn: QUEUE } }],
+    [{ codeSigningConfigArn: CODE_SIGNING }, { code_signing_config_arn: CODE_SIGNING }],
+    [{ vpc: VPC }, { vpc_config: { subnet_ids: VPC.subnetIds, security_group_ids: VPC.securityGroupIds } }],
+    [{ logGroup: { format: "Text" } }, { logging_config: { log_format: "Text" } }],
+    [
+      { logGroup: { format: "JSON", applicationLevel: "WARN", systemLevel: "INFO" } },
+      { logging_config: { log_format: "JSON", application_log_level: "WARN", system_log_level: "INFO" } },
     ],
-  };
-
-  test("Lambda, and nothing else, may assume the role", () => {
-    const { resource } = synthesize();
-    expect(policy(only(resource, "aws_iam_role").assume_role_policy)).toEqual({
-      Version: "2012-10-17",
-      Statement: [{ Effect: "Allow", Action: "sts:AssumeRole", Principal: { Service: "lambda.amazonaws.com" } }],
-    });
-  });
-
-  test("the function may write to its own log group and to that of Insights only", () => {
-    expect(statements({})).toEqual([logging]);
-  });
-
-  test("a secret adds the right to read that secret", () => {
-    expect(statements({ database })).toEqual([
-      { Effect: "Allow", Action: "secretsmanager:GetSecretValue", Resource: secretArn },
-      logging,
-    ]);
-  });
-
-  test("IAM authentication adds the right to connect as that user", () => {
-    const auth = { type: "iam", resourceId: "cluster-ABC" } as const;
-    expect(statements({ database: { ...database, user: "app", auth } })).toEqual([
+    [{ tags: { team: "orders" } }, { tags: { team: "orders" } }],
+    [
+      { architecture: "x86_64" },
       {
-        Effect: "Allow",
-        Action: "rds-db:connect",
-        Resource: expect.stringMatching(
-          /^arn:PARTITION:rds-db:us-east-1:\$\{data\.aws_caller_identity\.\w+\.account_id\}:dbuser:cluster-ABC\/app$/,
-        ) as string,
+        architectures: ["x86_64"],
+        layers: [expect.stringMatching(/^arn:aws:lambda:us-east-1:580247275435:layer:LambdaInsightsExtension:\d+$/)],
       },
-      logging,
+    ],
+    [{ shutdownExtension: ShutdownExtension.internal(), layers: [LAYER] }, { layers: [LAYER] }],
+    [
+      { shutdownExtension: ShutdownExtension.insights(InsightsLayer.arn(LAYER)), layers: [LAYER] },
+      { layers: [LAYER, LAYER] },
+    ],
+  ])("%j reaches the function, and is not there without", (settings, attributes) => {
+    expect(only(synthesize(settings).resource, "aws_lambda_function")).toMatchObject(attributes);
+    expect(only(synthesize().resource, "aws_lambda_function")).not.toMatchObject(attributes);
+  });
+
+  test("tags: on everything that can have tags", () => {
+    const tags = { team: "orders" };
+    const { resource } = synthesize({ ...EVERYTHING, functionUrl: true, tags });
+    const tagged = Object.entries(resource).filter(([, each]) => Object.values(each).every((one) => one.tags));
+    expect(tagged.map(([type]) => type).sort()).toEqual([
+      "aws_cloudwatch_log_group",
+      "aws_iam_policy",
+      "aws_iam_role",
+      "aws_lambda_function",
     ]);
+    expect(tagged.flatMap(([, each]) => Object.values(each).map((one) => one.tags))).toEqual(Array(10).fill(tags));
+    expect(new Set(Object.keys(resource))).toEqual(
+      new Set([...tagged.map(([type]) => type), "aws_iam_role_policy_attachment", "aws_lambda_function_url"]),
+    );
+  });
+
+  test("permissionsBoundaryArn bounds the role", () => {
+    const role = only(synthesize({ permissionsBoundaryArn: BOUNDARY }).resource, "aws_iam_role");
+    expect(role.permissions_boundary).toBe(BOUNDARY);
+    expect(only(synthesize().resource, "aws_iam_role")).not.toHaveProperty("permissions_boundary");
+  });
+
+  test("functionUrl makes a URL that is not open to everybody, and tells it", () => {
+    const { resource, output } = synthesize({ functionUrl: true });
+    const [id] = Object.keys(resource.aws_lambda_function_url ?? {});
+    const [lambda] = Object.keys(resource.aws_lambda_function ?? {});
+    expect(only(resource, "aws_lambda_function_url")).toMatchObject({
+      authorization_type: "AWS_IAM",
+      function_name: `\${aws_lambda_function.${lambda}.function_name}`,
+    });
+    expect(output.function_url?.value).toBe(`\${aws_lambda_function_url.${id}.function_url}`);
+    expect(synthesize().resource).not.toHaveProperty("aws_lambda_function_url");
+    expect(synthesize().output).not.toHaveProperty("function_url");
+  });
+});
+
+describe("the log group", () => {
+  test("is the stack's, and keeps a year", () => {
+    const group = only(synthesize().resource, "aws_cloudwatch_log_group");
+    expect(group).toMatchObject({ name: "/aws/lambda/orders", retention_in_days: 365 });
+    expect(group).not.toHaveProperty("kms_key_id");
+  });
+
+  test("takes retention and key from the settings", () => {
+    const { resource } = synthesize({ logGroup: { retentionDays: 0, kmsKeyArn: KEY } });
+    expect(only(resource, "aws_cloudwatch_log_group")).toMatchObject({ retention_in_days: 0, kms_key_id: KEY });
+  });
+
+  test("can be left to Lambda", () => {
+    const { resource, output } = synthesize({ logGroup: { createdBy: "Lambda" } });
+    expect(resource).not.toHaveProperty("aws_cloudwatch_log_group");
+    expect(output.function_log_group_name?.value).toBe("/aws/lambda/orders");
+  });
+});
+
+describe("Insights in a VPC", () => {
+  const warning = expect.stringContaining("set vpc.reachesLogs when there is one") as string;
+
+  function warnings(settings: Partial<GracefulFunctionConfig>): unknown[] {
+    const stack = newStack();
+    synthesize(settings, stack);
+    return stack.node.findAll().flatMap(({ node }) => node.metadata.map(({ data }) => data as unknown));
+  }
+
+  test("is warned about: it needs CloudWatch Logs", () => {
+    expect(warnings({ vpc: VPC })).toContainEqual(warning);
+  });
+
+  test.each<Partial<GracefulFunctionConfig>>([
+    {},
+    { vpc: { ...VPC, reachesLogs: true } },
+    { vpc: VPC, shutdownExtension: ShutdownExtension.internal() },
+    { vpc: VPC, shutdownExtension: ShutdownExtension.layer(LAYER) },
+  ])("and no other is: %j", (settings) => {
+    expect(warnings(settings)).not.toContainEqual(warning);
   });
 });
 
@@ -151,14 +224,33 @@ describe("values that only Terraform knows", () => {
   const stack = newStack();
   const text = new TerraformVariable(stack, "text", { type: "string" }).stringValue;
   const number = new TerraformVariable(stack, "number", { type: "number" }).numberValue;
+  const list = new TerraformVariable(stack, "list", { type: "list(string)" }).listValue;
   const synthesized = synthesize(
     {
       region: text,
       functionName: text,
+      description: text,
       memorySize: number,
       timeout: number,
+      ephemeralStorage: number,
+      reservedConcurrency: number,
       environment: { TEXT: text },
-      database: { host: text, port: number, name: text, user: text, auth: { type: "iam", resourceId: text } },
+      environmentKmsKeyArn: text,
+      deadLetterTargetArn: text,
+      codeSigningConfigArn: text,
+      permissionsBoundaryArn: text,
+      layers: list,
+      vpc: { subnetIds: list, securityGroupIds: list },
+      logGroup: { retentionDays: number, kmsKeyArn: text },
+      database: {
+        host: text,
+        port: number,
+        name: text,
+        user: text,
+        auth: { type: "iam", resourceId: text },
+        connectionLimit: number,
+        maxConnections: number,
+      },
     },
     stack,
   );
@@ -169,13 +261,27 @@ describe("values that only Terraform knows", () => {
       function_name: "${var.text}",
       memory_size: "${var.number}",
       timeout: "${var.number}",
+      description: "${var.text}",
+      ephemeral_storage: { size: "${var.number}" },
+      reserved_concurrent_executions: "${var.number}",
+      kms_key_arn: "${var.text}",
+      dead_letter_config: { target_arn: "${var.text}" },
+      code_signing_config_arn: "${var.text}",
+      vpc_config: { subnet_ids: "${var.list}", security_group_ids: "${var.list}" },
       environment: { variables: { TEXT: "${var.text}", DB_PORT: "${var.number}", DB_USER: "${var.text}" } },
+    });
+  });
+
+  test("can be written as they stand in HCL", () => {
+    const { resource } = synthesize({ deadLetterTargetArn: "${aws_sqs_queue.failed.arn}" });
+    expect(only(resource, "aws_lambda_function").dead_letter_config).toEqual({
+      target_arn: "${aws_sqs_queue.failed.arn}",
     });
   });
 
   test("as a region look the layer up, and fail the plan where there is none", () => {
     const [[local, arns] = []] = Object.entries(synthesized.locals ?? {});
-    expect(lambda.layers).toEqual([`\${local.${local}[var.text]}`]);
+    expect(lambda.layers).toBe(`\${concat([local.${local}[var.text]], var.list)}`);
     expect(Object.keys(arns ?? {})).toHaveLength(26);
     expect(arns?.["us-east-1"]).toBe("arn:aws:lambda:us-east-1:580247275435:layer:LambdaInsightsExtension-Arm64:23");
     expect(lambda.lifecycle).toEqual({
@@ -188,64 +294,5 @@ describe("values that only Terraform knows", () => {
         },
       ],
     });
-  });
-});
-
-describe("bad input", () => {
-  test.each([
-    [{ architecture: "arm" }, `architecture "arm" is not one of arm64, x86_64 (main.ts: architecture)`],
-    [{ runtime: "nodejs20.x" }, `runtime "nodejs20.x" is not one of nodejs22.x, nodejs24.x (main.ts: runtime)`],
-    [{ memorySize: 127 }, "memorySize 127 is not a whole number from 128 to 10240 MB (main.ts: memorySize)"],
-    [{ memorySize: 10241 }, "memorySize 10241 is not a whole number from 128 to 10240 MB (main.ts: memorySize)"],
-    [{ memorySize: 128.5 }, "memorySize 128.5 is not a whole number from 128 to 10240 MB (main.ts: memorySize)"],
-    [{ timeout: 0 }, "timeout 0 is not a whole number from 1 to 900 s (main.ts: timeout)"],
-    [{ timeout: 901 }, "timeout 901 is not a whole number from 1 to 900 s (main.ts: timeout)"],
-    [{ functionName: "a b" }, `functionName "a b" is not 1 to 49 letters, digits, - and _ (main.ts: functionName)`],
-    [
-      { insightsLayer: InsightsLayer.arn("arn") },
-      `insightsLayer "arn" is not of the form arn:<partition>:lambda:<region>:<account>:layer:<name>:<number> (main.ts: insightsLayer)`,
-    ],
-    [
-      { database: { ...database, port: 0 } },
-      "database.port 0 is not a whole number from 1 to 65535 (main.ts: database.port)",
-    ],
-    [
-      { database: { ...database, port: 65536 } },
-      "database.port 65536 is not a whole number from 1 to 65535 (main.ts: database.port)",
-    ],
-    [
-      { database: { ...database, auth: { type: "password" } } },
-      `database.auth.type "password" is not one of secret, iam (main.ts: database.auth.type)`,
-    ],
-    [
-      { database: { ...database, auth: { type: "iam", resourceId: "db-1" } } },
-      `database.user "" is not the name of a database user, which auth.type "iam" needs (main.ts: database.user)`,
-    ],
-  ])("%j is refused", (settings, expected) => {
-    expect(problems(settings)).toEqual([expected]);
-  });
-
-  test.each(["DB_PASSWORD", "DB_HOST", "SHUTDOWN_BUDGET_MS"])("environment %s is the construct's own", (name) => {
-    expect(problems({ environment: { [name]: "x" } })).toEqual([
-      `environment "${name}" is set by the construct alone, as are DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_AUTH, DB_PASSWORD, DB_SECRET_ARN, SHUTDOWN_EXTENSION, SHUTDOWN_BUDGET_MS: use database (main.ts: environment)`,
-    ]);
-  });
-
-  test("environment AWS_REGION is Lambda's own", () => {
-    expect(problems({ environment: { AWS_REGION: "x" } })).toEqual([
-      expect.stringMatching(/^environment "AWS_REGION" is not free in Lambda: .* \(main.ts: environment\)$/),
-    ]);
-  });
-
-  test("is told all at once", () => {
-    expect(
-      problems({ region: "us-moon-1", memorySize: 1, timeout: 1000, runtime: "nodejs14.x", entry: "missing.ts" }),
-    ).toEqual([
-      expect.stringMatching(/^runtime "nodejs14.x"/),
-      expect.stringMatching(/^memorySize 1 /),
-      expect.stringMatching(/^timeout 1000 /),
-      expect.stringMatching(/^region "us-moon-1" is not one of af-south-1, .* \(main.ts: region\)$/),
-      expect.stringMatching(/^entry "missing.ts" is not a TypeScript file/),
-    ]);
   });
 });

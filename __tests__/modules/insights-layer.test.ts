@@ -1,7 +1,7 @@
-import { TerraformVariable } from "cdktf";
-import { ARCHITECTURES, InsightsLayer } from "../../modules/insights-layer";
+import { TerraformOutput, TerraformVariable, Testing, Token } from "cdktf";
+import { ARCHITECTURES, InsightsLayer, type Architecture } from "../../modules/insights-layer";
 import table from "../../modules/insights-layers.json";
-import { newStack } from "./synthesis";
+import { newStack, type Synthesized } from "./synthesis";
 
 const pairs = ARCHITECTURES.flatMap((architecture) =>
   Object.keys(table.regions).map((region) => ({
@@ -114,4 +114,47 @@ test("an unknown region is refused beside an unknown architecture", () => {
     expect.stringMatching(/^architecture "arm"/),
     expect.stringMatching(/^region "us-moon-1" is not one of af-south-1, .*us-west-2, .* \(main.ts: region\)$/),
   ]);
+});
+
+describe("an architecture that only Terraform knows", () => {
+  const stack = newStack();
+  const text = (name: string): string => new TerraformVariable(stack, name, { type: "string" }).stringValue;
+  const architecture = text("architecture") as Architecture;
+  const { arn: late, preconditions } = InsightsLayer.version("1.0.404.0").bind(stack, text("region"), architecture);
+  new TerraformOutput(stack, "arn", { value: late });
+  for (const [index, { condition, errorMessage }] of preconditions.entries()) {
+    new TerraformOutput(stack, `condition${index}`, { value: Token.asString(condition) });
+    new TerraformOutput(stack, `message${index}`, { value: errorMessage });
+  }
+  const { locals = {}, output } = JSON.parse(Testing.synth(stack)) as Synthesized;
+  const [[local, arns] = []] = Object.entries(locals);
+  const map = `local.${local}`;
+
+  test("is looked up in a map of maps", () => {
+    expect(output.arn?.value).toBe(`\${${map}[var.architecture][var.region]}`);
+    expect(Object.keys(arns ?? {})).toEqual([...ARCHITECTURES]);
+    for (const each of ARCHITECTURES) {
+      const { arn: early } = InsightsLayer.version("1.0.404.0").bind(newStack(), "eu-west-1", each);
+      expect(arns?.[each]).toMatchObject({ "eu-west-1": early });
+    }
+  });
+
+  test("fails the plan where it is none, or has no layer in the region, with what is allowed", () => {
+    expect(preconditions).toHaveLength(2);
+    expect(output.condition0?.value).toBe(`\${contains(keys(${map}), var.architecture)}`);
+    expect(output.message0?.value).toBe('architecture "${var.architecture}" is not one of arm64, x86_64');
+    expect(output.condition1?.value).toBe(`\${try(contains(keys(${map}[var.architecture]), var.region), true)}`);
+    expect(output.message1?.value).toBe(
+      `region "\${var.region}" is not one of \${join(", ", try(keys(${map}[var.architecture]), []))}, the regions with Insights 1.0.404.0 for \${var.architecture}`,
+    );
+  });
+
+  test("leaves a region that has no layer at all to no plan", () => {
+    expect(InsightsLayer.latest().problems("us-moon-1", architecture)).toEqual([
+      expect.stringMatching(
+        /^region "us-moon-1" is not one of af-south-1, .*, the regions with .* for arm64 or x86_64 /,
+      ),
+    ]);
+    expect(InsightsLayer.latest().problems("ap-southeast-5", architecture)).toEqual([]);
+  });
 });

@@ -38,7 +38,7 @@ export function synthesize(settings: Partial<GracefulFunctionConfig> = {}, stack
   new GracefulFunction(stack, "function", {
     region: "us-east-1",
     functionName: "orders",
-    entry: ENTRY,
+    code: { entry: ENTRY },
     ...settings,
   });
   return JSON.parse(Testing.synth(stack)) as Synthesized;

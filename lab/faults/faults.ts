@@ -20,6 +20,15 @@ import {
   type Step,
 } from "./stage";
 
+/** What a handler must understand beside an event that runs one statement. The key is for the rows, the text for people. */
+export const NEEDS = {
+  "slow event": "it needs an event whose statement runs for 30 seconds (--slow-event)",
+  "DB_AUTH, DB_TLS": "it sets DB_AUTH or DB_TLS, which are this template's",
+  "AWS SDK": "it needs the AWS SDK, which Lambda has, in a node_modules above the code (CDKTF_OUTDIR)",
+  "the faults' events": "it asks for hooks, transactions or logs; npx jest faults plays it to the template's library",
+} as const;
+export type Need = keyof typeof NEEDS;
+
 /** Something that goes wrong, and what a function that meets it has to do. A SIGTERM comes after the last step. */
 export interface Fault {
   readonly name: string;
@@ -30,6 +39,8 @@ export interface Fault {
   /** What stays on the server, for people. @default "nothing" */
   readonly leaves?: string;
   readonly steps: readonly Step[];
+  /** @default none */
+  readonly needs?: readonly Need[];
   /** What each invocation comes to: `ok`, or a pattern for the type and message of its error. */
   readonly invocations: readonly ("ok" | RegExp)[];
   /** What the line in the log says of itself. @default - no line is expected, nothing is there that could write it */
@@ -59,7 +70,6 @@ export interface Fault {
 const TIMEOUT_MS = 2_000;
 const OWN_SERVER = { certificate: "right name" } as const;
 
-const LONG_QUERY = { sleepSeconds: 30 };
 const TIMED_OUT = /^Sandbox\.Timedout: /;
 /** The process is gone before the function could answer, or just not: either way its caller learns that it failed. */
 const TERMINATED = /^Runtime\.ExitError: |interrupted|shutting down/;
@@ -78,7 +88,7 @@ export const FAULTS: readonly Fault[] = [
     name: "idle",
     happens: "Nothing goes wrong: one connection, idle.",
     answer: "COM_QUIT, and it waits until the server has let go.",
-    steps: [init, invoke({})],
+    steps: [init, invoke("quick")],
     invocations: ["ok"],
     line: { phase: "idle", hooks: { mysql: ONE_CLOSED } },
   },
@@ -87,6 +97,7 @@ export const FAULTS: readonly Fault[] = [
     happens: "The environment goes before a connection was asked for.",
     answer: "Nothing to do.",
     environment: { FAULT_OPEN: "never" },
+    needs: ["the faults' events"],
     steps: [init],
     invocations: [],
     line: { phase: "idle", hooks: { mysql: NONE } },
@@ -96,7 +107,7 @@ export const FAULTS: readonly Fault[] = [
     happens: "Nobody listens where the database should be.",
     answer: "The invocation fails and says where it tried; nothing to close.",
     target: "nobody",
-    steps: [init, invoke({})],
+    steps: [init, invoke("quick")],
     invocations: [/ECONNREFUSED/],
     line: { phase: "idle", hooks: { mysql: NONE } },
   },
@@ -105,16 +116,17 @@ export const FAULTS: readonly Fault[] = [
     happens: "The connect gets no answer, not even a refusal, and is still under way.",
     answer: "The connect is given up in time.",
     target: "dropped packets",
-    steps: [init, wait(50)],
-    invocations: [],
-    line: { phase: "idle", hooks: { mysql: NONE } },
+    // In an invocation, so that a handler that connects on demand meets it as well.
+    steps: [init, begin("quick"), wait(50)],
+    invocations: [TERMINATED],
+    line: { phase: "invocation", hooks: { mysql: NONE } },
   },
   {
     name: "connect to a silent server",
     happens: "The connection is accepted, and the server's greeting never comes.",
     answer: "The connect is given up in time, and the invocation with it.",
     target: "silent server",
-    steps: [init, begin({}), wait(200)],
+    steps: [init, begin("quick"), wait(200)],
     invocations: [TERMINATED],
     line: { phase: "invocation", hooks: { mysql: NONE } },
   },
@@ -123,7 +135,8 @@ export const FAULTS: readonly Fault[] = [
     happens: "The function times out while its statement runs.",
     answer: "The statement is cancelled on the server, then COM_QUIT.",
     timeoutMs: TIMEOUT_MS,
-    steps: [init, invoke(LONG_QUERY)],
+    needs: ["slow event"],
+    steps: [init, invoke("slow")],
     invocations: [TIMED_OUT],
     line: { phase: "invocation", hooks: { mysql: ONE_CANCELLED } },
   },
@@ -131,7 +144,8 @@ export const FAULTS: readonly Fault[] = [
     name: "SIGTERM in an invocation",
     happens: "The environment is taken away while a statement runs.",
     answer: "The statement is cancelled on the server, then COM_QUIT.",
-    steps: [init, begin(LONG_QUERY), statementRuns],
+    needs: ["slow event"],
+    steps: [init, begin("slow"), statementRuns],
     invocations: [TERMINATED],
     line: { phase: "invocation", hooks: { mysql: ONE_CANCELLED } },
   },
@@ -140,6 +154,7 @@ export const FAULTS: readonly Fault[] = [
     happens: "The function times out between two statements of a transaction that holds a lock.",
     answer: "The transaction is rolled back, its lock is free.",
     timeoutMs: TIMEOUT_MS,
+    needs: ["the faults' events"],
     steps: [init, invoke({ hold: { row: 1, ms: 30_000 } })],
     invocations: [TIMED_OUT],
     line: { phase: "invocation", hooks: { mysql: ONE_CLOSED } },
@@ -148,6 +163,7 @@ export const FAULTS: readonly Fault[] = [
     name: "long query in a transaction",
     happens: "The environment is taken away while a statement runs in a transaction that holds a lock.",
     answer: "The statement is cancelled on the server and the transaction rolled back, its lock is free.",
+    needs: ["the faults' events"],
     steps: [init, begin({ hold: { row: 1, sleepSeconds: 30 } }), statementRuns],
     invocations: [TERMINATED],
     line: { phase: "invocation", hooks: { mysql: ONE_CANCELLED } },
@@ -158,6 +174,7 @@ export const FAULTS: readonly Fault[] = [
     answer: "Each gets what it needs, at the same time.",
     environment: { POOL_SIZE: "5" },
     timeoutMs: TIMEOUT_MS,
+    needs: ["the faults' events"],
     steps: [init, invoke({ mixed: true })],
     invocations: [TIMED_OUT],
     line: { phase: "invocation", hooks: { mysql: mysql(4, 1, 0) } },
@@ -168,7 +185,7 @@ export const FAULTS: readonly Fault[] = [
     answer: "COM_QUIT is sent and waited for until the time is over; when the server wakes up it finds it.",
     leaves: "nothing, once it has woken up",
     ownServer: OWN_SERVER,
-    steps: [init, invoke({}), freezeServer],
+    steps: [init, invoke("quick"), freezeServer],
     invocations: ["ok"],
     line: { phase: "idle", hooks: { mysql: ONE_GIVEN_UP } },
   },
@@ -178,7 +195,8 @@ export const FAULTS: readonly Fault[] = [
     answer: "Nobody can cancel the statement; it is given up in time, and the line says so.",
     leaves: "the statement and its connection, until the statement ends after the server has woken up",
     ownServer: OWN_SERVER,
-    steps: [init, begin(LONG_QUERY), statementRuns, freezeServer],
+    needs: ["slow event"],
+    steps: [init, begin("slow"), statementRuns, freezeServer],
     invocations: [TERMINATED],
     line: { phase: "invocation", hooks: { mysql: ONE_GIVEN_UP } },
     outOfReach: true,
@@ -189,7 +207,7 @@ export const FAULTS: readonly Fault[] = [
     answer: "There is nothing to give back, and nothing waits for it.",
     leaves: "cannot be asked: the server is gone, and its threads with it",
     ownServer: OWN_SERVER,
-    steps: [init, invoke({}), freeze, killServer],
+    steps: [init, invoke("quick"), freeze, killServer],
     invocations: ["ok"],
     line: { phase: "idle", hooks: { mysql: NONE } },
   },
@@ -198,7 +216,7 @@ export const FAULTS: readonly Fault[] = [
     happens: "The server has crashed and come back, the function still has the connection from before.",
     answer: "The second invocation succeeds on a new connection.",
     ownServer: OWN_SERVER,
-    steps: [init, invoke({}), restartServer, invoke({})],
+    steps: [init, invoke("quick"), restartServer, invoke("quick")],
     invocations: ["ok", "ok"],
     line: { phase: "idle", hooks: { mysql: ONE_CLOSED } },
   },
@@ -207,7 +225,7 @@ export const FAULTS: readonly Fault[] = [
     happens: "The server closes the connection while the environment is frozen.",
     answer: "The invocation after the thaw succeeds on a new connection.",
     ownServer: OWN_SERVER,
-    steps: [waitTimeout(1), init, invoke({}), freeze, connectionsGone, waitTimeout(28_800), thaw, invoke({})],
+    steps: [waitTimeout(1), init, invoke("quick"), freeze, connectionsGone, waitTimeout(28_800), thaw, invoke("quick")],
     invocations: ["ok", "ok"],
     line: { phase: "idle", hooks: { mysql: ONE_CLOSED } },
   },
@@ -216,7 +234,8 @@ export const FAULTS: readonly Fault[] = [
     happens: `Another hook ${how}.`,
     answer: "It is reported; the database's hook runs as if nothing had happened.",
     environment: { FAULT_HOOK: how },
-    steps: [init, invoke({})],
+    needs: ["the faults' events" as const],
+    steps: [init, invoke("quick")],
     invocations: ["ok" as const],
     line: { phase: "idle" as const, hooks: { mysql: ONE_CLOSED, fault: { result: "failed" as const } } },
   })),
@@ -225,7 +244,8 @@ export const FAULTS: readonly Fault[] = [
     happens: "Another hook, whose turn is before the database's, waits for what never comes.",
     answer: "It is given up in time for the database's hook.",
     environment: { FAULT_HOOK: "never" },
-    steps: [init, invoke({})],
+    needs: ["the faults' events"],
+    steps: [init, invoke("quick")],
     invocations: ["ok"],
     line: { phase: "idle", hooks: { mysql: ONE_CLOSED, fault: { result: "gave up" } } },
   },
@@ -234,7 +254,8 @@ export const FAULTS: readonly Fault[] = [
     happens: "Another hook computes for 200 ms without letting anybody else do anything.",
     answer: "The database's hook has the rest of the time.",
     environment: { FAULT_HOOK: "blocks" },
-    steps: [init, invoke({})],
+    needs: ["the faults' events"],
+    steps: [init, invoke("quick")],
     invocations: ["ok"],
     line: { phase: "idle", hooks: { mysql: ONE_CLOSED, fault: { result: "done" } } },
   },
@@ -243,7 +264,8 @@ export const FAULTS: readonly Fault[] = [
     happens: "A second SIGTERM comes while the hooks run.",
     answer: "It changes nothing.",
     environment: { FAULT_HOOK: "slow" },
-    steps: [init, invoke({}), sigterm, wait(40)],
+    needs: ["the faults' events"],
+    steps: [init, invoke("quick"), sigterm, wait(40)],
     invocations: ["ok"],
     line: { phase: "idle", hooks: { mysql: ONE_CLOSED, fault: { result: "done" } } },
   },
@@ -254,6 +276,7 @@ export const FAULTS: readonly Fault[] = [
     slowImport: true,
     // An internal extension is the function's own code: before that is loaded, nothing makes Lambda send SIGTERM.
     extensions: ["external"],
+    needs: ["the faults' events"],
     steps: [beginInit],
     invocations: [],
   },
@@ -262,6 +285,7 @@ export const FAULTS: readonly Fault[] = [
     happens: "The last invocation and another hook each write 1 MB of log right before the end.",
     answer: "The line comes after it, whole.",
     environment: { FAULT_HOOK: "logs" },
+    needs: ["the faults' events"],
     steps: [init, invoke({ logBytes: 1_000_000 })],
     invocations: ["ok"],
     line: { phase: "idle", hooks: { mysql: ONE_CLOSED, fault: { result: "done" } } },
@@ -271,7 +295,8 @@ export const FAULTS: readonly Fault[] = [
     happens: "One connection, idle, over TLS with a certificate for the host's name.",
     answer: "COM_QUIT, and it waits until the server has let go.",
     trusts: "authority",
-    steps: [init, invoke({})],
+    needs: ["DB_AUTH, DB_TLS"],
+    steps: [init, invoke("quick")],
     invocations: ["ok"],
     line: { phase: "idle", hooks: { mysql: ONE_CLOSED } },
   },
@@ -280,7 +305,8 @@ export const FAULTS: readonly Fault[] = [
     happens: "The server's certificate was signed by an authority that the function does not trust.",
     answer: "The invocation fails and says why; nothing is left.",
     trusts: "stranger",
-    steps: [init, invoke({})],
+    needs: ["DB_AUTH, DB_TLS"],
+    steps: [init, invoke("quick")],
     invocations: [/unable to (get|verify)|self-signed/],
     line: { phase: "idle", hooks: { mysql: NONE } },
   },
@@ -290,7 +316,8 @@ export const FAULTS: readonly Fault[] = [
     answer: "The invocation fails and says why; nothing is left.",
     trusts: "authority",
     ownServer: { certificate: "wrong name" },
-    steps: [init, invoke({})],
+    needs: ["DB_AUTH, DB_TLS"],
+    steps: [init, invoke("quick")],
     invocations: [/does not match certificate's altnames/],
     line: { phase: "idle", hooks: { mysql: NONE } },
   },
@@ -300,10 +327,11 @@ export const FAULTS: readonly Fault[] = [
     answer: "The first invocation fails with the server's words; each one after a change reads the secret anew.",
     ownServer: OWN_SERVER,
     environment: { DB_AUTH: "secret" },
+    needs: ["DB_AUTH, DB_TLS", "AWS SDK"],
     steps: [
-      ...[passwords("first", "wrong"), init, invoke({})],
-      ...[passwords("first", "first"), invoke({})],
-      ...[passwords("second", "second"), dropConnections, invoke({})],
+      ...[passwords("first", "wrong"), init, invoke("quick")],
+      ...[passwords("first", "first"), invoke("quick")],
+      ...[passwords("second", "second"), dropConnections, invoke("quick")],
     ],
     invocations: [/Access denied/, "ok", "ok"],
     line: { phase: "idle", hooks: { mysql: ONE_CLOSED } },

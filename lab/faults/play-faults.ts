@@ -1,4 +1,4 @@
-import { lambdaRuntime } from "../lambda-runtime";
+import { lambdaRuntime, type LambdaRuntime } from "../lambda-runtime";
 import { createCertificates } from "./certificates";
 import { FAULTS, type Fault } from "./faults";
 import { runFault, startServer, type FaultedFunction, type FaultResult, type ShutdownExtension } from "./run-fault";
@@ -43,8 +43,8 @@ export async function playFaults(
   plays: readonly Play[],
   scratch: string,
   patience = 0,
+  runtime: LambdaRuntime = lambdaRuntime("nodejs24.x"),
 ): Promise<{ readonly results: readonly Promise<FaultResult>[]; readonly close: () => Promise<void> }> {
-  const runtime = lambdaRuntime("nodejs24.x");
   const certificates = createCertificates(scratch);
   const servers = await Promise.all(Array.from({ length: LANES }, () => startServer(certificates)));
   const lanes = servers.map((server) => ({ server, idle: Promise.resolve<unknown>(undefined) }));

@@ -3,12 +3,9 @@ import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import {
-  ExecutionEnvironment,
-  type InvocationResult,
-  type ShutdownResult,
-  type TimelineEntry,
-} from "../execution-environment";
+import type { Login } from "../database-server";
+import { endingOf } from "../ending";
+import { ExecutionEnvironment, type InvocationResult, type ShutdownResult } from "../execution-environment";
 import type { LambdaRuntime } from "../lambda-runtime";
 import { Relay } from "../relay";
 import { findServerProgram, startThrowawayServer, type ThrowawayServer } from "../throwaway-server";
@@ -25,13 +22,19 @@ export type ShutdownExtension = "external" | "internal";
 /** Milliseconds from SIGTERM to SIGKILL. */
 export const BUDGET_MS: Readonly<Record<ShutdownExtension, number>> = { external: 300, internal: 500 };
 
-/** A handler that understands the events of the faults. */
+/** Whom a fault is played to. */
 export interface FaultedFunction {
   readonly name: string;
   readonly directory: string;
   readonly handler: string;
   /** Whether it logs what its Shutdown came to; other people's ways do not. */
   readonly logsShutdown: boolean;
+  /** The events that it understands. @default - those of the faults */
+  readonly events?: Stage["events"];
+  /** Variables of its own. @default none */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** The variables that tell a stranger's handler, whose errors are its own, where the database is. @default - DB_* */
+  readonly strangersVariables?: (login: Login) => Readonly<Record<string, string>>;
 }
 
 export interface Theatre {
@@ -105,6 +108,7 @@ export async function runFault(
       memorySizeMb: 128,
       timeoutMs: fault.timeoutMs ?? TIMEOUT_MS,
       environment: {
+        ...faulted.environment,
         SHUTDOWN_EXTENSION: extension,
         SHUTDOWN_BUDGET_MS: String(BUDGET_MS[extension]),
         DB_PORT: String(target.port),
@@ -113,6 +117,7 @@ export async function runFault(
         ...login(fault, server, secrets.endpoint),
         ...tls(fault, theatre.certificates),
         ...fault.environment,
+        ...faulted.strangersVariables?.({ ...loginOf(server), port: target.port }),
       },
     },
   });
@@ -120,6 +125,7 @@ export async function runFault(
     await prepare(server);
     const stage: Stage = {
       ...{ environment, server, secrets },
+      events: faulted.events ?? { quick: {}, slow: { sleepSeconds: 30 } },
       invocations: [],
       pendingInit: Promise.resolve(),
       serverIs: "well",
@@ -129,10 +135,11 @@ export async function runFault(
     await environment.shutdown();
     await stage.pendingInit;
     const invocations = (await Promise.all(stage.invocations)).map(describe);
-    const witnessed = ending(environment.timeline, BUDGET_MS[extension]);
+    const witnessed = endingOf(environment.timeline);
+    const { goneMs, endedBy, killedAfterMs = BUDGET_MS[extension] } = witnessed;
     const played = {
       ...{ fault: fault.name, function: faulted.name, extension, invocations },
-      ...{ goneMs: witnessed.goneMs, endedBy: witnessed.endedBy, killLateMs: witnessed.killLateMs },
+      ...{ goneMs, endedBy, killLateMs: killedAfterMs - BUDGET_MS[extension] },
       ...(await ask(stage)),
       unhandledRejection: environment.logs.some((line) => UNHANDLED.test(line)),
       lines: shutdownLines(environment.logs),
@@ -145,7 +152,11 @@ export async function runFault(
         connections: relay.connections,
       }),
     );
-    return { ...played, problems: problemsOf(played, fault, faulted, untrue) };
+    const problems = problemsOf(played, fault, faulted, untrue);
+    if (fault.invocations.includes("ok") && relay.connections.every(({ threadId }) => threadId === undefined)) {
+      problems.push("it opened no connection, so nothing is proven");
+    }
+    return { ...played, problems };
   } finally {
     await environment.shutdown();
     await relay.close();
@@ -215,31 +226,14 @@ async function prepare(server: ThrowawayServer): Promise<void> {
 }
 
 function describe(result: InvocationResult): string {
-  return result.ok ? "ok" : `${result.error.errorType}: ${result.error.errorMessage}`;
+  if (!result.ok) return `${result.error.errorType}: ${result.error.errorMessage}`;
+  // Behind API Gateway, this is how a handler says that it has failed.
+  const { statusCode } = (result.payload ?? {}) as { readonly statusCode?: unknown };
+  return typeof statusCode === "number" && statusCode >= 500 ? `statusCode ${statusCode}` : "ok";
 }
 
-type Ending = Pick<FaultResult, "goneMs" | "endedBy" | "killLateMs"> & { readonly signalAt: number };
-
-/** The last time that a runtime was told to end, whether by a reset or for good. */
-function ending(timeline: readonly TimelineEntry[], budgetMs: number): Ending {
-  const last = (what: string): number => timeline.findLast((entry) => entry.what.startsWith(what))?.at ?? NaN;
-  const inTurnAt = last("SIGTERM to the runtime");
-  const outOfTurnAt = last("SIGTERM out of turn");
-  const signalAt = Number.isNaN(outOfTurnAt) ? inTurnAt : outOfTurnAt;
-  if (Number.isNaN(signalAt)) {
-    const wasKilled = !Number.isNaN(last("no extension registered: SIGKILL"));
-    return { goneMs: 0, endedBy: wasKilled ? "SIGKILL at once" : "gone before", killLateMs: 0, signalAt };
-  }
-  // One that a signal out of turn has ended is not told to end any more; it was gone by then at the latest.
-  const goneAt = Number.isNaN(inTurnAt) ? last("environment gone") : last("runtime gone");
-  const killedAt = last("SIGKILL to the runtime");
-  const wasKilled = killedAt > signalAt;
-  return {
-    goneMs: goneAt - signalAt,
-    endedBy: wasKilled ? "SIGKILL at its deadline" : "itself",
-    killLateMs: wasKilled ? killedAt - inTurnAt - budgetMs : 0,
-    signalAt,
-  };
+function loginOf({ host, port, user, password, database }: ThrowawayServer): Login {
+  return { host, port, user, password, database };
 }
 
 async function ask({
@@ -270,9 +264,9 @@ async function ask({
 function problemsOf(
   played: Omit<FaultResult, "problems">,
   fault: Fault,
-  { logsShutdown }: FaultedFunction,
+  { logsShutdown, strangersVariables }: FaultedFunction,
   untrue: readonly string[],
-): readonly string[] {
+): string[] {
   const problems: string[] = [];
   const { invocations, goneMs, endedBy, lines } = played;
   const budgetMs = BUDGET_MS[played.extension];
@@ -282,7 +276,9 @@ function problemsOf(
   const asExpected =
     invocations.length === fault.invocations.length &&
     fault.invocations.every((expected, index) =>
-      expected === "ok" ? invocations[index] === "ok" : expected.test(invocations[index] ?? ""),
+      expected === "ok"
+        ? invocations[index] === "ok"
+        : strangersVariables !== undefined || expected.test(invocations[index] ?? ""),
     );
   if (!asExpected) problems.push(`the invocations came to ${JSON.stringify(invocations)}`);
   const { connectionsLeft, statementsLeft, abortedClients, locksFree } = played;

@@ -8,6 +8,8 @@ export interface Stage {
   readonly environment: ExecutionEnvironment;
   readonly server: ThrowawayServer;
   readonly secrets: SecretsManagerMock;
+  /** What makes this handler run a statement: one that is done at once, and one that takes 30 seconds. */
+  readonly events: { readonly quick: unknown; readonly slow: unknown };
   /** Also those that have not ended. */
   readonly invocations: Promise<InvocationResult>[];
   /** Resolves when an Init that nobody waits for has ended, one way or the other. */
@@ -35,18 +37,18 @@ export const beginInit: Step = async (stage) => {
 };
 
 /** Invokes and waits for the end, good or bad. */
-export function invoke(event: object): Step {
-  return async ({ environment, invocations }) => {
-    const invocation = environment.invoke(event);
+export function invoke(event: "quick" | "slow" | object): Step {
+  return async ({ environment, events, invocations }) => {
+    const invocation = environment.invoke(typeof event === "string" ? events[event] : event);
     invocations.push(invocation);
     await invocation;
   };
 }
 
 /** Invokes and goes on. */
-export function begin(event: object): Step {
-  return ({ environment, invocations }) => {
-    invocations.push(environment.invoke(event));
+export function begin(event: "quick" | "slow" | object): Step {
+  return ({ environment, events, invocations }) => {
+    invocations.push(environment.invoke(typeof event === "string" ? events[event] : event));
   };
 }
 

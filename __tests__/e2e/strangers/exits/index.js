@@ -1,0 +1,13 @@
+/** As it is done wherever a process can exit: SIGTERM is heard, the pool is closed, then process.exit(). */
+const mysql = require("mysql2/promise");
+
+const pool = mysql.createPool(process.env.THEIR_DSN);
+
+exports.main = async () => {
+  await pool.query("SELECT 1");
+};
+
+process.on("SIGTERM", async () => {
+  await pool.end();
+  process.exit(0);
+});

@@ -1,0 +1,103 @@
+/** Rules of the phases that need more than one process to be seen. */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ExecutionEnvironment } from "../../lab/execution-environment";
+
+const HANDLERS = join(__dirname, "handlers");
+
+let folder: string;
+const environments: ExecutionEnvironment[] = [];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "phases-"));
+});
+afterEach(async () => {
+  await Promise.all(environments.splice(0).map((environment) => environment.shutdown()));
+  rmSync(folder, { recursive: true });
+});
+
+interface Note {
+  readonly what: string;
+}
+
+/** What the extension wrote down. */
+function notes(what: string): Note[] {
+  const file = join(folder, "notes");
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file, "utf8").trim().split("\n");
+  return lines.map((line) => JSON.parse(line) as Note).filter((note) => note.what === what);
+}
+
+/** The function's code, as index.mjs; extensions take the options of handlers/extension.mjs. */
+function environment(code: string, options: object, timeoutMs = 20_000): ExecutionEnvironment {
+  writeFileSync(join(folder, "index.mjs"), code);
+  const extension = [process.execPath, join(HANDLERS, "extension.mjs"), "outside", JSON.stringify(options)];
+  const created = new ExecutionEnvironment({
+    runtime: {
+      name: "nodejs24.x",
+      command: [process.execPath, join(__dirname, "..", "..", "lab", "runtime-client.mjs")],
+      isAwsClient: false,
+      description: "the lab's own runtime client",
+    },
+    extensions: [{ name: "outside", command: extension }],
+    lambdaFunction: {
+      name: "a-function",
+      directory: folder,
+      handler: "index.handler",
+      memorySizeMb: 128,
+      timeoutMs,
+      environment: { NOTES: join(folder, "notes") },
+    },
+  });
+  environments.push(created);
+  return created;
+}
+
+/** It answers its deadline. The clock may have gone on between two looks at it; then it looks again. */
+const ANSWERS = `export const handler = async (event, context) => {
+  for (;;) {
+    const now = Date.now();
+    const deadline = now + context.getRemainingTimeInMillis();
+    if (Date.now() === now) return deadline;
+  }
+};`;
+
+test("SIGTERM reaches the runtime's whole process group", async () => {
+  const lab = environment(
+    `import { spawn } from "node:child_process";
+    const child = spawn("/bin/sh", ["-c", "trap 'echo the child heard SIGTERM; exit' TERM; echo ready; while :; do sleep 0.01; done"], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    await new Promise((ready) => child.stdout.once("data", ready));
+    child.stdout.pipe(process.stdout);
+    const ended = new Promise((done) => child.on("close", done));
+    process.on("SIGTERM", () => ended.then(() => process.exit()));
+    export const handler = async () => "answer";`,
+    {},
+  );
+  expect(await lab.invoke({})).toMatchObject({ ok: true });
+  expect(await lab.shutdown()).toMatchObject({ endedBy: "itself" });
+  expect(lab.logs).toContain("the child heard SIGTERM");
+});
+
+test("an extension and the function are told the same deadline", async () => {
+  const lab = environment(ANSWERS, { events: ["INVOKE"] });
+  const result = await lab.invoke({});
+  expect(result).toMatchObject({ ok: true, payload: expect.any(Number) as number });
+  expect(notes("outside got INVOKE")).toMatchObject([{ event: { deadlineMs: result.ok && result.payload } }]);
+});
+
+test("the time-out counts the extensions' work: the response is given, and the environment is reset", async () => {
+  const lab = environment(ANSWERS, { events: ["INVOKE", "SHUTDOWN"], workMs: 60_000 }, 2_000);
+  await lab.init();
+  expect(await lab.invoke({})).toMatchObject({ ok: true });
+  expect(lab.timeline.map(({ what }) => what)).toContain("Sandbox.Timedout, reset");
+});
+
+test("a reset begins with the runtime, and the next invocation has new extensions as well", async () => {
+  const lab = environment("export const handler = async (event) => event.exit ? process.exit(3) : event;", {});
+  expect(await lab.invoke({ exit: true })).toMatchObject({ ok: false, error: { errorType: "Runtime.ExitError" } });
+  expect(await lab.invoke("again")).toMatchObject({ ok: true, payload: "again" });
+  expect(notes("outside registered")).toHaveLength(2);
+});

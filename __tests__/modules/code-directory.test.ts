@@ -1,0 +1,85 @@
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { App } from "cdktf";
+import { CodeDirectory } from "../../modules/code-directory";
+import { newStack, only, synthesize, temporaryDirectory } from "./synthesis";
+
+function writeCode(directory = temporaryDirectory()): string {
+  mkdirSync(path.join(directory, "src"));
+  mkdirSync(path.join(directory, "node_modules/legacy"), { recursive: true });
+  writeFileSync(path.join(directory, "src/main.cjs"), `exports.handler = () => require("legacy");`);
+  writeFileSync(path.join(directory, "node_modules/legacy/index.js"), `module.exports = "hello";`);
+  return directory;
+}
+
+function stage(directory: string): string {
+  const outdir = temporaryDirectory();
+  const stack = newStack(outdir);
+  const { sourceDir } = new CodeDirectory(stack, "code", { directory, handler: "src/main.handler" });
+  App.of(stack).synth();
+  return path.join(outdir, "stacks/test", sourceDir.replace("${path.module}/", ""));
+}
+
+test("a directory is deployed as it is, with its handler", () => {
+  const { resource, data } = synthesize({ code: { directory: writeCode(), handler: "src/main.handler" } });
+  expect(only(resource, "aws_lambda_function").handler).toBe("src/main.handler");
+  const zip = only(data, "archive_file");
+  expect(zip.source_dir).toMatch(/^\$\{path\.module\}\/assets\/function_code_asset_\w+\/[0-9a-f]{32}$/);
+  expect(zip.output_file_mode).toBe("0644");
+  expect(zip).not.toHaveProperty("excludes");
+});
+
+test("every file is staged, and nothing else", () => {
+  const directory = writeCode();
+  const staged = stage(directory);
+  const files = (each: string): string[] => readdirSync(each, { recursive: true, encoding: "utf8" }).sort();
+  expect(files(staged)).toEqual(files(directory));
+  expect(readFileSync(path.join(staged, "node_modules/legacy/index.js"), "utf8")).toBe(`module.exports = "hello";`);
+});
+
+test("the path of the copy depends on names and contents, not on place and times", () => {
+  const directory = writeCode();
+  const first = path.basename(stage(directory));
+  const elsewhere = path.join(temporaryDirectory(), "else/where");
+  cpSync(directory, elsewhere, { recursive: true });
+  utimesSync(path.join(elsewhere, "src/main.cjs"), 1, 1);
+  expect(path.basename(stage(elsewhere))).toBe(first);
+
+  writeFileSync(path.join(elsewhere, "node_modules/legacy/index.js"), `module.exports = "bye";`);
+  expect(path.basename(stage(elsewhere))).not.toBe(first);
+  renameSync(path.join(directory, "node_modules/legacy"), path.join(directory, "node_modules/modern"));
+  expect(path.basename(stage(directory))).not.toBe(first);
+});
+
+describe("a directory is refused", () => {
+  const directory = writeCode();
+
+  test.each(["missing", path.join(directory, "src/main.cjs")])("that is none: %s", (none) => {
+    expect(CodeDirectory.problems({ directory: none, handler: "index.handler" })).toEqual([
+      `code.directory "${none}" is not a directory, as seen from ${process.cwd()} (main.ts: code.directory)`,
+    ]);
+  });
+
+  test.each([".", ".."])("that holds what is written while synthesizing: %s", (above) => {
+    expect(CodeDirectory.problems({ directory: above, handler: "index.handler" })).toEqual([
+      `code.directory "${above}" holds the project itself, and with it the output of the synthesis (main.ts: code.directory)`,
+    ]);
+  });
+
+  test.each(["handler", "src/handler", ".handler"])("with a handler that names no file and export: %s", (handler) => {
+    expect(CodeDirectory.problems({ directory, handler })).toEqual([
+      `code.handler "${handler}" is not of the form <file without extension>.<name of the export> (main.ts: code.handler)`,
+    ]);
+  });
+
+  test("without the handler's file", () => {
+    const candidates = ["js", "mjs", "cjs"].map((extension) => path.join(directory, `main.${extension}`)).join(", ");
+    expect(CodeDirectory.problems({ directory, handler: "main.handler" })).toEqual([
+      `code.handler "main.handler" has no file: there is none of ${candidates} (main.ts: code.handler)`,
+    ]);
+  });
+});
+
+test("a handler may be nested in its module", () => {
+  expect(CodeDirectory.problems({ directory: writeCode(), handler: "src/main.api.handler" })).toEqual([]);
+});

@@ -1,0 +1,75 @@
+import { distribution } from "./distribution";
+import { OURS, type Figures } from "./figures";
+
+/** Something that the documents say of a figure, and that a run can contradict. */
+export interface Claim {
+  /** What is measured. */
+  readonly text: string;
+  readonly unit: "" | "ms" | "s" | "bytes";
+  readonly value: (figures: Figures) => number;
+  /** What it must not exceed; `equal` where anything else contradicts. */
+  readonly limit: (figures: Figures) => number;
+  readonly equal?: true;
+}
+
+/** The project's own budgets. One that is not kept is printed as such, not left out. */
+export const CLAIMS: readonly Claim[] = [
+  atMost("SIGTERM → process gone, idle, p50", "ms", 25, ({ lives }) => lives.ours.gone.p50),
+  atMost("SIGTERM → process gone, idle, p99", "ms", 60, ({ lives }) => lives.ours.gone.p99),
+  atMost("… p50 ÷ a handler that only leaves", "", 1.5, ({ lives }) => lives.ours.gone.p50 / lives.floor.gone.p50),
+  all("the article's way: environments that end by SIGKILL at its deadline", ({ lives: { article } }) => [
+    article.endings["SIGKILL at its deadline"] ?? 0,
+    article.gone.count,
+  ]),
+  none("connections aborted", ({ lives }) => lives.ours.aborted + lives.ours.abortedClients),
+  none("connections leaked", ({ lives }) => lives.ours.leaked),
+  all("no extension: connections leaked", ({ lives: { noExtension } }) => [
+    noExtension.leaked,
+    noExtension.clean + noExtension.aborted + noExtension.leaked,
+  ]),
+  atMost("Init ÷ the article's, p50", "", 0.85, ({ lives }) => lives.ours.init.p50 / lives.article.init.p50),
+  atMost("Init − mysql2 alone, p50", "ms", 3, ({ lives }) => lives.ours.init.p50 - lives.bare.init.p50),
+  atMost("… with the internal extension", "ms", 10, ({ lives }) => lives.internal.init.p50 - lives.bare.init.p50),
+  atMost(
+    "warm invocation ÷ mysql2 alone, p50",
+    "",
+    1.03,
+    ({ warm }) => warm.ours.invocation.p50 / warm.bare.invocation.p50,
+  ),
+  atMost("zip", "bytes", 400_000, ({ code }) => code.ours.zipBytes),
+  atMost("one synthesis, CPU of the CDKTF app, p50", "s", 2, ({ synthesis }) => distribution(synthesis.warm).p50),
+  atMost("… after a change of the function", "s", 2, ({ synthesis }) => synthesis.cold),
+  all("faults after which nothing was wrong", (figures) => [survived(figures, OURS), faultsOf(figures)]),
+];
+
+/** How many faults left nothing wrong. */
+export function survived({ faults }: Figures, name: string): number {
+  return faults.filter((each) => each.function === name && each.problems.length === 0).length;
+}
+
+export function faultsOf({ faults }: Figures): number {
+  return new Set(faults.map(({ fault }) => fault)).size;
+}
+
+export function holds({ value, limit, equal }: Claim, figures: Figures): boolean {
+  const [is, wanted] = [value(figures), limit(figures)];
+  return equal === true ? is === wanted : is <= wanted;
+}
+
+function atMost(text: string, unit: Claim["unit"], limit: number, value: Claim["value"]): Claim {
+  return { text, unit, value, limit: () => limit };
+}
+
+function none(text: string, value: Claim["value"]): Claim {
+  return { text, unit: "", value, limit: () => 0, equal: true };
+}
+
+function all(text: string, counts: (figures: Figures) => readonly [number, number]): Claim {
+  return {
+    text,
+    unit: "",
+    value: (figures) => counts(figures)[0],
+    limit: (figures) => counts(figures)[1],
+    equal: true,
+  };
+}

@@ -1,0 +1,104 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { fromCaller } from "../caller";
+import { reportData, type ReportData } from "../report/report-data";
+import { MAX_ENVIRONMENTS, STORM_DEFAULTS } from "../storm";
+import { WrongUsage } from "../wrong-usage";
+import { EXIT_CODES } from "./handler-options";
+
+interface ReportOptions {
+  readonly out: string;
+  readonly svg?: string;
+  readonly data?: string;
+  readonly environments: number;
+  readonly seed: number;
+  readonly seconds: number;
+  readonly faults: boolean;
+  readonly json?: boolean;
+}
+
+const OF_THE_MEASUREMENT = ["environments", "seed", "seconds", "faults"] as const;
+
+export function reportCommand(): Command {
+  return new Command("report")
+    .description(
+      "Measures what cdktf synth wrote beside the article's way and no extension: one life of each, a storm of each, and " +
+        "the fault table. Draws it all as one HTML file that needs no network, and on request as SVGs.",
+    )
+    .option("--out <file>", "the page to write", "report.html")
+    .option("--svg <directory>", "write the charts there as well: timeline.svg, storm.svg, shutdown.svg, faults.svg")
+    .option("--data <file>", "measure nothing, draw what an earlier report --json printed")
+    .option(
+      "--environments <number>",
+      "how many are alive at once in the storm",
+      wholeNumber(1, MAX_ENVIRONMENTS),
+      STORM_DEFAULTS.environments,
+    )
+    .option("--seconds <number>", "how long the storm blows", wholeNumber(1, 3_600), STORM_DEFAULTS.seconds)
+    .option("--seed <number>", "what decides about the storm's turns", wholeNumber(0, 2 ** 31 - 1), STORM_DEFAULTS.seed)
+    .option("--no-faults", "leave the fault table out, which takes minutes and a mariadbd of its own")
+    .option("--json", "print the data on standard output, and write no file that was not asked for")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ npm run lab -- report
+  $ npm run lab -- report --environments 20 --seconds 5 --no-faults --out quick.html
+  $ npm run lab -- report --json > data.json      measure once,
+  $ npm run lab -- report --data data.json        draw again and again
+  $ npm run lab -- report --svg docs              the charts that the README shows
+${EXIT_CODES}`,
+    )
+    .action(async (options: ReportOptions, command: Command) => {
+      const isGiven = (option: keyof ReportOptions): boolean => command.getOptionValueSource(option) === "cli";
+      const data = options.data === undefined ? await measured(options) : read(options.data, isGiven);
+      // Plot takes half a second to load, for which nobody who asks for help should have to wait.
+      const { figuresOf } = await import("../report/figures");
+      const { standaloneSvg } = await import("../report/figure");
+      const { page } = await import("../report/page");
+      const { reportVerdict } = await import("../report/verdict");
+      const written: string[] = [];
+      const write = (path: string, content: string): void => {
+        writeFileSync(fromCaller(path), content);
+        written.push(path);
+      };
+      if (options.json !== true || isGiven("out")) write(options.out, page(data));
+      if (options.svg !== undefined) {
+        mkdirSync(fromCaller(options.svg), { recursive: true });
+        for (const figure of figuresOf(data)) write(join(options.svg, `${figure.name}.svg`), standaloneSvg(figure));
+      }
+      const { clean, sentence, facts } = reportVerdict(data);
+      if (options.json === true) console.log(JSON.stringify(data));
+      else console.log([sentence, ...facts, `written: ${written.join(", ")}`].join("\n"));
+      process.exitCode = clean ? 0 : 1;
+    });
+}
+
+async function measured(options: ReportOptions): Promise<ReportData> {
+  const { inWorkshop } = await import("../workshop");
+  const { measurement } = await import("../report/measurement");
+  return inWorkshop((workshop) => measurement(workshop, options));
+}
+
+function read(file: string, isGiven: (option: keyof ReportOptions) => boolean): ReportData {
+  const inVain = OF_THE_MEASUREMENT.filter(isGiven).map((option) =>
+    option === "faults" ? "--no-faults" : `--${option}`,
+  );
+  if (inVain.length > 0) throw new WrongUsage(`${inVain.join(", ")}: with --data nothing is measured`);
+  let text: string;
+  try {
+    text = readFileSync(fromCaller(file), "utf8");
+  } catch (error) {
+    throw new WrongUsage(`--data ${file}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return reportData(text, file);
+}
+
+function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text);
+    if (text.trim() !== "" && Number.isInteger(number) && number >= least && number <= most) return number;
+    throw new InvalidArgumentError(`Allowed are whole numbers from ${least} to ${most}.`);
+  };
+}

@@ -1,0 +1,113 @@
+import * as Plot from "@observablehq/plot";
+import { parseHTML } from "linkedom";
+import { quantileSorted } from "simple-statistics";
+import { LIGHT, schemes, type Palette } from "./palette";
+
+/** A chart, for the page and for a file of its own. */
+export interface Figure {
+  /** Of the file and of the part of the page. */
+  readonly name: string;
+  readonly title: string;
+  /** What it shows, for those who do not see it. */
+  readonly description: string;
+  readonly width: number;
+  readonly height: number;
+  /** SVG. Colours are classes, so that a reader's scheme decides about them. */
+  readonly body: string;
+  /** The same as words and numbers: a head, then rows. */
+  readonly table: readonly (readonly string[])[];
+}
+
+/** The part of a DOM's element that the charts need; Plot's own types are a browser's. */
+interface Drawn {
+  readonly innerHTML: string;
+  querySelector(selector: string): { remove(): void } | null;
+}
+
+/** A document without a browser, in which Plot draws. */
+const { document } = parseHTML("<html></html>") as unknown as { readonly document: unknown };
+
+/**
+ * What Plot draws, without its style sheet: the figure has one. What comes from data may be text and must not be an
+ * attribute, such as an `ariaLabel`: the DOM escapes text, and in an attribute leaves `<` and `&` as they are.
+ */
+export function draw(options: Plot.PlotOptions): string {
+  const svg = Plot.plot({ ...options, document, style: { fontSize: "13px" } }) as unknown as Drawn;
+  svg.querySelector("style")?.remove();
+  // What Plot sets on its own <svg>, the marks inherit.
+  const body = `<g fill="currentColor" text-anchor="middle">${svg.innerHTML}</g>`;
+  return body.replace(/="[^"]*\d\.\d{3,}[^"]*"/g, (attribute) =>
+    attribute.replace(/\d+\.\d{3,}/g, (number) => String(Number(Number(number).toFixed(2)))),
+  );
+}
+
+/** The chart as it stands in the page, whose style sheet has {@link figureStyle}. */
+export function inlineSvg({ name, title, description, width, height, body }: Figure, head = ""): string {
+  return printable(
+    `<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-labelledby="${name}-title ${name}-description">
+<title id="${name}-title">${escape(title)}</title>
+<desc id="${name}-description">${escape(description)}</desc>
+${head}${body}
+</svg>`,
+  );
+}
+
+/** The chart as a file: with its own style sheet and paper, since nobody knows on what page it is shown. */
+export function standaloneSvg(figure: Figure): string {
+  const paper = `<rect class="paper" width="${figure.width}" height="${figure.height}" rx="8"/>`;
+  return `${inlineSvg(figure, `<style>${figureStyle()}</style>\n${paper}\n`)}\n`;
+}
+
+export function figureStyle(): string {
+  const colours = (palette: Palette): string =>
+    [
+      `.chart { color: ${palette.ink} } .ink { fill: ${palette.ink} } .soft { fill: ${palette.soft} } .paper { fill: ${palette.paper} }`,
+      `.grid { stroke: ${palette.grid} } .mark { stroke: ${palette.ink}; fill: none }`,
+      `.init { fill: ${palette.init} } .invoke { fill: ${palette.invoke} } .idle { fill: ${palette.grid} } .ending { fill: ${palette.ending} }`,
+      `.good { fill: ${palette.good} } .bad { fill: ${palette.bad} } .good-cell { fill: ${palette.goodPaper} } .bad-cell { fill: ${palette.badPaper} }`,
+      ...palette.ways.map((colour, way) => `.way-${way} { fill: ${colour} } .line-${way} { stroke: ${colour} }`),
+    ].join("\n");
+  return `
+.chart { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif } .chart text { white-space: pre } .strong { font-weight: 600 }
+${schemes(colours)}`;
+}
+
+/** Colours are not enough for everybody: the ways' lines differ in their dashes as well. */
+const DASHES = ["none", "7 3", "2 3", "9 3 2 3", "12 4", "4 2 1 2"];
+
+/** The look of the way with this number. */
+export function look(way: number): { readonly fill: string; readonly line: string; readonly dashes: string } {
+  const index = way % LIGHT.ways.length;
+  return { fill: `way-${index}`, line: `line-${index}`, dashes: DASHES[way % DASHES.length] ?? "none" };
+}
+
+export function milliseconds(ms: number): string {
+  return ms.toFixed(ms < 10 ? 1 : 0);
+}
+
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted.length === 0 ? NaN : quantileSorted(sorted, share);
+}
+
+/** Names come from users, and a drawing has only so much room. */
+export function shortened(text: string, characters: number): string {
+  return text.length <= characters ? text : `${text.slice(0, characters - 1)}…`;
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
+
+export function escape(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character);
+}
+
+/** XML has no way to write most control characters, such as those that colour a line of log, not even escaped. */
+export function printable(markup: string): string {
+  return markup.replace(/[^\t\n\r\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/gu, "\u{FFFD}");
+}

@@ -1,0 +1,119 @@
+import * as Plot from "@observablehq/plot";
+import { AWS_LIMITS } from "../execution-environment";
+import { draw, look, milliseconds, percentile, shortened, type Figure } from "./figure";
+import type { Storm } from "./report-data";
+
+const WIDTH = 900;
+const ROW_HEIGHT = 72;
+const MARGIN = { marginTop: 34, marginRight: 210, marginBottom: 54, marginLeft: 150 };
+/** A logarithmic axis has no zero; a process takes longer than this to go. */
+const SHORTEST_MS = 0.5;
+/** More dots on one another show no more. */
+const MOST_DOTS = 300;
+const TICKS = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000];
+const DECADES = [1, 10, 100, 1_000];
+/** Its multiples spread the dots over their row evenly, and each time alike. */
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
+
+/** How long the process took to go after its first signal, a dot for each environment. */
+export function shutdownFigure(storms: readonly Storm[]): Figure {
+  const height = MARGIN.marginTop + MARGIN.marginBottom + ROW_HEIGHT * storms.length;
+  const budget = AWS_LIMITS.runtimeWithExternalMs;
+  const longest = Math.max(budget, ...storms.flatMap(({ goneMs }) => goneMs));
+  const shortest = Math.min(2, ...storms.flatMap(({ goneMs }) => goneMs));
+  const domain = [Math.max(SHORTEST_MS, shortest), longest * 1.15] as const;
+  const body = draw({
+    ...{ width: WIDTH, height, ...MARGIN },
+    x: {
+      ...{ type: "log", domain },
+      ...{
+        label: "milliseconds from the first signal to the end of the process (logarithmic)",
+        labelAnchor: "center",
+        labelArrow: "none",
+        tickFormat: "~f",
+      },
+      ticks: TICKS.filter((tick) => tick >= domain[0] && tick <= domain[1]),
+    },
+    y: { domain: [-0.5, Math.max(0.5, storms.length - 0.5)], reverse: true, axis: null },
+    marks: [
+      Plot.gridX({
+        className: "grid",
+        strokeOpacity: 1,
+        ticks: DECADES.filter((tick) => tick >= domain[0] && tick <= domain[1]),
+      }),
+      Plot.ruleX([budget], { className: "mark", strokeDasharray: "3 4" }),
+      Plot.text([`SIGKILL at ${budget} ms`], { x: () => budget, frameAnchor: "top", dy: -14 }),
+      ...storms.flatMap(({ way, goneMs, endings }, index) => {
+        const { fill, line } = look(index);
+        const dots = dotsOf(goneMs, endings, index);
+        const median = goneMs.length === 0 ? [] : [Math.max(SHORTEST_MS, percentile(goneMs, 0.5))];
+        const mark = { x: "ms", y: "row", r: 3.5, className: line, strokeWidth: 1.3, strokeOpacity: 0.75 };
+        const beside = { y: () => index, textAnchor: "start" } as const;
+        return [
+          Plot.dot(
+            dots.filter(({ killed }) => !killed),
+            { ...mark, symbol: "circle" },
+          ),
+          Plot.dot(
+            dots.filter(({ killed }) => killed),
+            { ...mark, symbol: "times" },
+          ),
+          Plot.ruleX(median, { y1: index - 0.36, y2: index + 0.36, className: line, strokeWidth: 3 }),
+          Plot.text([shortened(way, 19)], {
+            ...{ ...beside, frameAnchor: "left", dx: 12 - MARGIN.marginLeft, fontWeight: 600, className: fill },
+          }),
+          Plot.text([`${figures(goneMs)}\n${endingsOf(endings, "\n")}`], {
+            ...{ ...beside, frameAnchor: "right", dx: 14, lineHeight: 1.25, className: "ink" },
+          }),
+        ];
+      }),
+    ],
+  });
+  return {
+    name: "shutdown",
+    title: "From the first signal to the end of the process",
+    description: `${storms
+      .map(({ way, goneMs, endings }) => `${way}: ${figures(goneMs)}, ended by ${endingsOf(endings)}`)
+      .join(". ")}. Circles left by themselves, crosses were killed; the stroke is the median.`,
+    ...{ width: WIDTH, height, body },
+    table: [
+      ["milliseconds", "environments", "p50", "p90", "p99", "max", "ended by"],
+      ...storms.map(({ way, goneMs, endings }) => [
+        ...[way, String(goneMs.length)],
+        ...[0.5, 0.9, 0.99, 1].map((share) => (goneMs.length === 0 ? "" : percentile(goneMs, share).toFixed(1))),
+        endingsOf(endings),
+      ]),
+    ],
+  };
+}
+
+function figures(goneMs: readonly number[]): string {
+  if (goneMs.length === 0) return "none";
+  return `p50 ${milliseconds(percentile(goneMs, 0.5))} ms, p99 ${milliseconds(percentile(goneMs, 0.99))} ms`;
+}
+
+function endingsOf(endings: Storm["endings"], separator = ", "): string {
+  return Object.entries(endings)
+    .map(([ending, times]) => `${ending} ${times}×`)
+    .join(separator);
+}
+
+interface Dot {
+  readonly ms: number;
+  readonly row: number;
+  readonly killed: boolean;
+}
+
+/** From the shortest to the longest; those that had to be killed at their deadline are the longest. */
+function dotsOf(goneMs: readonly number[], endings: Storm["endings"], row: number): readonly Dot[] {
+  const every = Math.ceil(goneMs.length / MOST_DOTS);
+  const leftThemselves = endings["itself"] ?? 0;
+  return goneMs
+    .toSorted((a, b) => a - b)
+    .map((ms, index) => ({
+      ms: Math.max(SHORTEST_MS, ms),
+      row: row + (((index * GOLDEN) % 1) - 0.5) * 0.5,
+      killed: index >= leftThemselves,
+    }))
+    .filter((_, index) => index % every === 0);
+}

@@ -1,0 +1,311 @@
+import { arnProblems, KMS_KEY } from "./arn";
+import { CodeBundle } from "./code-bundle";
+import { CodeDirectory, type CodeDirectoryConfig } from "./code-directory";
+import { databaseEnvironment, databaseProblems, type Database } from "./database";
+import { environmentProblems, environmentSizeProblems } from "./environment";
+import { ARCHITECTURES, type Architecture } from "./insights-layer";
+import { layerVersionProblems } from "./layer-version";
+import { logGroupProblems, type LogGroup } from "./log-group";
+import type { PolicyStatement } from "./permissions";
+import { choiceProblems, isKnown, notOneOf, problem, rangeProblems } from "./settings-error";
+import { ShutdownExtension } from "./shutdown-extension";
+
+/** What Lambda still creates, and the lab runs: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html */
+export const RUNTIMES = ["nodejs22.x", "nodejs24.x"] as const;
+export type Runtime = (typeof RUNTIMES)[number];
+
+const TRACINGS = ["Active", "PassThrough"] as const;
+const LOGGING_POLICIES = ["own log group", "article"] as const;
+const TRUST_POLICIES = ["own account", "article"] as const;
+
+/** These from https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
+const MEMORY_SIZE = { min: 128, max: 10_240, unit: "MB" };
+const TIMEOUT = { min: 1, max: 900, unit: "s" };
+const EPHEMERAL_STORAGE = { min: 512, max: 10_240, unit: "MB" };
+const MAX_LAYERS = 5;
+
+/** https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html */
+const FUNCTION_NAME = /^[\w-]{1,64}$/;
+const MAX_DESCRIPTION = 256;
+
+/** https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html */
+const MAX_ROLE_NAME = 64;
+
+export interface VpcConfig {
+  /** Ids of the subnets; private ones, since a function has no public address. */
+  readonly subnetIds: readonly string[];
+
+  /** Ids of the security groups that the function is in. */
+  readonly securityGroupIds: readonly string[];
+
+  /**
+   * Whether CloudWatch Logs can be reached from the subnets, by an interface endpoint or NAT, which Insights needs.
+   * @default false - the synthesis warns, if the shutdown extension is Insights
+   */
+  readonly reachesLogs?: boolean;
+}
+
+export interface GracefulFunctionConfig {
+  /** Region that the function is deployed to, the same as the AWS provider's. */
+  readonly region: string;
+
+  /** Name of the function; role, policies and log group are named after it. */
+  readonly functionName: string;
+
+  /**
+   * The code: `entry`, a TypeScript file that exports `handler`, is checked and bundled; `directory` is deployed as it
+   * is. Both are relative to the directory of cdktf.json.
+   */
+  readonly code: { readonly entry: string } | CodeDirectoryConfig;
+
+  /** @default - none */
+  readonly description?: string;
+
+  /** @default "arm64" */
+  readonly architecture?: Architecture;
+
+  /** @default "nodejs24.x" */
+  readonly runtime?: Runtime;
+
+  /**
+   * Megabytes of memory, 128 to 10240.
+   * @default 1024
+   */
+  readonly memorySize?: number;
+
+  /**
+   * Seconds that an invocation may take, 1 to 900.
+   * @default 60
+   */
+  readonly timeout?: number;
+
+  /**
+   * Megabytes of /tmp, 512 to 10240.
+   * @default 512
+   */
+  readonly ephemeralStorage?: number;
+
+  /**
+   * What makes Lambda send SIGTERM.
+   * @default ShutdownExtension.insights()
+   */
+  readonly shutdownExtension?: ShutdownExtension;
+
+  /**
+   * The database that the function connects to.
+   * @default - no DB_* variables and no permission to reach a database
+   */
+  readonly database?: Database;
+
+  /**
+   * Further environment variables of the function.
+   * @default {}
+   */
+  readonly environment?: Readonly<Record<string, string>>;
+
+  /**
+   * ARN of the KMS key that encrypts the environment variables.
+   * @default - AWS's key for Lambda
+   */
+  readonly environmentKmsKeyArn?: string;
+
+  /**
+   * ARNs of further layer versions; with the shutdown extension's there may be 5.
+   * @default []
+   */
+  readonly layers?: readonly string[];
+
+  /**
+   * Execution environments that the function may have at a time, taken from those of the account; 0 stops it.
+   * @default - as many as the account has left
+   */
+  readonly reservedConcurrency?: number;
+
+  /**
+   * X-Ray: "Active" traces invocations, "PassThrough" those that the caller traces.
+   * @default "PassThrough" - which is Lambda's
+   */
+  readonly tracing?: (typeof TRACINGS)[number];
+
+  /**
+   * ARN of the SQS queue or SNS topic that gets the events of asynchronous invocations that failed.
+   * @default - they are dropped
+   */
+  readonly deadLetterTargetArn?: string;
+
+  /**
+   * ARN of the code signing configuration.
+   * @default - code need not be signed
+   */
+  readonly codeSigningConfigArn?: string;
+
+  /** @default - the function is in no VPC of yours */
+  readonly vpc?: VpcConfig;
+
+  /** @default - a log group of the stack, that keeps plain text for a year */
+  readonly logGroup?: LogGroup;
+
+  /**
+   * "article" lets the function create and write every log group of the account, as the article's policy does.
+   * @default "own log group" - and that of Insights, with Insights
+   */
+  readonly loggingPolicy?: (typeof LOGGING_POLICIES)[number];
+
+  /**
+   * "article" leaves out the condition that Lambda takes the role for this account.
+   * @default "own account"
+   */
+  readonly trustPolicy?: (typeof TRUST_POLICIES)[number];
+
+  /**
+   * A URL that runs the function for callers whom IAM allows `lambda:InvokeFunctionUrl` and `lambda:InvokeFunction`.
+   * @default false
+   */
+  readonly functionUrl?: boolean;
+
+  /**
+   * ARN of the policy that bounds what the role may be allowed.
+   * @default - no boundary
+   */
+  readonly permissionsBoundaryArn?: string;
+
+  /**
+   * Further permissions of the function.
+   * @default []
+   */
+  readonly statements?: readonly PolicyStatement[];
+
+  /**
+   * Tags of everything that can have tags: function, role, policies and log group.
+   * @default {}
+   */
+  readonly tags?: Readonly<Record<string, string>>;
+}
+
+/** What is used where the settings name nothing, and can be wrong together with what they name. */
+export function withDefaults(config: GracefulFunctionConfig) {
+  return {
+    ...config,
+    architecture: config.architecture ?? "arm64",
+    runtime: config.runtime ?? "nodejs24.x",
+    memorySize: config.memorySize ?? 1024,
+    timeout: config.timeout ?? 60,
+    shutdownExtension: config.shutdownExtension ?? ShutdownExtension.insights(),
+    environment: config.environment ?? {},
+    layers: config.layers ?? [],
+    logGroup: config.logGroup ?? {},
+    statements: config.statements ?? [],
+  } satisfies GracefulFunctionConfig;
+}
+
+/** All environment variables of the function. */
+export function environmentVariables(config: GracefulFunctionConfig): Record<string, string> {
+  const { environment, database, shutdownExtension } = withDefaults(config);
+  return { ...environment, ...(database ? databaseEnvironment(database) : {}), ...shutdownExtension.environment };
+}
+
+/** Everything that is wrong with the settings of a function; empty if nothing is. */
+export function configProblems(config: GracefulFunctionConfig): string[] {
+  const {
+    region,
+    functionName,
+    code,
+    description = "",
+    architecture,
+    runtime,
+    ephemeralStorage = 512,
+  } = withDefaults(config);
+  const { memorySize, timeout, shutdownExtension, database, environment, layers, reservedConcurrency } =
+    withDefaults(config);
+  return [
+    ...functionNameProblems(functionName, region),
+    ...descriptionProblems(description),
+    ...choiceProblems("architecture", architecture, ARCHITECTURES),
+    ...runtimeProblems(runtime, architecture),
+    ...rangeProblems("memorySize", memorySize, MEMORY_SIZE),
+    ...rangeProblems("timeout", timeout, TIMEOUT),
+    ...rangeProblems("ephemeralStorage", ephemeralStorage, EPHEMERAL_STORAGE),
+    ...rangeProblems("reservedConcurrency", reservedConcurrency ?? 0, { min: 0 }),
+    ...choiceProblems("tracing", config.tracing, TRACINGS),
+    ...choiceProblems("loggingPolicy", config.loggingPolicy, LOGGING_POLICIES),
+    ...choiceProblems("trustPolicy", config.trustPolicy, TRUST_POLICIES),
+    ...shutdownExtension.problems(region, architecture),
+    ...layersProblems(layers, shutdownExtension, region, architecture),
+    ...(database ? databaseProblems(database, reservedConcurrency) : []),
+    ...environmentProblems(environment),
+    ...environmentSizeProblems(environmentVariables(config)),
+    ...arnProblems("environmentKmsKeyArn", config.environmentKmsKeyArn, KMS_KEY),
+    ...arnProblems(
+      "deadLetterTargetArn",
+      config.deadLetterTargetArn,
+      "arn:<partition>:sqs:<region>:<account>:<queue>",
+      "arn:<partition>:sns:<region>:<account>:<topic>",
+    ),
+    ...arnProblems(
+      "codeSigningConfigArn",
+      config.codeSigningConfigArn,
+      "arn:<partition>:lambda:<region>:<account>:code-signing-config:<id>",
+    ),
+    ...arnProblems(
+      "permissionsBoundaryArn",
+      config.permissionsBoundaryArn,
+      "arn:<partition>:iam::<account>:policy/<name>",
+      "arn:<partition>:iam::aws:policy/<name>",
+    ),
+    ...(config.vpc ? vpcProblems(config.vpc) : []),
+    ...logGroupProblems(config.logGroup ?? {}),
+    ...("entry" in code ? CodeBundle.problems(code.entry) : CodeDirectory.problems(code)),
+  ];
+}
+
+function functionNameProblems(functionName: string, region: string): string[] {
+  if (!isKnown(functionName)) return [];
+  if (!FUNCTION_NAME.test(functionName)) {
+    return [problem("functionName", functionName, "is not 1 to 64 letters, digits, - and _")];
+  }
+  const max = MAX_ROLE_NAME - `-${region}`.length;
+  if (!isKnown(region) || functionName.length <= max) return [];
+  const role = `the role's name, which ends in -${region}`;
+  return [
+    problem("functionName", functionName, `is longer than the ${max} characters that IAM leaves for it in ${role}`),
+  ];
+}
+
+function descriptionProblems(description: string): string[] {
+  if (!isKnown(description) || description.length <= MAX_DESCRIPTION) return [];
+  return [problem("description", description, `is longer than ${MAX_DESCRIPTION} characters`)];
+}
+
+function runtimeProblems(runtime: string, architecture: string): string[] {
+  if (!isKnown(runtime) || RUNTIMES.some((each) => each === runtime)) return [];
+  const major = /^nodejs(\d+)\.(x|\d+)$/.exec(runtime)?.[1];
+  if (major === undefined || Number(major) >= 22) return [notOneOf("runtime", runtime, RUNTIMES)];
+  // https://docs.aws.amazon.com/lambda/latest/dg/foundation-arch.html: arm64 came with Amazon Linux 2 and Node.js 12.
+  const withoutArm = architecture === "arm64" && Number(major) < 12 ? ", and never was there for arm64" : "";
+  const blocked = `is one that Lambda creates no functions with any more${withoutArm}`;
+  return [problem("runtime", runtime, `${blocked}; one of ${RUNTIMES.join(", ")} is`)];
+}
+
+function layersProblems(
+  layers: readonly string[],
+  { layerCount }: ShutdownExtension,
+  region: string,
+  architecture: Architecture,
+): string[] {
+  if (!isKnown(layers)) return [];
+  const problems = layers.flatMap((layer) => layerVersionProblems("layers", layer, region, architecture));
+  const count = layers.length + layerCount;
+  if (count > MAX_LAYERS) {
+    const own = layerCount > 0 ? ", with the shutdown extension's," : "";
+    problems.push(problem("layers", layers, `are${own} ${count}, and a function has ${MAX_LAYERS} at the most`));
+  }
+  return problems;
+}
+
+function vpcProblems({ subnetIds, securityGroupIds }: VpcConfig): string[] {
+  return Object.entries({ subnetIds, securityGroupIds }).flatMap(([name, ids]) =>
+    isKnown(ids) && ids.length === 0
+      ? [problem(`vpc.${name}`, ids, "is empty, and a function in a VPC needs one")]
+      : [],
+  );
+}

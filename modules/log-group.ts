@@ -1,0 +1,78 @@
+import { arnProblems, KMS_KEY } from "./arn";
+import { choiceProblems, problem } from "./settings-error";
+
+/** What CloudWatch accepts: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html */
+export const RETENTION_DAYS = [
+  0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+] as const;
+
+const CREATORS = ["stack", "Lambda"] as const;
+const FORMATS = ["Text", "JSON"] as const;
+
+/** From most to least, https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html */
+const APPLICATION_LEVELS = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"] as const;
+const SYSTEM_LEVELS = ["DEBUG", "INFO", "WARN"] as const;
+
+export interface LogGroup {
+  /**
+   * Who creates the log group. The stack's is destroyed with the stack; one that Lambda creates stays, keeps everything
+   * for ever, and costs the function the right to create it. "Lambda" is also for a function whose group is there
+   * already and shall not be imported.
+   * @default "stack"
+   */
+  readonly createdBy?: (typeof CREATORS)[number];
+
+  /**
+   * Days that CloudWatch keeps a line, of the numbers that it accepts; 0 keeps it for ever.
+   * @default 365 - the least that the usual scanners take
+   */
+  readonly retentionDays?: number;
+
+  /**
+   * ARN of the KMS key that encrypts the log group. Its key policy has to let CloudWatch Logs use it.
+   * @default - CloudWatch's own key
+   */
+  readonly kmsKeyArn?: string;
+
+  /**
+   * Format of what Lambda and the runtime write. The levels need JSON.
+   * @default "Text"
+   */
+  readonly format?: (typeof FORMATS)[number];
+
+  /**
+   * The least severe line of the function's that is kept.
+   * @default "INFO" with JSON, as Lambda has it
+   */
+  readonly applicationLevel?: (typeof APPLICATION_LEVELS)[number];
+
+  /**
+   * The least severe line of Lambda's that is kept.
+   * @default "INFO" with JSON, as Lambda has it
+   */
+  readonly systemLevel?: (typeof SYSTEM_LEVELS)[number];
+}
+
+/** What is wrong with the settings of a log group; empty if nothing is. */
+export function logGroupProblems(logGroup: LogGroup): string[] {
+  const { createdBy, retentionDays, kmsKeyArn, format = "Text", applicationLevel, systemLevel } = logGroup;
+  const problems = [
+    ...choiceProblems("logGroup.createdBy", createdBy, CREATORS),
+    ...choiceProblems<number>("logGroup.retentionDays", retentionDays, RETENTION_DAYS),
+    ...arnProblems("logGroup.kmsKeyArn", kmsKeyArn, KMS_KEY),
+    ...choiceProblems("logGroup.format", format, FORMATS),
+    ...choiceProblems("logGroup.applicationLevel", applicationLevel, APPLICATION_LEVELS),
+    ...choiceProblems("logGroup.systemLevel", systemLevel, SYSTEM_LEVELS),
+  ];
+  for (const [name, value] of Object.entries({ retentionDays, kmsKeyArn })) {
+    if (createdBy === "Lambda" && value !== undefined) {
+      problems.push(problem(`logGroup.${name}`, value, 'is for a log group of the stack, not for createdBy "Lambda"'));
+    }
+  }
+  for (const [name, value] of Object.entries({ applicationLevel, systemLevel })) {
+    if (format === "Text" && value !== undefined) {
+      problems.push(problem(`logGroup.${name}`, value, 'is for logGroup.format "JSON" only'));
+    }
+  }
+  return problems;
+}

@@ -1,0 +1,310 @@
+import { DbInstance } from "@cdktf/provider-aws/lib/db-instance";
+import { DbParameterGroup } from "@cdktf/provider-aws/lib/db-parameter-group";
+import { DbSubnetGroup } from "@cdktf/provider-aws/lib/db-subnet-group";
+import { TerraformOutput } from "cdktf";
+import { Construct } from "constructs";
+import { arnProblems, KMS_KEY } from "./arn";
+import type { Database } from "./database";
+import { definedProperties } from "./defined-properties";
+import type { VpcConfig } from "./graceful-function-config";
+import { PrivateNetwork, type PrivateNetworkConfig } from "./private-network";
+import { choiceProblems, isKnown, problem, rangeProblems, SettingsError } from "./settings-error";
+
+/** The long-term release. Its minor versions come with the maintenance windows. */
+const ENGINE_VERSION = "8.4";
+const PORT = 3306;
+
+export const STORAGE_TYPES = ["gp3", "gp2"] as const;
+export type StorageType = (typeof STORAGE_TYPES)[number];
+
+/** https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html, as are the names below. */
+const ALLOCATED_STORAGE = { min: 20, max: 65_536, unit: "GiB" };
+const BACKUP_RETENTION_DAYS = { min: 0, max: 35, unit: "days" };
+/** MySQL's own bounds, which for wait_timeout is a year. */
+const WAIT_TIMEOUT = { min: 1, max: 31_536_000, unit: "s" };
+const MAX_CONNECTIONS = { min: 1, max: 100_000 };
+
+/** 63 characters, of which the longest name that is made of it, "<name>-mysql84", takes eight. */
+const NAME = /^(?=.{1,55}$)[a-z](-?[a-z0-9])*$/;
+const DATABASE_NAME = /^[A-Za-z]\w{0,63}$/;
+const MASTER_USERNAME = /^(?!rdsadmin$)[A-Za-z]\w{0,15}$/;
+const INSTANCE_CLASS = /^db\.[a-z0-9-]+\.[a-z0-9]+$/;
+const SNAPSHOT = /^(?=.{1,255}$)[A-Za-z](-?[A-Za-z0-9])*$/;
+
+export interface MysqlDatabaseConfig extends PrivateNetworkConfig {
+  /** Name of the instance: 1 to 55 small letters, digits and single hyphens. Everything else is named after it. */
+  readonly name: string;
+
+  /** Name of the database that RDS creates in it. */
+  readonly databaseName: string;
+
+  /**
+   * User that RDS creates, and whose password it makes, keeps in Secrets Manager and changes every seven days.
+   * @default "admin"
+   */
+  readonly masterUsername?: string;
+
+  /**
+   * Class of the instance. Its memory decides how many connections there may be, unless `maxConnections` does.
+   * @default "db.t4g.micro"
+   */
+  readonly instanceClass?: string;
+
+  /**
+   * GiB of storage, 20 to 65536.
+   * @default 20
+   */
+  readonly allocatedStorage?: number;
+
+  /**
+   * GiB that the storage may grow to by itself when it is nearly full.
+   * @default - it does not grow
+   */
+  readonly maxAllocatedStorage?: number;
+
+  /** @default "gp3" */
+  readonly storageType?: StorageType;
+
+  /**
+   * ARN of the KMS key that encrypts storage, backups and snapshots. They are encrypted in any case.
+   * @default - AWS's key for RDS
+   */
+  readonly kmsKeyArn?: string;
+
+  /**
+   * A second instance in another zone that takes over when the first fails.
+   * @default false
+   */
+  readonly multiAz?: boolean;
+
+  /**
+   * Days that automated backups are kept, 0 to 35; 0 switches them off.
+   * @default 7
+   */
+  readonly backupRetentionDays?: number;
+
+  /**
+   * Keep the automated backups, for as long as they would have been kept, when the instance is destroyed.
+   * @default false
+   */
+  readonly retainAutomatedBackups?: boolean;
+
+  /**
+   * RDS refuses to delete the instance until this is deployed as false.
+   * @default true
+   */
+  readonly deletionProtection?: boolean;
+
+  /**
+   * Name of the snapshot that is taken when the instance is destroyed, or false for none. RDS refuses a name that
+   * there is a snapshot of, as after a database of the same name was destroyed before.
+   * @default "<name>-final"
+   */
+  readonly finalSnapshot?: string | false;
+
+  /**
+   * Make changes at once, with the restart that some of them need, instead of in the next maintenance window.
+   * @default false
+   */
+  readonly applyImmediately?: boolean;
+
+  /**
+   * Let users created with `IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'` log in with a token of IAM: see
+   * `iamSettings`.
+   * @default false
+   */
+  readonly iamAuthentication?: boolean;
+
+  /**
+   * Seconds after which the server closes a connection that nothing came over: how long one that leaked is kept.
+   * @default 300
+   */
+  readonly waitTimeout?: number;
+
+  /**
+   * Connections that the server admits, 1 to 100000.
+   * @default - RDS's formula, bytes of memory for the server / 12582880: about 60 with db.t4g.micro
+   */
+  readonly maxConnections?: number;
+}
+
+/**
+ * A MySQL server on RDS in a network of its own, and what a function needs to reach it, itself and nobody else.
+ *
+ * @example
+ * const mysql = new MysqlDatabase(stack, "database", { region: "us-east-1", name: "orders", databaseName: "orders" });
+ * new GracefulFunction(otherStack, "function", { …, database: mysql.settings, vpc: mysql.vpc });
+ */
+export class MysqlDatabase extends Construct {
+  /** For `database` of `GracefulFunction`: as the master user, with the secret that RDS keeps. */
+  public readonly settings: Database;
+
+  /** For `vpc` of `GracefulFunction`: the subnets, and the one security group that the server lets in. */
+  public readonly vpc: VpcConfig;
+
+  readonly #iam: { readonly enabled: boolean; readonly resourceId: string };
+
+  /** @throws SettingsError with everything that is wrong in `config`. */
+  public constructor(scope: Construct, id: string, config: MysqlDatabaseConfig) {
+    super(scope, id);
+    const {
+      name,
+      databaseName,
+      masterUsername = "admin",
+      instanceClass = "db.t4g.micro",
+      allocatedStorage = 20,
+      maxAllocatedStorage,
+      storageType = "gp3",
+      kmsKeyArn,
+      multiAz = false,
+      backupRetentionDays = 7,
+      retainAutomatedBackups = false,
+      deletionProtection = true,
+      finalSnapshot = `${name}-final`,
+      applyImmediately = false,
+      iamAuthentication = false,
+      waitTimeout = 300,
+      maxConnections,
+      tags = {},
+    } = config;
+
+    SettingsError.throwIfAny([
+      ...patternProblems("name", name, NAME, "is not 1 to 55 small letters, digits and single hyphens, a letter first"),
+      ...patternProblems(
+        "databaseName",
+        databaseName,
+        DATABASE_NAME,
+        "is not 1 to 64 letters, digits and _, a letter first",
+      ),
+      ...patternProblems(
+        "masterUsername",
+        masterUsername,
+        MASTER_USERNAME,
+        "is not 1 to 16 letters, digits and _, a letter first, or is RDS's own rdsadmin",
+      ),
+      ...patternProblems("instanceClass", instanceClass, INSTANCE_CLASS, "is not like db.t4g.micro"),
+      ...rangeProblems("allocatedStorage", allocatedStorage, ALLOCATED_STORAGE),
+      ...(maxAllocatedStorage === undefined
+        ? []
+        : rangeProblems("maxAllocatedStorage", maxAllocatedStorage, {
+            ...ALLOCATED_STORAGE,
+            min: isKnown(allocatedStorage) ? allocatedStorage + 1 : ALLOCATED_STORAGE.min,
+          })),
+      ...choiceProblems("storageType", storageType, STORAGE_TYPES),
+      ...arnProblems("kmsKeyArn", kmsKeyArn, KMS_KEY),
+      ...rangeProblems("backupRetentionDays", backupRetentionDays, BACKUP_RETENTION_DAYS),
+      ...(typeof config.finalSnapshot !== "string"
+        ? []
+        : patternProblems(
+            "finalSnapshot",
+            config.finalSnapshot,
+            SNAPSHOT,
+            "is neither false nor 1 to 255 letters, digits and single hyphens, a letter first",
+          )),
+      ...rangeProblems("waitTimeout", waitTimeout, WAIT_TIMEOUT),
+      ...(maxConnections === undefined ? [] : rangeProblems("maxConnections", maxConnections, MAX_CONNECTIONS)),
+      ...PrivateNetwork.problems(config),
+    ]);
+
+    const network = new PrivateNetwork(this, "network", config);
+    const securityGroup = network.securityGroup("database", "The MySQL server");
+    network.connect("database", securityGroup.id, PORT);
+
+    const subnetGroup = new DbSubnetGroup(this, "subnet-group", {
+      name,
+      description: `Subnets of the MySQL server ${name}`,
+      subnetIds: [...network.subnetIds],
+      tags,
+    });
+    const parameterGroup = new DbParameterGroup(this, "parameter-group", {
+      name: `${name}-mysql84`,
+      description: `Parameters of the MySQL server ${name}`,
+      family: `mysql${ENGINE_VERSION}`,
+      parameter: [
+        // An instance has 1 where a cluster has ON: https://github.com/prowler-cloud/prowler/pull/4116
+        { name: "require_secure_transport", value: "1" },
+        { name: "wait_timeout", value: String(waitTimeout) },
+        // Of clients that say they are interactive, such as the command line: a session left open is a leak as well.
+        { name: "interactive_timeout", value: String(waitTimeout) },
+        ...(maxConnections === undefined ? [] : [{ name: "max_connections", value: String(maxConnections) }]),
+      ],
+      tags,
+      // The instance has to leave the old group before it can be deleted.
+      lifecycle: { createBeforeDestroy: true },
+    });
+
+    const instance = new DbInstance(this, "instance", {
+      identifier: name,
+      engine: "mysql",
+      engineVersion: ENGINE_VERSION,
+      instanceClass,
+      dbName: databaseName,
+      port: PORT,
+      username: masterUsername,
+      // RDS makes the password: it is in no code, no JSON and no state.
+      manageMasterUserPassword: true,
+      allocatedStorage,
+      storageType,
+      storageEncrypted: true,
+      multiAz,
+      dbSubnetGroupName: subnetGroup.name,
+      vpcSecurityGroupIds: [securityGroup.id],
+      publiclyAccessible: false,
+      parameterGroupName: parameterGroup.name,
+      iamDatabaseAuthenticationEnabled: iamAuthentication,
+      autoMinorVersionUpgrade: true,
+      applyImmediately,
+      backupRetentionPeriod: backupRetentionDays,
+      deleteAutomatedBackups: !retainAutomatedBackups,
+      copyTagsToSnapshot: true,
+      deletionProtection,
+      ...(finalSnapshot === false
+        ? { skipFinalSnapshot: true }
+        : { skipFinalSnapshot: false, finalSnapshotIdentifier: finalSnapshot }),
+      ...definedProperties({ maxAllocatedStorage, kmsKeyId: kmsKeyArn }),
+      tags,
+      // Else a destroy that its protection refuses would have cut the function off from it by then.
+      dependsOn: network.ways,
+    });
+
+    const secretArn = instance.masterUserSecret.get(0).secretArn;
+    this.#iam = { enabled: iamAuthentication, resourceId: instance.resourceId };
+    this.settings = {
+      host: instance.address,
+      port: PORT,
+      name: databaseName,
+      auth: { type: "secret", secretArn },
+      ...definedProperties({ maxConnections }),
+    };
+    this.vpc = network.function;
+
+    this.output("host", "Host name of the MySQL server", instance.address);
+    this.output("port", "Port of the MySQL server", PORT);
+    this.output("name", "Name of the database", databaseName);
+    this.output("secret_arn", "ARN of the secret with the master user's log-in", secretArn);
+    this.output("resource_id", "Resource id of the instance, as IAM authentication needs it", instance.resourceId);
+    this.output("vpc_id", "VPC that the server is in", network.vpcId);
+    this.output("subnet_ids", "Subnets for the function", [...this.vpc.subnetIds]);
+    this.output("security_group_ids", "Security groups for the function", [...this.vpc.securityGroupIds]);
+  }
+
+  /**
+   * As `settings`, but as a database user of the function's own who logs in with a token of IAM.
+   * @throws SettingsError unless `iamAuthentication` is set.
+   */
+  public iamSettings(user: string): Database {
+    if (!this.#iam.enabled) {
+      throw new SettingsError([problem("iamAuthentication", "false", `does not let user ${user} log in with IAM`)]);
+    }
+    return { ...this.settings, user, auth: { type: "iam", resourceId: this.#iam.resourceId } };
+  }
+
+  /** An output under a name without a hash, so that scripts can rely on it: `database_host` for the id "database". */
+  private output(name: string, description: string, value: string | number | string[]): void {
+    new TerraformOutput(this, name, { description, value }).overrideLogicalId(`${this.node.id}_${name}`);
+  }
+}
+
+function patternProblems(setting: string, value: string, pattern: RegExp, expectation: string): string[] {
+  return !isKnown(value) || pattern.test(value) ? [] : [problem(setting, value, expectation)];
+}

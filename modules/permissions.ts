@@ -1,0 +1,93 @@
+import { arn, type Place } from "./arn";
+import { isKnown } from "./settings-error";
+
+/** A statement of an IAM policy. */
+export interface PolicyStatement {
+  readonly Sid?: string;
+  readonly Effect: "Allow" | "Deny";
+  readonly Action: string | readonly string[];
+  readonly Resource: string | readonly string[];
+  readonly Condition?: Readonly<Record<string, Readonly<Record<string, string | readonly string[]>>>>;
+}
+
+/** Where the extension of Insights writes to, for every function of the account. */
+const INSIGHTS_LOG_GROUP = "/aws/lambda-insights";
+
+const WRITE = ["logs:CreateLogStream", "logs:PutLogEvents"];
+const CREATE_AND_WRITE = ["logs:CreateLogGroup", ...WRITE];
+
+/** To write to the function's own log group; to create it, too, where the stack does not. */
+export function ownLogs(place: Place, logGroupName: string, createdBy: "stack" | "Lambda"): PolicyStatement {
+  return {
+    Effect: "Allow",
+    Action: createdBy === "stack" ? WRITE : CREATE_AND_WRITE,
+    Resource: arn(place, "logs", `log-group:${logGroupName}:*`),
+  };
+}
+
+/** A log group that all functions share belongs to no stack, so the first of them creates it. */
+export function insightsLogs(place: Place): PolicyStatement {
+  return {
+    Effect: "Allow",
+    Action: CREATE_AND_WRITE,
+    Resource: arn(place, "logs", `log-group:${INSIGHTS_LOG_GROUP}:*`),
+  };
+}
+
+/** The article's: every log group of the account, in every region. Contains the two above. */
+export function articleLogs({ partition }: Place): PolicyStatement {
+  return { Effect: "Allow", Action: CREATE_AND_WRITE, Resource: `arn:${partition}:logs:*:*:*` };
+}
+
+/**
+ * For the network interfaces of a function in a VPC: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html.
+ * Lambda uses these rights and not the function's code, which the last statement shuts out. The interfaces do not exist
+ * yet, so Lambda has to be allowed all of the account's.
+ */
+export function networkInterfaces(place: Place, functionName: string): PolicyStatement[] {
+  const change = [
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+  ];
+  // IAM knows no resources for these.
+  const describe = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"];
+  return [
+    { Effect: "Allow", Action: change, Resource: arn(place, "ec2", "*/*") },
+    { Effect: "Allow", Action: describe, Resource: "*" },
+    {
+      Effect: "Deny",
+      Action: [...change, ...describe],
+      Resource: "*",
+      Condition: { ArnEquals: { "lambda:SourceFunctionArn": functionArn(place, functionName) } },
+    },
+  ];
+}
+
+/** To send traces: IAM knows no resources for it. */
+export function traces(): PolicyStatement {
+  return { Effect: "Allow", Action: ["xray:PutTraceSegments", "xray:PutTelemetryRecords"], Resource: "*" };
+}
+
+/** To send what could not be handled to that queue or topic; to either, if only Terraform knows which it is. */
+export function deadLetters(targetArn: string): PolicyStatement {
+  const actions: Readonly<Record<string, string>> = { sqs: "sqs:SendMessage", sns: "sns:Publish" };
+  const action = isKnown(targetArn) ? actions[targetArn.split(":")[2] ?? ""] : undefined;
+  return { Effect: "Allow", Action: action ?? Object.values(actions), Resource: targetArn };
+}
+
+/** To decrypt the function's own environment variables with a key of yours, and nothing else. */
+export function environmentKey(place: Place, functionName: string, keyArn: string): PolicyStatement {
+  return {
+    Effect: "Allow",
+    Action: "kms:Decrypt",
+    Resource: keyArn,
+    Condition: { StringEquals: { "kms:EncryptionContext:aws:lambda:FunctionArn": functionArn(place, functionName) } },
+  };
+}
+
+/** Not the function's attribute: the function waits for its permissions, so they cannot wait for the function. */
+function functionArn(place: Place, functionName: string): string {
+  return arn(place, "lambda", `function:${functionName}`);
+}

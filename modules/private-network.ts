@@ -1,0 +1,231 @@
+import { DataAwsAvailabilityZones } from "@cdktf/provider-aws/lib/data-aws-availability-zones";
+import { DefaultSecurityGroup } from "@cdktf/provider-aws/lib/default-security-group";
+import { SecurityGroup } from "@cdktf/provider-aws/lib/security-group";
+import { Subnet } from "@cdktf/provider-aws/lib/subnet";
+import { Vpc } from "@cdktf/provider-aws/lib/vpc";
+import { VpcEndpoint } from "@cdktf/provider-aws/lib/vpc-endpoint";
+import { VpcSecurityGroupEgressRule } from "@cdktf/provider-aws/lib/vpc-security-group-egress-rule";
+import { VpcSecurityGroupIngressRule } from "@cdktf/provider-aws/lib/vpc-security-group-ingress-rule";
+import { Fn, Token, type ITerraformDependable } from "cdktf";
+import { Construct } from "constructs";
+import { isIPv4 } from "node:net";
+import type { VpcConfig } from "./graceful-function-config";
+import { isKnown, problem, SettingsError } from "./settings-error";
+
+/** RDS wants subnets in two zones, also for an instance in one; no region has more than six. */
+const ZONES = { min: 2, max: 6 };
+
+/** A VPC is a /28 at the least, and so is a subnet: https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html */
+const VPC_PREFIX = { min: 16, max: 24 };
+
+/** Sixteen subnets fit, of which these are the first: the others are left for what comes later. */
+const SUBNET_BITS = 4;
+
+export interface PrivateNetworkConfig {
+  /** Region of the endpoints, the same as the AWS provider's. */
+  readonly region: string;
+
+  /** Everything in the network is named after it. */
+  readonly name: string;
+
+  /**
+   * Addresses of the VPC, /16 to /24. Each subnet takes a sixteenth of them.
+   * @default "10.0.0.0/16"
+   */
+  readonly cidrBlock?: string;
+
+  /**
+   * Zones to lay a subnet in, two to six. Append to the list; another zone at the same place is another subnet.
+   * @default - the first two of the region, chosen when the subnets are created
+   */
+  readonly availabilityZones?: readonly string[];
+
+  /**
+   * AWS services to reach, as in `com.amazonaws.<region>.<service>`. The function needs "secretsmanager" to read the
+   * database's secret and "logs" for the metrics of the Insights layer; its own log lines do not go through the VPC.
+   * @default ["logs", "secretsmanager"]
+   */
+  readonly endpoints?: readonly string[];
+
+  /**
+   * Tags of everything that can have tags, besides `Name`.
+   * @default {}
+   */
+  readonly tags?: Readonly<Record<string, string>>;
+}
+
+/** A VPC without a way out: a function in it reaches the AWS services given, and whom `connect` lets it reach. */
+export class PrivateNetwork extends Construct {
+  public readonly vpcId: string;
+  public readonly subnetIds: readonly string[];
+
+  /** For `vpc` of `GracefulFunction`: the subnets, and a security group for the function alone. */
+  public readonly function: VpcConfig;
+
+  /** What a packet of the function needs to arrive: rules and endpoints. */
+  public readonly ways: ITerraformDependable[] = [];
+
+  readonly #functionSecurityGroupId: string;
+  readonly #name: string;
+  readonly #tags: Readonly<Record<string, string>>;
+
+  /** @throws SettingsError with everything that is wrong in `config`. */
+  public constructor(scope: Construct, id: string, config: PrivateNetworkConfig) {
+    super(scope, id);
+    SettingsError.throwIfAny(PrivateNetwork.problems(config));
+    const {
+      region,
+      name,
+      cidrBlock = "10.0.0.0/16",
+      availabilityZones,
+      endpoints = ["logs", "secretsmanager"],
+      tags = {},
+    } = config;
+    this.#name = name;
+    this.#tags = tags;
+
+    const vpc = new Vpc(this, "vpc", {
+      cidrBlock,
+      // Both, or the private names of the endpoints do not resolve.
+      enableDnsSupport: true,
+      enableDnsHostnames: true,
+      tags: this.tagsOf("vpc"),
+    });
+    this.vpcId = vpc.id;
+    // AWS makes a group that opens the VPC to itself and to the world, for whatever names no group. It gets no rules.
+    new DefaultSecurityGroup(this, "default", { vpcId: vpc.id, tags: this.tagsOf("default") });
+
+    this.subnetIds = this.zones(availabilityZones).map((availabilityZone, index) => {
+      const subnet = new Subnet(this, `subnet-${index}`, {
+        vpcId: vpc.id,
+        availabilityZone,
+        cidrBlock: Fn.cidrsubnet(vpc.cidrBlock, SUBNET_BITS, index),
+        mapPublicIpOnLaunch: false,
+        tags: this.tagsOf(`private-${index}`),
+        // Else a zone that AWS adds, or closes for a day, would replace the subnet and with it all that stands in it.
+        ...(availabilityZones ? {} : { lifecycle: { ignoreChanges: ["availability_zone"] } }),
+      });
+      return subnet.id;
+    });
+
+    this.#functionSecurityGroupId = this.securityGroup("function", "The function").id;
+    this.function = {
+      subnetIds: this.subnetIds,
+      securityGroupIds: [this.#functionSecurityGroupId],
+      reachesLogs: endpoints.includes("logs"),
+    };
+    if (endpoints.length === 0) return;
+    const endpointsSecurityGroup = this.securityGroup("endpoints", "Endpoints of AWS services");
+    this.connect("endpoints", endpointsSecurityGroup.id, 443);
+    for (const service of endpoints) {
+      const endpoint = new VpcEndpoint(this, `endpoint-${service}`, {
+        vpcId: vpc.id,
+        vpcEndpointType: "Interface",
+        serviceName: `com.amazonaws.${region}.${service}`,
+        privateDnsEnabled: true,
+        subnetIds: [...this.subnetIds],
+        securityGroupIds: [endpointsSecurityGroup.id],
+        // AWS's default lets credentials of any account through, and with them data out to that account.
+        policy: Fn.jsonencode({
+          Version: "2012-10-17",
+          Statement: [
+            {
+              Effect: "Allow",
+              Principal: "*",
+              Action: "*",
+              Resource: "*",
+              Condition: { StringEquals: { "aws:PrincipalAccount": vpc.ownerId } },
+            },
+          ],
+        }),
+        tags: this.tagsOf(service),
+      });
+      this.ways.push(endpoint);
+    }
+  }
+
+  /** What is wrong with the settings of a network; empty if nothing is. */
+  public static problems({ cidrBlock, availabilityZones, endpoints = [] }: PrivateNetworkConfig): string[] {
+    return [
+      ...(cidrBlock === undefined ? [] : cidrBlockProblems(cidrBlock)),
+      ...(availabilityZones === undefined ? [] : zonesProblems(availabilityZones)),
+      ...endpointsProblems(endpoints),
+    ];
+  }
+
+  /** A group without any rule: AWS's own, which lets everything out, is removed by Terraform. */
+  public securityGroup(name: string, description: string): SecurityGroup {
+    return new SecurityGroup(this, `${name}-security-group`, {
+      name: `${this.#name}-${name}`,
+      description,
+      vpcId: this.vpcId,
+      tags: this.tagsOf(name),
+    });
+  }
+
+  /** Lets the function reach the members of a group at one port, and nobody else. */
+  public connect(name: string, securityGroupId: string, port: number): void {
+    const tcp = { ipProtocol: "tcp", fromPort: port, toPort: port };
+    const egress = new VpcSecurityGroupEgressRule(this, `function-to-${name}`, {
+      securityGroupId: this.#functionSecurityGroupId,
+      referencedSecurityGroupId: securityGroupId,
+      ...tcp,
+      tags: this.tagsOf(`function-to-${name}`),
+    });
+    const ingress = new VpcSecurityGroupIngressRule(this, `${name}-from-function`, {
+      securityGroupId,
+      referencedSecurityGroupId: this.#functionSecurityGroupId,
+      ...tcp,
+      tags: this.tagsOf(`${name}-from-function`),
+    });
+    this.ways.push(egress, ingress);
+  }
+
+  private tagsOf(name: string): Record<string, string> {
+    return { ...this.#tags, Name: `${this.#name}-${name}` };
+  }
+
+  private zones(given: readonly string[] | undefined): readonly string[] {
+    if (given) return given;
+    const { names } = new DataAwsAvailabilityZones(this, "zones", {
+      // Leaves out Local Zones, which have neither RDS nor Lambda for everybody.
+      filter: [{ name: "opt-in-status", values: ["opt-in-not-required"] }],
+    });
+    return Array.from({ length: ZONES.min }, (_, index) => Token.asString(Fn.element(names, index)));
+  }
+}
+
+function cidrBlockProblems(cidrBlock: string): string[] {
+  if (!isKnown(cidrBlock)) return [];
+  const [address = "", length = "", ...rest] = cidrBlock.split("/");
+  const prefix = /^\d+$/.test(length) ? Number(length) : NaN;
+  if (!isIPv4(address) || rest.length > 0 || !(prefix >= VPC_PREFIX.min && prefix <= VPC_PREFIX.max)) {
+    return [
+      problem("cidrBlock", cidrBlock, `is not an IPv4 block of /${VPC_PREFIX.min} to /${VPC_PREFIX.max}: 10.0.0.0/16`),
+    ];
+  }
+  const bits = address.split(".").reduce((all, octet) => all * 256 + Number(octet), 0);
+  const size = 2 ** (32 - prefix);
+  if (bits % size === 0) return [];
+  const first = bits - (bits % size);
+  const octets = [24, 16, 8, 0].map((shift) => Math.floor(first / 2 ** shift) % 256);
+  // AWS would take it and answer with the block, and every later plan would want to replace the VPC.
+  return [problem("cidrBlock", cidrBlock, `does not begin where its block does: ${octets.join(".")}/${prefix}`)];
+}
+
+function zonesProblems(zones: readonly string[]): string[] {
+  if (!isKnown(zones)) {
+    return [problem("availabilityZones", zones, "is known to Terraform only: how many subnets is decided now")];
+  }
+  if (zones.length >= ZONES.min && zones.length <= ZONES.max && new Set(zones).size === zones.length) return [];
+  return [problem("availabilityZones", zones, `are not ${ZONES.min} to ${ZONES.max} different zones`)];
+}
+
+function endpointsProblems(endpoints: readonly string[]): string[] {
+  return endpoints.flatMap((service, index) => {
+    if (!/^[a-z0-9][a-z0-9.-]*$/.test(service)) {
+      return [problem("endpoints", service, "is not the name of a service as in com.amazonaws.<region>.<service>")];
+    }
+    return endpoints.indexOf(service) === index ? [] : [problem("endpoints", service, "stands there twice")];
+  });
+}

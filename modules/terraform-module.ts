@@ -1,0 +1,134 @@
+import { DataArchiveFile } from "@cdktf/provider-archive/lib/data-archive-file";
+import { IamPolicy } from "@cdktf/provider-aws/lib/iam-policy";
+import { IamRolePolicyAttachment } from "@cdktf/provider-aws/lib/iam-role-policy-attachment";
+import { LambdaFunction } from "@cdktf/provider-aws/lib/lambda-function";
+import { AwsProvider } from "@cdktf/provider-aws/lib/provider";
+import { TerraformElement, TerraformStack, TerraformVariable } from "cdktf";
+import type { Construct, IConstruct, Node } from "constructs";
+import { ExecutionRole } from "./execution-role";
+import { GracefulFunction, RUNTIMES, type Runtime } from "./graceful-function";
+import type { Architecture } from "./insights-layer";
+
+/** What belongs into the zip. */
+export interface ModuleCode {
+  /** The staged directory, as Terraform sees it. */
+  readonly sourceDir: string;
+  /** Files of the directory that stay out. */
+  readonly excludes: readonly string[];
+}
+
+export interface TerraformModuleConfig {
+  /** TypeScript file that exports `handler`, relative to the directory of cdktf.json. */
+  readonly entry: string;
+}
+
+/** Path of the zip within the module, as Terraform sees it. */
+const ZIP = "${path.module}/function.zip";
+
+/** The construct with Terraform variables for its settings: everything that a plain Terraform module consists of. */
+export class TerraformModule extends TerraformStack {
+  public readonly code: ModuleCode;
+
+  public constructor(scope: Construct, id: string, { entry }: TerraformModuleConfig) {
+    super(scope, id);
+    // CDKTF insists on one. A module gets it from its caller, so it is left out of what is exported.
+    new AwsProvider(this, "aws");
+
+    const region = this.variable("region", "string", "Region of the function, the same as the AWS provider's");
+    const name = this.variable(
+      "name",
+      "string",
+      "Name of the function; role, policies and log group are named after it",
+    );
+    const architecture = this.variable("architecture", "string", "arm64 or x86_64", "arm64");
+    const runtime = this.variable(
+      "runtime",
+      "string",
+      `${RUNTIMES.join(" or ")}; version 5 of the AWS provider does not know the last one`,
+      RUNTIMES.at(-1),
+    );
+    const memorySize = this.variable("memory_size", "number", "Megabytes of memory, 128 to 10240", 1024);
+    const timeout = this.variable("timeout", "number", "Seconds that an invocation may take, 1 to 900", 60);
+    const host = this.variable("db_host", "string", "Host name of the MySQL server");
+    const port = this.variable("db_port", "number", "Port of the MySQL server", 3306);
+    const database = this.variable("db_name", "string", "Name of the database");
+    const secretArn = this.variable("db_secret_arn", "string", "ARN of the Secrets Manager secret with the log-in");
+    const subnetIds = this.variable(
+      "subnet_ids",
+      "list(string)",
+      "Subnets of the function, with a way to Secrets Manager and CloudWatch Logs; none, and it is in no VPC",
+      [],
+    );
+    const securityGroupIds = this.variable(
+      "security_group_ids",
+      "list(string)",
+      "Security groups of the function in its subnets",
+      [],
+    );
+
+    const construct = new GracefulFunction(this, "function", {
+      region: region.stringValue,
+      functionName: name.stringValue,
+      code: { entry },
+      // A token has the type of any text. For a runtime that is not known yet, the code is built for the oldest.
+      architecture: architecture.stringValue as Architecture,
+      runtime: runtime.stringValue as Runtime,
+      memorySize: memorySize.numberValue,
+      timeout: timeout.numberValue,
+      database: {
+        host: host.stringValue,
+        port: port.numberValue,
+        name: database.stringValue,
+        auth: { type: "secret", secretArn: secretArn.stringValue },
+      },
+      // Two empty lists are no VPC, by the documentation of aws_lambda_function.
+      vpc: { subnetIds: subnetIds.listValue, securityGroupIds: securityGroupIds.listValue, reachesLogs: true },
+    });
+    this.code = withZipOfTheModule(construct);
+    onlyInVpc(construct, subnetIds);
+  }
+
+  /** Names without a hash: there is one function in a module, and nobody could read them otherwise. */
+  protected override allocateLogicalId(element: TerraformElement | Node): string {
+    return (element instanceof TerraformElement ? element.node : element).id.replaceAll("-", "_");
+  }
+
+  private variable(
+    name: string,
+    type: string,
+    description: string,
+    defaultValue?: string | number | readonly string[],
+  ): TerraformVariable {
+    return new TerraformVariable(this, name, { type, description, default: defaultValue, nullable: false });
+  }
+}
+
+/** A module brings its zip along: whoever uses it needs neither the sources nor the archive provider. */
+function withZipOfTheModule(construct: GracefulFunction): ModuleCode {
+  const zip = part(construct, "zip", DataArchiveFile);
+  const code = { sourceDir: zip.sourceDirInput ?? "", excludes: zip.excludesInput ?? [] };
+  construct.node.tryRemoveChild(zip.node.id);
+
+  const lambda = part(construct, "lambda", LambdaFunction);
+  lambda.filename = ZIP;
+  // Not by Fn, which would take the path for a text without references.
+  lambda.sourceCodeHash = `\${filebase64sha256("${ZIP}")}`;
+  return code;
+}
+
+/** Whether there is a VPC is known to Terraform alone, and without one the rights for it are not given. */
+function onlyInVpc(construct: GracefulFunction, subnetIds: TerraformVariable): void {
+  const role = part(construct, "role", ExecutionRole);
+  const policy = part(role, "network", IamPolicy);
+  const attachment = part(role, "network-attachment", IamRolePolicyAttachment);
+  const count = `\${length(${subnetIds.fqn}) > 0 ? 1 : 0}`;
+  for (const resource of [policy, attachment]) resource.addOverride("count", count);
+  attachment.policyArn = `\${${policy.fqn}[0].arn}`;
+}
+
+/** @throws if the construct does not consist of that any more. */
+function part<Part extends IConstruct>(whole: IConstruct, id: string, type: new (...args: never[]) => Part): Part {
+  const found = whole.node.findChild(id);
+  if (!(found instanceof type)) throw new Error(`${found.node.path} is no ${type.name}`);
+  return found;
+}
