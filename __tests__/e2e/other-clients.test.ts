@@ -87,7 +87,7 @@ describe.each([
     lab.freeze();
     expect(await lab.shutdown("spindown")).toMatchObject({ endedBy: "itself" });
     expect(lab.logs).toContain(sigterm);
-    expect(lab.logs.at(-1)).toMatch(/^extension was told \{.*"shutdownReason":"spindown"/);
+    expect(lab.logs).toContainEqual(expect.stringMatching(/^extension was told \{.*"shutdownReason":"spindown"/));
   });
 
   it("an internal extension of its own: the same", async () => {

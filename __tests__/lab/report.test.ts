@@ -50,7 +50,12 @@ const [plain, evil, resetTwice, sameEnd, twoExtensions, thousand, nobody, withou
   hostile(),
   {
     ...MADE_UP,
-    runs: [{ ...run, timeline: [...run.timeline, ...run.timeline.map((entry) => ({ ...entry, at: entry.at + 500 }))] }],
+    runs: [
+      {
+        ...run,
+        timeline: [...(runs[1]?.timeline ?? []), ...run.timeline.map((entry) => ({ ...entry, at: entry.at + 500 }))],
+      },
+    ],
   },
   { ...MADE_UP, storms: [storm, storm, storm] },
   { ...MADE_UP, faults: [...faults, ...faults.map((each) => ({ ...each, extension: "internal" as const }))] },
@@ -110,9 +115,10 @@ describe("the timeline", () => {
     expect(table).toContainEqual(["this function", "124.0", "Shutdown", "COM_QUIT to the server (its thread 7)"]);
   });
 
-  test("after a reset shows the last signal, and no COM_QUIT from before it", () => {
+  test("after a reset that ended in SIGKILL shows the last signal, and no SIGKILL from before it", () => {
     const twice = figure(resetTwice, "timeline").body;
     expect(texts(twice).filter((text) => text.startsWith("COM_QUIT"))).toEqual(["COM_QUIT + 4.0 ms"]);
+    expect(twice).not.toContain("l10 10m0 -10l-10 10");
     expect(texts(twice)).toContain("Init 90 ms, 2 invocations");
   });
 });
