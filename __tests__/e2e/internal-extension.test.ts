@@ -140,7 +140,7 @@ test("freezing and thawing do not disturb the extension", async () => {
 test("an environment that is reset after a time-out registers anew", async () => {
   const code = `await registerExtension();
     export const handler = ({ hang }) => hang ? new Promise(() => setInterval(() => {}, 1_000)) : Promise.resolve();`;
-  const environment = started(INTERNAL, [], stage("hangs", code), 300);
+  const environment = started(INTERNAL, [], stage("hangs", code), 3_000);
   expect(await environment.invoke({ hang: true })).toMatchObject({
     ok: false,
     error: { errorType: "Sandbox.Timedout" },

@@ -216,7 +216,8 @@ if (executablePath === undefined) {
       };
       const light = await colours("light");
       const dark = await colours("dark");
-      const brightness = (colour = ""): number => (colour.match(/\d+/g) ?? []).reduce((sum, part) => sum + Number(part), 0);
+      const brightness = (colour = ""): number =>
+        (colour.match(/\d+/g) ?? []).reduce((sum, part) => sum + Number(part), 0);
       expect(brightness(light[0])).toBeGreaterThan(brightness(light[1])); // paper, then ink
       expect(brightness(dark[0])).toBeLessThan(brightness(dark[1]));
       for (const [index, colour] of light.entries()) expect(dark[index]).not.toBe(colour);
