@@ -2,10 +2,10 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { createInterface } from "node:readline";
-import type { ShutdownReason } from "./extensions-api";
+import { MAX_EXTENSIONS, type ShutdownReason } from "./extensions-api";
 import type { LambdaRuntime } from "./lambda-runtime";
 import { entrust } from "./reaper";
-import { RuntimeApi, type LambdaError } from "./runtime-api";
+import { RuntimeApi, TRACE_ID, type LambdaError } from "./runtime-api";
 
 /** A function as Lambda knows it. */
 export interface LambdaFunction {
@@ -90,6 +90,10 @@ interface Process {
   /** Resolves when it is gone; AWS's words for how. */
   readonly gone: Promise<string>;
   isGone: boolean;
+  /** What Lambda reports if it goes before its time. */
+  crash?: LambdaError;
+  /** It said so at /exit/error. */
+  saidExitError?: boolean;
 }
 
 /** One life, from Init to Shutdown or reset: a reset execution environment begins another. */
@@ -100,6 +104,15 @@ interface Life {
   /** To be called when its processes are gone: until then the reaper would end them with the lab. */
   readonly releases: (() => void)[];
 }
+
+/** What extensions do not see: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html */
+const OF_THE_RUNTIME: ReadonlySet<string> = new Set([
+  "AWS_EXECUTION_ENV",
+  "AWS_LAMBDA_LOG_GROUP_NAME",
+  "AWS_LAMBDA_LOG_STREAM_NAME",
+  "LAMBDA_TASK_ROOT",
+  "_HANDLER",
+]);
 
 /** As Lambda's own logs name them. */
 const SIGNALS: Partial<Record<NodeJS.Signals, string>> = {
@@ -173,6 +186,8 @@ export class ExecutionEnvironment {
         extensionChanged: (event, name) => {
           if (event !== "ready") this.record(`extension ${name} ${event}`);
           if (event === "init error") this.initError = { errorType: "Extension.InitError", errorMessage: name };
+          const process = this.life?.processes.find((candidate) => candidate.name === name);
+          if (event === "exit error" && process !== undefined) process.saidExitError = true;
           this.changes.emit("change");
         },
       },
@@ -180,16 +195,13 @@ export class ExecutionEnvironment {
     // Every process of this life has it, even one that was started when the lab had no time to note its number.
     const life: Life = { api, processes: [], releases: [entrust("variable", runtimeApiVariable(api))] };
     this.life = life;
-    for (const { name, command } of this.extensions) this.start(life, name, command);
+    if (this.extensions.length > MAX_EXTENSIONS) {
+      this.initError = { errorType: "Extension.LaunchError", errorMessage: "ErrTooManyExtensions" };
+    } else {
+      for (const { name, command } of this.extensions) this.start(life, name, command);
+    }
 
-    const failure = (): LambdaError | undefined => {
-      const dead = life.processes.find(({ isGone }) => isGone);
-      if (this.initError !== undefined) return this.initError;
-      if (dead === undefined) return undefined;
-      return dead === life.runtime
-        ? { errorType: "Runtime.ExitError", errorMessage: "Runtime exited during Init" }
-        : { errorType: "Extension.Crash", errorMessage: `extension ${dead.name} exited during Init` };
-    };
+    const failure = (): LambdaError | undefined => this.initError ?? life.processes.find(({ isGone }) => isGone)?.crash;
     const deadline = performance.now() + limitMs;
     let done = await this.until(deadline, () => api.extensions.allExternalsRegistered || failure() !== undefined);
     if (done && failure() === undefined) {
@@ -232,7 +244,8 @@ export class ExecutionEnvironment {
     const requestId = randomUUID();
     const functionArn = `arn:aws:lambda:us-east-1:012345678901:function:${name}`;
     this.record("invocation");
-    life.api.extensions.send("INVOKE", { deadlineMs, requestId, invokedFunctionArn: functionArn });
+    const tracing = { type: "X-Amzn-Trace-Id", value: TRACE_ID };
+    life.api.extensions.send("INVOKE", { deadlineMs, requestId, invokedFunctionArn: functionArn, tracing });
     life.api.invoke({ requestId, event: JSON.stringify(event), deadlineMs, functionArn });
 
     const crashed = (): Process | undefined => life.processes.find(({ isGone }) => isGone);
@@ -242,7 +255,7 @@ export class ExecutionEnvironment {
     const dead = crashed();
     if (!done || dead !== undefined) {
       const inTime = answered(); // what the function says while it is being reset comes too late
-      const error = await this.failure(requestId, dead, timeoutMs);
+      const error = failure(requestId, dead, timeoutMs);
       this.record(`${error.errorType}, reset`);
       await this.end(done ? "failure" : "timeout");
       if (!inTime) return failed(error);
@@ -357,25 +370,11 @@ export class ExecutionEnvironment {
     this.isGone = true;
   }
 
-  private async failure(requestId: string, dead: Process | undefined, timeoutMs: number): Promise<LambdaError> {
-    if (dead === undefined) {
-      const errorMessage = `RequestId: ${requestId} Error: Task timed out after ${(timeoutMs / 1_000).toFixed(2)} seconds`;
-      return { errorType: "Sandbox.Timedout", errorMessage };
-    }
-    const how = await dead.gone;
-    return dead.name === "runtime"
-      ? {
-          errorType: "Runtime.ExitError",
-          errorMessage: `RequestId: ${requestId} Error: Runtime exited ${how === "exit status 0" ? "without providing a reason" : `with error: ${how}`}`,
-        }
-      : { errorType: "Extension.Crash", errorMessage: `RequestId: ${requestId} Error: extension ${dead.name}: ${how}` };
-  }
-
   private start(life: Life, name: string, [program, ...args]: readonly string[]): Process {
     if (program === undefined) throw new Error(`${name} has no command`);
     const child = spawn(program, args, {
       cwd: this.config.lambdaFunction.directory,
-      env: this.environment(life.api.address),
+      env: this.environment(life.api.address, name),
       stdio: ["ignore", "pipe", "pipe"],
       detached: true, // a process group of its own: Lambda signals the group
     });
@@ -388,13 +387,14 @@ export class ExecutionEnvironment {
       child,
       isGone: false,
       gone: new Promise((resolve) => {
-        const end = (how: string): void => {
+        const end = (how: string, isStarted = true): void => {
+          started.crash = crash(started, how, isStarted);
           started.isGone = true;
           resolve(how);
           this.changes.emit("change");
         };
         child.on("error", (error) => {
-          end(error.message);
+          end(error.message, false);
         });
         child.on("exit", (code, signal) => {
           end(signal === null ? `exit status ${code ?? 0}` : `signal: ${SIGNALS[signal] ?? signal}`);
@@ -406,9 +406,9 @@ export class ExecutionEnvironment {
   }
 
   /** Nothing of this machine's environment: the function sees what it would see in Lambda. */
-  private environment(runtimeApi: string): NodeJS.ProcessEnv {
+  private environment(runtimeApi: string, process: string): NodeJS.ProcessEnv {
     const { name, directory, handler, memorySizeMb, environment } = this.config.lambdaFunction;
-    return {
+    const all: NodeJS.ProcessEnv = {
       PATH: "/usr/local/bin:/usr/bin:/bin",
       LANG: "en_US.UTF-8",
       TZ: ":UTC",
@@ -426,6 +426,8 @@ export class ExecutionEnvironment {
       AWS_LAMBDA_RUNTIME_API: runtimeApi,
       _HANDLER: handler,
     };
+    if (process === "runtime") return all;
+    return Object.fromEntries(Object.entries(all).filter(([variable]) => !OF_THE_RUNTIME.has(variable)));
   }
 
   /** Waits until `condition` holds, or until the deadline (performance.now()); tells whether it holds. */
@@ -449,6 +451,28 @@ export class ExecutionEnvironment {
   record(what: string): void {
     this.timeline.push({ at: performance.now() - this.created, phase: this.phase, what });
   }
+}
+
+/** What Lambda reports of a process that goes before its time (internal/lambda/fatalerror/fatalerror.go). */
+function crash({ name, saidExitError = false }: Process, how: string, isStarted: boolean): LambdaError {
+  if (name === "runtime") {
+    const errorMessage = `Runtime exited ${how === "exit status 0" ? "without providing a reason" : `with error: ${how}`}`;
+    return { errorType: isStarted ? "Runtime.ExitError" : "Runtime.InvalidEntrypoint", errorMessage };
+  }
+  const errorType = !isStarted ? "LaunchError" : saidExitError ? "ExitError" : "Crash";
+  return {
+    errorType: `Extension.${errorType}`,
+    errorMessage: `extension ${name}: ${how}`,
+  };
+}
+
+function failure(requestId: string, dead: Process | undefined, timeoutMs: number): LambdaError {
+  const timedOut = `Task timed out after ${(timeoutMs / 1_000).toFixed(2)} seconds`;
+  const { errorType, errorMessage } = dead?.crash ?? { errorType: "Sandbox.Timedout", errorMessage: timedOut };
+  return {
+    errorType,
+    errorMessage: `RequestId: ${requestId} Error: ${errorMessage}`,
+  };
 }
 
 function runtimeApiVariable({ address }: RuntimeApi): string {

@@ -214,7 +214,7 @@ describe("Init", () => {
     expect(errors).toMatchObject([
       { errorType: "Extension.Crash" },
       { errorType: "Extension.InitError" },
-      { errorType: "Extension.Crash" },
+      { errorType: "Extension.LaunchError" },
     ]);
   });
 });

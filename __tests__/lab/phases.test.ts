@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ExecutionEnvironment } from "../../lab/execution-environment";
+import { ExecutionEnvironment, type ExternalExtension } from "../../lab/execution-environment";
 
 const HANDLERS = join(__dirname, "handlers");
 
@@ -100,4 +100,58 @@ test("a reset begins with the runtime, and the next invocation has new extension
   expect(await lab.invoke({ exit: true })).toMatchObject({ ok: false, error: { errorType: "Runtime.ExitError" } });
   expect(await lab.invoke("again")).toMatchObject({ ok: true, payload: "again" });
   expect(notes("outside registered")).toHaveLength(2);
+});
+
+test("what cannot be started is called so", async () => {
+  const missing = join(folder, "no-such-program");
+  const config = {
+    runtime: { name: "provided", command: [missing], isAwsClient: false, description: "" },
+    lambdaFunction: {
+      name: "a-function",
+      directory: folder,
+      handler: "",
+      memorySizeMb: 128,
+      timeoutMs: 20_000,
+      environment: {},
+    },
+  };
+  const extensions = (count: number): ExternalExtension[] =>
+    Array.from({ length: count }, (_, index) => ({
+      name: `missing-${index}`,
+      command: [missing],
+    }));
+  const errors = [0, 1, 11].map((count) =>
+    new ExecutionEnvironment({ ...config, extensions: extensions(count) }).invoke({}),
+  );
+  expect(await Promise.all(errors)).toMatchObject([
+    {
+      error: { errorType: "Runtime.InvalidEntrypoint", errorMessage: expect.stringContaining("ENOENT") as string },
+    },
+    {
+      error: { errorType: "Extension.LaunchError", errorMessage: expect.stringContaining("ENOENT") as string },
+    },
+    {
+      error: { errorType: "Extension.LaunchError", errorMessage: "ErrTooManyExtensions" },
+    },
+  ]);
+});
+
+test("an extension does not see the runtime's own variables, and its INVOKE says the trace", async () => {
+  const lab = environment(ANSWERS, { events: ["INVOKE"] });
+  expect(await lab.invoke({})).toMatchObject({ ok: true });
+  const [started] = notes("outside started") as {
+    readonly variables?: readonly string[];
+  }[];
+  expect(started?.variables).toEqual(expect.arrayContaining(["AWS_LAMBDA_RUNTIME_API", "AWS_REGION", "NOTES"]));
+  for (const variable of ["_HANDLER", "LAMBDA_TASK_ROOT", "AWS_EXECUTION_ENV", "AWS_LAMBDA_LOG_GROUP_NAME"])
+    expect(started?.variables).not.toContain(variable);
+  expect(notes("outside got INVOKE")).toMatchObject([{ event: { tracing: { type: "X-Amzn-Trace-Id" } } }]);
+});
+
+test("an extension that says /exit/error and leaves is Extension.ExitError", async () => {
+  const lab = environment(ANSWERS, { mode: "exit error" });
+  expect(await lab.invoke({})).toMatchObject({
+    ok: false,
+    error: { errorType: "Extension.ExitError" },
+  });
 });

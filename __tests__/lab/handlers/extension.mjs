@@ -6,8 +6,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 const [name, options] = process.argv.slice(2);
 const { events = ["SHUTDOWN"], registerAfterMs = 0, askAfterMs = 0, workMs = 0, mode = "leave" } = JSON.parse(options);
 
-function note(what, event) {
-  appendFileSync(process.env.NOTES, `${JSON.stringify({ what, event, at: Date.now(), pid: process.pid })}\n`);
+function note(what, event, variables) {
+  appendFileSync(
+    process.env.NOTES,
+    `${JSON.stringify({ what, event, variables, at: Date.now(), pid: process.pid })}\n`,
+  );
 }
 
 function call(method, path, headers, body) {
@@ -23,7 +26,7 @@ function call(method, path, headers, body) {
   });
 }
 
-note(`${name} started`);
+note(`${name} started`, undefined, Object.keys(process.env));
 if (mode === "silent") setInterval(() => {}, 1_000);
 else {
   await sleep(registerAfterMs);
@@ -32,10 +35,10 @@ else {
   note(`${name} registered`);
   await sleep(askAfterMs);
   if (mode === "crash in Init") process.exit(7);
-  if (mode === "init error") {
+  if (mode === "init error" || mode === "exit error") {
     await call(
       "POST",
-      "/init/error",
+      `/${mode.replace(" ", "/")}`,
       { ...identifier, "Lambda-Extension-Function-Error-Type": "Extension.Broken" },
       "{}",
     );
