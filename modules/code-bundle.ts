@@ -78,6 +78,8 @@ function bundle({ entry, runtime }: CodeBundleConfig): { code: string; sourceMap
       },
       // Part of Lambda's runtimes: https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html
       external: ["@aws-sdk/*"],
+      // Escaped, mysql2's tables of Chinese and Japanese characters take a twelfth of the zip.
+      charset: "utf8",
       // Not identifiers: shortened, they make Init 6 ms longer (measured on Node.js 24), and stack traces unreadable.
       minifyWhitespace: true,
       minifySyntax: true,
