@@ -1,19 +1,25 @@
 /** `npm run bench`: every figure that README and documents give, side by side in one run. */
+import { readFileSync } from "node:fs";
 import Table from "cli-table3";
 import { Command, InvalidArgumentError } from "commander";
 import ora from "ora";
 import { CLAIMS, holds, type Claim } from "./claims";
 import { distribution } from "./distribution";
 import { measure, type Effort, type Figures } from "./figures";
+import { markdown, summary } from "./summary";
 
 const command = new Command("npm run bench --")
   .description("Measures this function beside the article's way, other people's ways, and a floor that only leaves.")
   .option("-n, --environments <number>", "execution environments of each", positive, 50)
   .option("-w, --invocations <number>", "warm invocations of each", positive, 2_000)
+  .option("--from <file>", "measure nothing, print what an earlier run wrote, such as bench/reference.json")
+  .option("--markdown", "print the README's table, and nothing else, on standard output")
   .option("--json", "print the figures as JSON, and nothing else, on standard output")
   .addHelpText("after", "\nExit code: 0 if each claim was kept, 1 if not.");
 
 interface Options extends Effort {
+  readonly from?: string;
+  readonly markdown?: true;
   readonly json?: true;
 }
 
@@ -37,7 +43,7 @@ function print(figures: Figures): void {
     console.log(`\n${title}\n${drawn.toString()}`);
   };
   const ratio = (a: number, b: number): string => (a / b).toFixed(2);
-  console.log(`${figures.machine}\n${figures.runtime}\n${figures.database}`);
+  console.log(`${figures.date}\n${figures.machine}\n${figures.runtime}\n${figures.database}`);
   table(
     "Shutdown: first signal → the runtime's process gone, one idle connection (milliseconds)",
     ["", "p50", "p99", "max", "p50 ÷ floor", "ended by"],
@@ -123,12 +129,30 @@ function short(problem: string): string {
     .replace("a lock is still held", "lock");
 }
 
-async function main({ json, ...effort }: Options): Promise<boolean> {
+/** @throws Error if the file cannot be read or is not what `--json` prints. */
+function readFigures(file: string): Figures {
+  try {
+    const figures = JSON.parse(readFileSync(file, "utf8")) as Figures;
+    for (const claim of CLAIMS) claim.value(figures);
+    return figures;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`--from: "${file}" must be a file that "npm run bench -- --json" wrote: ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+async function main({ from, json, markdown: asMarkdown, ...effort }: Options): Promise<boolean> {
   const progress = ora({ stream: process.stderr });
-  const figures = await measure(effort, (message) => {
-    progress.start(message);
-  }).finally(() => progress.stop());
+  const figures =
+    from === undefined
+      ? await measure(effort, (message) => {
+          progress.start(message);
+        }).finally(() => progress.stop())
+      : readFigures(from);
   if (json === true) console.log(JSON.stringify(figures, undefined, 2));
+  else if (asMarkdown === true) console.log(markdown(summary(figures)));
   else print(figures);
   return CLAIMS.every((claim) => holds(claim, figures));
 }

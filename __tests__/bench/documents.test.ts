@@ -1,0 +1,54 @@
+/** What README and documents say was measured is what the committed result of `npm run bench -- --json` says. */
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { CLAIMS, holds } from "../../bench/claims";
+import type { Figures } from "../../bench/figures";
+import { summary } from "../../bench/summary";
+
+const ROOT = path.join(__dirname, "..", "..");
+
+function read(file: string): string {
+  return readFileSync(path.join(ROOT, file), "utf8");
+}
+
+const figures = JSON.parse(read("bench/reference.json")) as Figures;
+
+/** The rows of the README's table that begins with "this function". */
+function readmeTable(): string[][] {
+  const lines = read("README.md").split("\n");
+  const head = lines.findIndex((line) => /^\|\s*\| this function /.test(line));
+  const end = lines.findIndex((line, index) => index > head && !line.startsWith("|"));
+  return lines
+    .slice(head, end)
+    .filter((line) => !line.startsWith("| ---"))
+    .map((line) =>
+      line
+        .slice(1, -1)
+        .split("|")
+        .map((cell) => cell.trim()),
+    );
+}
+
+test("the README's table is the reference result's", () => {
+  expect(readmeTable()).toEqual(summary(figures));
+  expect(read("README.md")).toContain(`printed on ${figures.date}`);
+});
+
+test("the README says which claims the reference result does not keep, and no other", () => {
+  const broken = CLAIMS.filter((claim) => !holds(claim, figures)).map(({ text }) => text);
+  const said = /Not kept on that day: (.*?)\.\s/s.exec(read("README.md"))?.[1] ?? "";
+  const labels: Record<string, string> = {
+    "… p50 ÷ a handler that only leaves": "leaving within 1.5 × the floor",
+    "warm invocation ÷ mysql2 alone, p50": "a warm invocation within 1.03 × mysql2 alone",
+  };
+  expect(said.replaceAll(/\s+/g, " ")).toBe(broken.map((text) => labels[text] ?? text).join(", and "));
+});
+
+test("the cost of the internal extension is the reference result's", () => {
+  const { internal, noExtension } = figures.lives;
+  const text = read("docs/shutdown-extension.md").replaceAll(/\s+/g, " ");
+  const [with_, without] = [internal.init.p50, noExtension.init.p50];
+  expect(text).toContain(`printed on ${figures.date}: ${with_.toFixed(1)} ms to the first`);
+  expect(text).toContain(`against ${without.toFixed(1)} ms`);
+  expect(text).toContain(`The ${Math.round(with_ - without)} ms are what`);
+});
