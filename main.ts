@@ -1,7 +1,9 @@
 import { ArchiveProvider } from "@cdktf/provider-archive/lib/provider";
 import { AwsProvider } from "@cdktf/provider-aws/lib/provider";
 import { App, TerraformStack, TerraformVariable } from "cdktf";
+import type { Database } from "./modules/database";
 import { GracefulFunction, type GracefulFunctionConfig } from "./modules/graceful-function";
+import { MysqlDatabase, type MysqlDatabaseConfig } from "./modules/mysql-database";
 import { SettingsError } from "./modules/settings-error";
 
 /** What a fork changes. */
@@ -16,34 +18,55 @@ const SETTINGS = {
   timeout: 60,
 } satisfies GracefulFunctionConfig;
 
-class GracefulShutdownStack extends TerraformStack {
+/** true: a second stack with a MySQL server of the function's own; `npx cdktf deploy '*'` brings up both. */
+const CREATE_DATABASE = false as boolean;
+const DATABASE = {
+  region: SETTINGS.region,
+  name: "graceful-shutdown",
+  databaseName: "app",
+} satisfies MysqlDatabaseConfig;
+
+class DatabaseStack extends TerraformStack {
+  public readonly database: MysqlDatabase;
+
   public constructor(app: App) {
+    super(app, `${STACK_NAME}-database`);
+    new AwsProvider(this, "aws", { region: DATABASE.region });
+    this.database = new MysqlDatabase(this, "database", DATABASE);
+  }
+}
+
+class GracefulShutdownStack extends TerraformStack {
+  /** @param created the server to use; without it, the stack asks for one that exists. */
+  public constructor(app: App, created?: MysqlDatabase) {
     super(app, STACK_NAME);
     new AwsProvider(this, "aws", { region: SETTINGS.region });
     new ArchiveProvider(this, "archive");
+    new GracefulFunction(this, "function", {
+      ...SETTINGS,
+      ...(created ? { database: created.settings, vpc: created.vpc } : { database: this.existingDatabase() }),
+    });
+  }
 
+  private existingDatabase(): Database {
     const variable = (name: string, type: string, description: string, defaultValue?: number): TerraformVariable =>
       new TerraformVariable(this, name, { type, description, default: defaultValue });
     const host = variable("db_host", "string", "Host name of the MySQL server");
     const port = variable("db_port", "number", "Port of the MySQL server", 3306);
     const name = variable("db_name", "string", "Name of the database");
     const secretArn = variable("db_secret_arn", "string", "ARN of the Secrets Manager secret with the log-in");
-
-    new GracefulFunction(this, "function", {
-      ...SETTINGS,
-      database: {
-        host: host.stringValue,
-        port: port.numberValue,
-        name: name.stringValue,
-        auth: { type: "secret", secretArn: secretArn.stringValue },
-      },
-    });
+    return {
+      host: host.stringValue,
+      port: port.numberValue,
+      name: name.stringValue,
+      auth: { type: "secret", secretArn: secretArn.stringValue },
+    };
   }
 }
 
 const app = new App();
 try {
-  new GracefulShutdownStack(app);
+  new GracefulShutdownStack(app, CREATE_DATABASE ? new DatabaseStack(app).database : undefined);
   app.synth();
 } catch (error) {
   if (!(error instanceof SettingsError)) throw error;

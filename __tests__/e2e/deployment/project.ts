@@ -66,7 +66,11 @@ export class Project {
 
   /** The managed resources in Terraform's state, by type. */
   get state(): Readonly<Record<string, readonly Readonly<Record<string, unknown>>[]>> {
-    const file = join(this.config.directory, `terraform.${STACK}.tfstate`);
+    return this.stateOf(STACK);
+  }
+
+  stateOf(stack: string): Readonly<Record<string, readonly Readonly<Record<string, unknown>>[]>> {
+    const file = join(this.config.directory, `terraform.${stack}.tfstate`);
     if (!existsSync(file)) return {};
     const { resources } = JSON.parse(readFileSync(file, "utf8")) as StateFile;
     const managed: Record<string, Readonly<Record<string, unknown>>[]> = {};
@@ -84,10 +88,11 @@ export class Project {
     writeFileSync(path, text.replace(from, to));
   }
 
+  /** @param options and names of stacks, which may be left out if there is one. */
   cdktf(command: "deploy" | "diff" | "destroy", ...options: readonly string[]): Promise<CommandResult> {
     const { app } = JSON.parse(readFileSync(join(this.config.directory, "cdktf.json"), "utf8")) as { app: string };
     // Terraform merges a file of that name: what is deployed is what main.ts makes, at another address.
-    const withOverride = `${app} && cp override.tf.json "$CDKTF_OUTDIR/stacks/${STACK}/"`;
+    const withOverride = `${app} && for stack in "$CDKTF_OUTDIR"/stacks/*/; do cp override.tf.json "$stack"; done`;
     return this.command(join(ROOT, "node_modules/.bin/cdktf"), [
       ...[command, "--app", withOverride, "--skip-provider-lock", "--no-color", ...options],
       ...(command === "diff" ? [] : ["--auto-approve"]),
