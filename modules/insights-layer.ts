@@ -66,7 +66,7 @@ class ListedLayer extends InsightsLayer {
     if (this.version !== undefined) {
       const versions = new Set(possible.flatMap((each) => Object.values(table.layers[each]).flatMap(Object.keys)));
       if (!versions.has(this.version)) {
-        return [...problems, notOneOf("insightsLayer", this.version, [...versions].sort(byNumber))];
+        return [...problems, notOneOf("shutdownExtension", this.version, [...versions].sort(byNumber))];
       }
     }
 
@@ -148,7 +148,7 @@ class GivenLayer extends InsightsLayer {
 
   public problems(region: string, architecture: string): string[] {
     const problems = architectureProblems(architecture);
-    return [...problems, ...layerVersionProblems("insightsLayer", this.value, region, architecture as Architecture)];
+    return [...problems, ...layerVersionProblems("shutdownExtension", this.value, region, architecture as Architecture)];
   }
 
   public bind(_scope: Construct, region: string, architecture: Architecture): InsightsLayerBinding {

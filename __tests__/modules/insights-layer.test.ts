@@ -53,7 +53,7 @@ describe("a layer by version", () => {
 
   test("that does not exist is refused with the versions that do", () => {
     expect(InsightsLayer.version("1.0.1.0").problems("us-east-1", "arm64")).toEqual([
-      `insightsLayer "1.0.1.0" is not one of 1.0.135.0, 1.0.229.0, 1.0.273.0, 1.0.275.0, 1.0.295.0, 1.0.317.0, 1.0.333.0, 1.0.391.0, 1.0.404.0, 1.0.498.0 (main.ts: insightsLayer)`,
+      `shutdownExtension "1.0.1.0" is not one of 1.0.135.0, 1.0.229.0, 1.0.273.0, 1.0.275.0, 1.0.295.0, 1.0.317.0, 1.0.333.0, 1.0.391.0, 1.0.404.0, 1.0.498.0 (main.ts: shutdownExtension)`,
     ]);
   });
 
@@ -78,19 +78,19 @@ describe("a layer by ARN", () => {
 
   test("of the other architecture is refused", () => {
     expect(InsightsLayer.arn(layer).problems("us-east-1", "x86_64")).toEqual([
-      `insightsLayer "${layer}" is for arm64; x86_64 needs LambdaInsightsExtension (main.ts: insightsLayer)`,
+      `shutdownExtension "${layer}" is for arm64; x86_64 needs LambdaInsightsExtension (main.ts: shutdownExtension)`,
     ]);
   });
 
   test("of another region is refused", () => {
     expect(InsightsLayer.arn(layer).problems("eu-west-1", "arm64")).toEqual([
-      `insightsLayer "${layer}" is not in the function's region, eu-west-1 (main.ts: insightsLayer)`,
+      `shutdownExtension "${layer}" is not in the function's region, eu-west-1 (main.ts: shutdownExtension)`,
     ]);
   });
 
   test("that is malformed is refused", () => {
     expect(InsightsLayer.arn("LambdaInsightsExtension").problems("us-east-1", "arm64")).toEqual([
-      `insightsLayer "LambdaInsightsExtension" is not of the form arn:<partition>:lambda:<region>:<account>:layer:<name>:<number> (main.ts: insightsLayer)`,
+      `shutdownExtension "LambdaInsightsExtension" is not of the form arn:<partition>:lambda:<region>:<account>:layer:<name>:<number> (main.ts: shutdownExtension)`,
     ]);
   });
 
