@@ -148,7 +148,10 @@ class GivenLayer extends InsightsLayer {
 
   public problems(region: string, architecture: string): string[] {
     const problems = architectureProblems(architecture);
-    return [...problems, ...layerVersionProblems("shutdownExtension", this.value, region, architecture as Architecture)];
+    return [
+      ...problems,
+      ...layerVersionProblems("shutdownExtension", this.value, region, architecture as Architecture),
+    ];
   }
 
   public bind(_scope: Construct, region: string, architecture: Architecture): InsightsLayerBinding {
