@@ -1,3 +1,4 @@
+import { Fn, Op, Token } from "cdktf";
 import { arn, arnProblems, KMS_KEY, type Place } from "./arn";
 import type { PolicyStatement } from "./permissions";
 import { choiceProblems, isKnown, problem, rangeProblems } from "./settings-error";
@@ -55,6 +56,9 @@ export interface Database {
   readonly maxConnections?: number;
 }
 
+/** A server that is there answers sooner, from another zone as well. */
+const MAX_CONNECT_TIMEOUT_MS = 3_000;
+
 const AUTH_TYPES = ["secret", "iam"] as const satisfies readonly DatabaseAuth["type"][];
 
 /** What is wrong with the settings of a database; empty if nothing is. */
@@ -96,8 +100,13 @@ export function databaseProblems(database: Database, reservedConcurrency?: numbe
   return problems;
 }
 
-/** What the function reads at run time. */
-export function databaseEnvironment({ host, port = 3306, name, user, auth }: Database): Record<string, string> {
+/**
+ * What the function reads at run time.
+ *
+ * @param timeout seconds that an invocation may take
+ */
+export function databaseEnvironment(database: Database, timeout: number): Record<string, string> {
+  const { host, port = 3306, name, user, auth } = database;
   return {
     DB_HOST: host,
     DB_PORT: String(port),
@@ -105,7 +114,19 @@ export function databaseEnvironment({ host, port = 3306, name, user, auth }: Dat
     ...(user === undefined ? {} : { DB_USER: user }),
     DB_AUTH: auth.type,
     ...(auth.type === "secret" ? { DB_SECRET_ARN: auth.secretArn } : {}),
+    DB_CONNECT_TIMEOUT_MS: String(connectTimeoutMs(timeout)),
   };
+}
+
+/**
+ * Half of the invocation: a server that does not answer then fails it with an error that says so, and not with Lambda's
+ * timeout, which says nothing and takes the execution environment away.
+ */
+function connectTimeoutMs(timeout: number): number {
+  const half = 500;
+  return isKnown(timeout)
+    ? Math.min(timeout * half, MAX_CONNECT_TIMEOUT_MS)
+    : Token.asNumber(Fn.min([Token.asNumber(Op.mul(timeout, half)), MAX_CONNECT_TIMEOUT_MS]));
 }
 
 /** What the function needs for `auth`: one permission, and one more for a key of yours. */

@@ -9,6 +9,7 @@ const OWNED = [
   "DB_AUTH",
   "DB_PASSWORD",
   "DB_SECRET_ARN",
+  "DB_CONNECT_TIMEOUT_MS",
   "SHUTDOWN_EXTENSION",
   "SHUTDOWN_BUDGET_MS",
 ];
@@ -52,7 +53,7 @@ export function environmentProblems(environment: Readonly<Record<string, string>
         problem(
           "environment",
           name,
-          `is set by the construct alone, as are ${OWNED.join(", ")}: use database or shutdownExtension`,
+          `is set by the construct alone, as are ${OWNED.join(", ")}: use database, timeout or shutdownExtension`,
         ),
       ];
     }

@@ -200,8 +200,12 @@ export function withDefaults(config: GracefulFunctionConfig) {
 
 /** All environment variables of the function. */
 export function environmentVariables(config: GracefulFunctionConfig): Record<string, string> {
-  const { environment, database, shutdownExtension } = withDefaults(config);
-  return { ...environment, ...(database ? databaseEnvironment(database) : {}), ...shutdownExtension.environment };
+  const { environment, database, timeout, shutdownExtension } = withDefaults(config);
+  return {
+    ...environment,
+    ...(database ? databaseEnvironment(database, timeout) : {}),
+    ...shutdownExtension.environment,
+  };
 }
 
 /** Everything that is wrong with the settings of a function; empty if nothing is. */

@@ -98,6 +98,10 @@ variable "runtime" {
   default = "nodejs22.x"
 }
 
+variable "timeout" {
+  default = 60
+}
+
 variable "subnet_ids" {
   type    = list(string)
   default = []
@@ -113,6 +117,7 @@ module "orders" {
   region             = var.region
   architecture       = var.architecture
   runtime            = var.runtime
+  timeout            = var.timeout
   name               = "orders"
   db_host            = "db.example.com"
   db_name            = "orders"
@@ -270,6 +275,7 @@ describe("a root module in HCL that calls it", () => {
           DB_HOST: "db.example.com",
           DB_PORT: "3306",
           DB_SECRET_ARN: SECRET_ARN,
+          DB_CONNECT_TIMEOUT_MS: "3000",
           SHUTDOWN_EXTENSION: "external",
         },
       },
@@ -283,12 +289,20 @@ describe("a root module in HCL that calls it", () => {
     const subnet = (await ec2.send(new DescribeSubnetsCommand({}))).Subnets?.[0];
     const groups = await ec2.send(new DescribeSecurityGroupsCommand({}));
     const group = groups.SecurityGroups?.find(({ VpcId }) => VpcId === subnet?.VpcId);
-    await apply(`-var=subnet_ids=["${subnet?.SubnetId ?? ""}"]`, `-var=security_group_ids=["${group?.GroupId ?? ""}"]`);
-    expect((await configuration()).VpcConfig).toMatchObject({
-      SubnetIds: [subnet?.SubnetId],
-      SecurityGroupIds: [group?.GroupId],
+    await apply(
+      `-var=subnet_ids=["${subnet?.SubnetId ?? ""}"]`,
+      `-var=security_group_ids=["${group?.GroupId ?? ""}"]`,
+      "-var=timeout=4",
+    );
+    expect(await configuration()).toMatchObject({
+      VpcConfig: { SubnetIds: [subnet?.SubnetId], SecurityGroupIds: [group?.GroupId] },
+      Environment: { Variables: { DB_CONNECT_TIMEOUT_MS: "2000" } },
     });
     expect(await attached()).toEqual([...policies, `orders-${REGION}-network`]);
+
+    await apply();
+    expect((await configuration()).VpcConfig?.SubnetIds ?? []).toEqual([]);
+    expect(await attached()).toEqual(policies);
 
     const { status, output } = await terraform("destroy", "-auto-approve", "-input=false");
     expect({ status, destroyed: output.includes("Destroy complete!") }).toEqual({ status: 0, destroyed: true });

@@ -224,11 +224,14 @@ test("the partition is not always aws", () => {
 describe("environment variables", () => {
   const external = { SHUTDOWN_EXTENSION: "external", SHUTDOWN_BUDGET_MS: "300" };
 
-  test.each(["DB_PASSWORD", "DB_HOST", "SHUTDOWN_BUDGET_MS"])("%s is the construct's own", (name) => {
-    expect(problems({ environment: { [name]: "x" } })).toEqual([
-      `environment "${name}" is set by the construct alone, as are DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_AUTH, DB_PASSWORD, DB_SECRET_ARN, SHUTDOWN_EXTENSION, SHUTDOWN_BUDGET_MS: use database or shutdownExtension (main.ts: environment)`,
-    ]);
-  });
+  test.each(["DB_PASSWORD", "DB_HOST", "DB_CONNECT_TIMEOUT_MS", "SHUTDOWN_BUDGET_MS"])(
+    "%s is the construct's own",
+    (name) => {
+      expect(problems({ environment: { [name]: "x" } })).toEqual([
+        `environment "${name}" is set by the construct alone, as are DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_AUTH, DB_PASSWORD, DB_SECRET_ARN, DB_CONNECT_TIMEOUT_MS, SHUTDOWN_EXTENSION, SHUTDOWN_BUDGET_MS: use database, timeout or shutdownExtension (main.ts: environment)`,
+      ]);
+    },
+  );
 
   test("AWS_REGION is Lambda's own", () => {
     expect(problems({ environment: { AWS_REGION: "x" } })).toEqual([

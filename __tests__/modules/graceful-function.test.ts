@@ -62,7 +62,19 @@ describe("the function", () => {
         DB_NAME: "orders",
         DB_AUTH: "secret",
         DB_SECRET_ARN: secretArn,
+        DB_CONNECT_TIMEOUT_MS: "3000",
       },
+    });
+  });
+
+  test.each([
+    [1, "500"],
+    [5, "2500"],
+    [6, "3000"],
+    [900, "3000"],
+  ])("with a timeout of %d s it gives a connect %s ms: half of it, 3 s at the most", (timeout, milliseconds) => {
+    expect(only(synthesize({ database, timeout }).resource, "aws_lambda_function")).toMatchObject({
+      environment: { variables: { DB_CONNECT_TIMEOUT_MS: milliseconds } },
     });
   });
 
@@ -268,7 +280,14 @@ describe("values that only Terraform knows", () => {
       dead_letter_config: { target_arn: "${var.text}" },
       code_signing_config_arn: "${var.text}",
       vpc_config: { subnet_ids: "${var.list}", security_group_ids: "${var.list}" },
-      environment: { variables: { TEXT: "${var.text}", DB_PORT: "${var.number}", DB_USER: "${var.text}" } },
+      environment: {
+        variables: {
+          TEXT: "${var.text}",
+          DB_PORT: "${var.number}",
+          DB_USER: "${var.text}",
+          DB_CONNECT_TIMEOUT_MS: "${min((var.number * 500), 3000)}",
+        },
+      },
     });
   });
 
