@@ -148,6 +148,33 @@ test("faults plays a stranger's handler the rows that its one event allows, and 
   expect(code).toBe(1);
 });
 
+/** Of the JSON that `storm` prints, what is looked at here. */
+interface Storms {
+  readonly clean: boolean;
+  readonly seed: number;
+  readonly results: readonly {
+    readonly way: string;
+    readonly peakEnvironments: number;
+    readonly cpu: { readonly labMs: number; readonly functionsMs: number };
+  }[];
+  readonly sampling: { readonly connections: number };
+}
+
+// As a process of its own: in one of jest's, what jest does would count as the lab's.
+test("storm takes less than a quarter of the CPU time of what it runs, leaves nothing behind, and ends with 0", async () => {
+  const { code, stdout } = await lab(..."storm --way ours --environments 24 --seconds 3 --seed 7 --json".split(" "));
+  const { clean, seed, results, sampling } = JSON.parse(stdout) as Storms;
+  expect({ code, clean, seed, connections: sampling.connections }).toEqual({
+    ...{ code: 0, clean: true, seed: 7, connections: 24 },
+  });
+  expect(results.map(({ way, peakEnvironments }) => ({ way, peakEnvironments }))).toEqual([
+    { way: "this function", peakEnvironments: 24 },
+  ]);
+  for (const { cpu } of process.platform === "linux" ? results : []) {
+    expect(cpu.labMs).toBeLessThan(cpu.functionsMs / 4);
+  }
+});
+
 test("without Docker, --image ends with 1 and says what to do", async () => {
   const withoutDocker = { ...environment, PATH: join(scratch, "nothing") };
   const pool = join(STRANGERS, "pool");

@@ -45,11 +45,6 @@ function sum(endings: StormResult["endings"]): number {
   return Object.values(endings).reduce((total, count) => total + count, 0);
 }
 
-/** The lab's own CPU time is less than a quarter of that of what it runs; only Linux tells. */
-function isCheap({ cpu: { labMs, functionsMs } }: StormResult): boolean {
-  return process.platform !== "linux" || labMs < functionsMs / 4;
-}
-
 test("without an extension every environment that is reclaimed leaves its connection", async () => {
   const result = await blow(noExtension(synthesized));
   expect(stormVerdict(result).clean).toBe(false);
@@ -67,10 +62,10 @@ test("without an extension every environment that is reclaimed leaves its connec
   expect(stormTable([result])).toContain("leaked until wait_timeout");
 });
 
-test(`this function leaves nothing behind, and the lab costs less than a quarter of what it runs (STORM_SEED=${SEED})`, async () => {
+test(`this function leaves nothing behind (STORM_SEED=${SEED})`, async () => {
   let result = await blow(thisFunction(synthesized));
-  for (let attempt = 2; attempt <= ATTEMPTS && !(stormVerdict(result).clean && isCheap(result)); attempt += 1) {
-    console.warn(`once more: ${stormVerdict(result).sentence}, CPU ${JSON.stringify(result.cpu)}`);
+  for (let attempt = 2; attempt <= ATTEMPTS && !stormVerdict(result).clean; attempt += 1) {
+    console.warn(`once more: ${stormVerdict(result).sentence}`);
     result = await blow(thisFunction(synthesized));
   }
   expect(stormVerdict(result)).toMatchObject({ clean: true });
@@ -87,8 +82,6 @@ test(`this function leaves nothing behind, and the lab costs less than a quarter
   expect(result.samples.at(-1)).toMatchObject({ environments: 0, leaked: 0, aborted: 0 });
   const times = result.samples.map(({ at }) => at);
   expect(times).toEqual([...times].sort((a, b) => a - b));
-
-  expect(isCheap(result)).toBe(true);
 });
 
 test("a function whose Init fails is an error, not a storm that never begins", async () => {
