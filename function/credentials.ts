@@ -1,5 +1,5 @@
 import tls from "node:tls";
-import type { PoolOptions } from "mysql2/promise";
+import type { PoolOptions } from "mysql2";
 import type { DatabaseSettings } from "./settings";
 
 /** What mysql2 needs to log in: read anew whenever a pool is set up, so that a rotated secret needs no redeploy. */

@@ -1,7 +1,8 @@
 import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { setImmediate as turnOfTheLoop, setTimeout as sleep } from "node:timers/promises";
-import mysql, { type Pool, type PoolConnection, type RowDataPacket } from "mysql2/promise";
+// Not mysql2/promise, which wraps the connection anew for each statement: a warm invocation and Init pay for it.
+import mysql, { type Pool, type PoolConnection, type RowDataPacket } from "mysql2";
 import { credentials } from "./credentials";
 import type { DatabaseSettings } from "./settings";
 import type { ShutdownContext } from "./shutdown";
@@ -38,19 +39,13 @@ export class ShuttingDownError extends Error {
   override readonly name = "ShuttingDownError";
 }
 
-/**
- * Milliseconds for a connect. mysql2's own default, 10 s, is longer than many functions may run; an answer that takes
- * longer than this from inside a VPC will not come.
- */
-const CONNECT_TIMEOUT_MS = 3_000;
-
 /** Idle for this long, the environment may have been frozen meanwhile, and the end of the connection wait in its socket. */
 const FROZEN_AFTER_MS = 10;
 
 /** Idle for this long, a connection may have been dropped by something that told nobody (NAT, a load balancer). */
 const SUSPECT_AFTER_MS = 10_000;
 
-/** Milliseconds for the answer that clears a suspect. */
+/** Milliseconds for the answer that clears a suspect, where a connect may take longer than that. */
 const PING_TIMEOUT_MS = 1_000;
 
 /**
@@ -69,7 +64,7 @@ export class Database {
   private readonly sockets = new Set<Socket>();
   private readonly inUse = new Set<PoolConnection>();
   /** When a connection was used last, by Date.now(): that goes on while the execution environment is frozen. */
-  private readonly lastUse = new WeakMap<object, number>();
+  private readonly lastUse = new WeakMap<PoolConnection, number>();
   private closing = false;
 
   constructor(
@@ -120,14 +115,15 @@ export class Database {
    */
   async transaction<T>(work: (query: Query) => Promise<T>): Promise<T> {
     const connection = await this.acquire();
+    const statements = connection.promise();
     try {
-      await connection.beginTransaction();
+      await statements.beginTransaction();
       const result = await work((sql, values = []) => rows(connection, sql, values));
-      await connection.commit();
+      await statements.commit();
       return result;
     } catch (error) {
       // Where even this fails, the connection goes, and the server rolls back by itself.
-      await connection.rollback().catch(() => {
+      await statements.rollback().catch(() => {
         connection.destroy();
       });
       throw error;
@@ -152,8 +148,7 @@ export class Database {
       await endOf(socket);
       if (hasGreeted(socket)) result[outcome] += 1;
     });
-    // Settles before COM_QUIT is written, and rejects if one connection was broken: the sockets tell the truth.
-    for (const pool of [...this.retired, this.pool]) pool?.then((each) => each.end()).catch(() => undefined);
+    for (const pool of [...this.retired, this.pool]) pool?.then(sendQuit, () => undefined);
 
     const cutOff = (): void => {
       outcome = "givenUp";
@@ -180,7 +175,7 @@ export class Database {
     const socket = this.openSocket();
     const { host } = this.settings;
     const login = await credentials(this.settings);
-    const connection = await mysql.createConnection({ host, connectTimeout, stream: () => socket, ...login });
+    const connection = mysql.createConnection({ host, connectTimeout, stream: () => socket, ...login }).promise();
     // The statement, not the connection: that one is ended by its own COM_QUIT, which waits behind the statement.
     for (const { threadId } of this.inUse) await connection.query("KILL QUERY ?", [threadId]).catch(() => undefined);
     await connection.end();
@@ -193,9 +188,9 @@ export class Database {
       this.refuseWhenClosing();
       const pool = (this.pool ??= this.createPool());
       try {
-        const connection = await (await pool).getConnection();
+        const connection = await freeConnection(await pool);
         this.inUse.add(connection);
-        if (await this.isAlive(connection)) return connection;
+        if (this.idleMs(connection) < FROZEN_AFTER_MS || (await this.isAlive(connection))) return connection;
         this.inUse.delete(connection);
         connection.destroy();
       } catch (error) {
@@ -217,23 +212,29 @@ export class Database {
 
   private release(connection: PoolConnection): void {
     this.inUse.delete(connection);
-    this.lastUse.set(connection.connection, Date.now());
+    this.lastUse.set(connection, Date.now());
     connection.release();
+  }
+
+  /** Since the last use. A connection that was never used may have been opened right before a freeze. */
+  private idleMs(connection: PoolConnection): number {
+    const lastUse = this.lastUse.get(connection);
+    return lastUse === undefined ? FROZEN_AFTER_MS : Date.now() - lastUse;
   }
 
   /** Whether the server is still there, as far as it is worth asking: the longer a connection was idle, the more so. */
   private async isAlive(connection: PoolConnection): Promise<boolean> {
-    const lastUse = this.lastUse.get(connection.connection);
-    const idleMs = Date.now() - (lastUse ?? 0);
-    if (idleMs < FROZEN_AFTER_MS) return true;
+    const idleMs = this.idleMs(connection);
     await socketsRead();
     if (hasEnded(connection)) return false;
-    if (lastUse === undefined || idleMs < SUSPECT_AFTER_MS) return true;
-    const alive = connection.ping().then(
-      () => true,
-      () => false,
-    );
-    return Promise.race([alive, sleep(PING_TIMEOUT_MS, false, { ref: false })]);
+    if (idleMs < SUSPECT_AFTER_MS) return true;
+    const alive = new Promise<boolean>((resolve) => {
+      connection.ping((error) => {
+        resolve(error === null);
+      });
+    });
+    const limitMs = Math.min(PING_TIMEOUT_MS, this.settings.connectTimeoutMs);
+    return Promise.race([alive, sleep(limitMs, false, { ref: false })]);
   }
 
   /** A pool connects anew by itself, but not with credentials it could not get, or a secret rotated since. */
@@ -258,7 +259,7 @@ export class Database {
       port,
       database: name,
       connectionLimit: this.connectionLimit,
-      connectTimeout: CONNECT_TIMEOUT_MS,
+      connectTimeout: this.settings.connectTimeoutMs,
       stream: () => this.openSocket(),
       ...(await credentials(this.settings)),
     });
@@ -273,13 +274,27 @@ export class Database {
   }
 }
 
-async function rows<Row extends RowDataPacket>(
-  connection: PoolConnection,
-  sql: string,
-  values: unknown[],
-): Promise<Row[]> {
-  const [result] = await connection.query<Row[]>(sql, values);
-  return result;
+function freeConnection(pool: Pool): Promise<PoolConnection> {
+  return new Promise((resolve, reject) => {
+    pool.getConnection((error, connection) => {
+      if (error) reject(error);
+      else resolve(connection);
+    });
+  });
+}
+
+function rows<Row extends RowDataPacket>(connection: PoolConnection, sql: string, values: unknown[]): Promise<Row[]> {
+  return new Promise((resolve, reject) => {
+    connection.query<Row[]>(sql, values, (error, result) => {
+      if (error) reject(error);
+      else resolve(result);
+    });
+  });
+}
+
+/** mysql2 calls back before COM_QUIT is written, with an error if one connection was broken: the sockets tell the truth. */
+function sendQuit(pool: Pool): void {
+  pool.end(() => undefined);
 }
 
 /**
@@ -301,7 +316,7 @@ async function socketsRead(): Promise<void> {
   await turnOfTheLoop();
 }
 
-function hasEnded({ connection }: PoolConnection): boolean {
+function hasEnded(connection: PoolConnection): boolean {
   const { stream } = connection as unknown as { readonly stream: Duplex };
   return stream.readableEnded || stream.destroyed;
 }
@@ -311,11 +326,14 @@ function hasGreeted(socket: Socket): boolean {
   return socket.bytesRead > 0;
 }
 
+/** Resolves when the server has let go (`end`, which a socket under TLS does not emit), or the connection was cut off. */
 function endOf(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
     if (socket.closed) resolve();
-    socket.once("close", () => {
-      resolve();
-    });
+    for (const event of ["end", "close"]) {
+      socket.once(event, () => {
+        resolve();
+      });
+    }
   });
 }

@@ -1,5 +1,5 @@
 import { onShutdown, tracked } from "./shutdown"; // first, so that a SIGTERM finds its listener however early it comes
-import type { RowDataPacket } from "mysql2/promise";
+import type { RowDataPacket } from "mysql2";
 import { Database } from "./database";
 import { registerExtension } from "./extension";
 import { databaseSettings } from "./settings";

@@ -13,14 +13,19 @@ function messageOf(env: NodeJS.ProcessEnv): string {
   throw new Error("the settings were accepted");
 }
 
-test("a password is enough to choose DB_AUTH=password; port and TLS have defaults", () => {
+test("a password is enough to choose DB_AUTH=password; port, TLS and connect timeout have defaults", () => {
   expect(databaseSettings(PASSWORD)).toEqual({
     host: "db.example",
     port: 3306,
     name: "shop",
     login: { type: "password", user: "app", password: "s3cret" },
     tls: "verify",
+    connectTimeoutMs: 3_000,
   });
+});
+
+test("the construct may shorten the connect timeout", () => {
+  expect(databaseSettings({ ...PASSWORD, DB_CONNECT_TIMEOUT_MS: "500" }).connectTimeoutMs).toBe(500);
 });
 
 test("a secret brings its own user, unless DB_USER names one", () => {
@@ -57,6 +62,7 @@ test.each([
   ["a secret for DB_AUTH=password", { DB_SECRET_ARN: SECRET_ARN }, "DB_SECRET_ARN is set"],
   ["a password for DB_AUTH=iam", { DB_AUTH: "iam" }, "DB_PASSWORD is set"],
   ["DB_AUTH=secret without an ARN", { DB_AUTH: "secret", DB_PASSWORD: undefined }, "DB_SECRET_ARN is not set"],
+  ["a connect without limit", { DB_CONNECT_TIMEOUT_MS: "0" }, 'DB_CONNECT_TIMEOUT_MS "0" is not one of 1–900000'],
   ["a port that is no number", { DB_PORT: "0x0CEA" }, 'DB_PORT "0x0CEA" is not one of 1–65535'],
   ["TLS off for a host that is not this machine", { DB_TLS: "off" }, 'DB_TLS "off" is for loopback hosts'],
   ["an IAM token without TLS", { DB_AUTH: "iam", DB_PASSWORD: undefined, DB_TLS: "off", DB_HOST: "::1" }, "clear text"],
