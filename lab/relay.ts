@@ -7,6 +7,8 @@ export interface RelayedConnection {
   /** What `CONNECTION_ID()` answers, read from the server's greeting; absent when it refused ("Too many connections"). */
   readonly threadId: number | undefined;
   readonly openedAt: number;
+  /** Its log-in has passed, or the request for TLS before it. Others the server gives up after its `connect_timeout`. */
+  readonly loggedIn: boolean;
   /** When COM_QUIT, which is what makes a close clean, passed. */
   readonly quitAt: number | undefined;
   /** With TLS, COM_QUIT cannot be seen: only the server's Aborted_clients tells a clean close then. */
@@ -118,6 +120,7 @@ export class Relay extends EventEmitter<RelayEvents> {
       id: this.#connections.length + 1,
       threadId: undefined,
       openedAt: performance.now(),
+      loggedIn: false,
       quitAt: undefined,
       encrypted: false,
       closedAt: undefined,
@@ -130,10 +133,9 @@ export class Relay extends EventEmitter<RelayEvents> {
     }
 
     // The client's first packet is its log-in, or the request for TLS that goes before it.
-    let loggedIn = false;
     const commands = new PacketReader(5, (packet) => {
-      if (!loggedIn) {
-        loggedIn = true;
+      if (!connection.loggedIn) {
+        connection.loggedIn = true;
         const capabilities = packet.firstBytes.length < 4 ? 0 : packet.firstBytes.readUInt32LE();
         connection.encrypted = packet.length === SSL_REQUEST_LENGTH && (capabilities & CLIENT_SSL) !== 0;
         if (connection.encrypted) commands.stop();

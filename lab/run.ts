@@ -110,8 +110,8 @@ export async function run(
     const shutdown = wasReset ? { endedBy, runtimeMs: goneMs } : last;
     const signalledAt = wasReset && !Number.isNaN(signalAt) ? createdAt + signalAt : begun;
     await sleep(SETTLE_MS);
-    // One that the server never greeted was none: it holds no thread for it.
-    const connections = relay.connections.filter(({ threadId }) => threadId !== undefined);
+    // One that has not come to log in was none: the server holds no thread for it, or not for long.
+    const connections = relay.connections.filter(({ loggedIn }) => loggedIn);
     const quits = connections.flatMap(({ quitAt }) => (quitAt === undefined ? [] : [quitAt - signalledAt]));
     const held = await database.heldThreads(connections.flatMap(({ threadId }) => threadId ?? []));
     return {
@@ -166,8 +166,9 @@ async function released(database: DatabaseServer, connections: readonly RelayedC
   while ((await database.heldThreads(threads)).size > 0 && performance.now() < deadline) await sleep(10);
 }
 
-function fate({ threadId, quitAt }: RelayedConnection, held: ReadonlySet<number>): Fate {
-  if (threadId !== undefined && held.has(threadId)) return "leaked";
+function fate({ threadId, quitAt, closedAt }: RelayedConnection, held: ReadonlySet<number>): Fate {
+  // One that was closed under a statement is held as well, but only until that ends.
+  if (threadId !== undefined && closedAt === undefined && held.has(threadId)) return "leaked";
   return quitAt === undefined ? "aborted" : "clean";
 }
 

@@ -33,7 +33,7 @@ export interface StormResult {
   readonly environments: number;
   readonly seed: number;
   readonly samples: readonly StormSample[];
-  /** Connections that the server greeted. */
+  /** Connections that came to log in. */
   readonly opened: number;
   /** Connections on which COM_QUIT passed. */
   readonly clean: number;
@@ -168,7 +168,7 @@ class Storm {
   private readonly inTurn = gate(AT_ONCE.phases);
   private readonly timingOut = gate(AT_ONCE.timeouts);
   private readonly relays: Relay[] = [];
-  /** Server threads that may still exist, each with the moment its environment was gone. */
+  /** Server threads that may still exist, each with the moment its environment was gone and had not closed it. */
   private readonly threads = new Map<number, number | undefined>();
   private readonly lives = new Set<Life>();
   private readonly goneMs: number[] = [];
@@ -215,10 +215,12 @@ class Storm {
       this.phase = "over";
       this.over.abort();
       await ended;
-      const { aborted, leaked } = await sampler.stop();
-      const connections = this.relays.flatMap((relay) =>
-        relay.connections.filter(({ threadId }) => threadId !== undefined),
+      const connections = this.relays.flatMap((relay) => relay.connections.filter(({ loggedIn }) => loggedIn));
+      // The server notices that a connection was closed under a statement when that ends.
+      await this.released(
+        connections.flatMap(({ threadId, closedAt }) => (closedAt === undefined ? [] : (threadId ?? []))),
       );
+      const { aborted, leaked } = await sampler.stop();
       const lab = process.cpuUsage(labBefore);
       return {
         way: way.name,
@@ -244,7 +246,8 @@ class Storm {
       this.over.abort();
       await Promise.allSettled([...this.lives].map((life) => life.environment.shutdown()));
       await Promise.all(this.relays.map((relay) => relay.close()));
-      await this.released();
+      // What was leaked ends with the relays; it is to be counted before anyone looks at the server's counter again.
+      await this.released([...this.threads.keys()]);
     }
   }
 
@@ -257,11 +260,8 @@ class Storm {
     const { way, runtime, database } = this.config;
     const relay = await Relay.start({ host: database.host, port: database.port });
     this.relays.push(relay);
-    const threads: number[] = [];
     relay.on("open", ({ threadId }) => {
-      if (threadId === undefined) return;
-      threads.push(threadId);
-      this.threads.set(threadId, undefined);
+      if (threadId !== undefined) this.threads.set(threadId, undefined);
     });
     const { user, password } = database;
     const login = { host: "127.0.0.1", port: relay.port, user, password, database: database.database };
@@ -272,7 +272,11 @@ class Storm {
       ),
       onGone: () => {
         relay.sever();
-        for (const threadId of threads) this.threads.set(threadId, performance.now());
+        for (const { threadId, loggedIn, closedAt } of relay.connections) {
+          if (threadId === undefined) continue;
+          if (!loggedIn) this.threads.delete(threadId);
+          else if (closedAt === undefined) this.threads.set(threadId, performance.now());
+        }
       },
       lambdaFunction: {
         ...way.lambdaFunction,
@@ -363,10 +367,8 @@ class Storm {
     await sleep(ms, undefined, { signal: this.over.signal }).catch(() => undefined);
   }
 
-  /** What was leaked ends with the relays; the server is to have counted it before anyone looks at its counter again. */
-  private async released(): Promise<void> {
+  private async released(ids: readonly number[]): Promise<void> {
     const deadline = performance.now() + RELEASE_MS;
-    const ids = [...this.threads.keys()];
     while ((await this.config.database.heldThreads(ids)).size > 0 && performance.now() < deadline) await sleep(20);
   }
 }

@@ -272,6 +272,15 @@ describe("between two bare sockets", () => {
     expect(only(relay).threadId).toBe(0x01020304);
   });
 
+  test("a connection that was greeted is logged in with the client's first packet, not before", async () => {
+    const opened = once(relay, "open");
+    server.write(packet(0, Buffer.from("\x0a8.4.0\0\x04\x03\x02\x01salt", "latin1")));
+    await opened;
+    expect(only(relay).loggedIn).toBe(false);
+    await sendByteByByte(logIn(0, 40));
+    expect(only(relay).loggedIn).toBe(true);
+  });
+
   test("a server that answers with an error has no thread for it", async () => {
     const opened = once(relay, "open");
     server.end(packet(0, Buffer.from("\xff\x10\x04Too many connections", "latin1")));

@@ -9,8 +9,9 @@ const opening = mysql.createConnection({
   password: process.env.DB_PASSWORD,
 });
 
-exports.handler = async () => {
+exports.handler = async (event) => {
   const connection = await opening;
+  if (event?.sleepSeconds > 0) await connection.query("SELECT SLEEP(?)", [event.sleepSeconds]);
   const [[answer]] = await connection.query("SELECT CONNECTION_ID() AS connectionId, NOW(3) AS serverTime");
   return answer;
 };
