@@ -56,11 +56,11 @@ describe("the policies", () => {
   }
 
   /**
-   * What the module's iam.tf makes of attach_cloudwatch_logs_policy (the default), attach_policy with AWS's
-   * CloudWatchLambdaInsightsExecutionRolePolicy, attach_policy_statements with the secret, and, in a VPC,
+   * What iam.tf of version 8.8.1 makes of attach_cloudwatch_logs_policy (the default), attach_policy_statements with the
+   * secret, and, with Insights, attach_policy with AWS's CloudWatchLambdaInsightsExecutionRolePolicy, in a VPC
    * attach_network_policy, which copies AWS's AWSLambdaENIManagementAccess.
    */
-  function terraformAwsLambda(inVpc: boolean): Policies {
+  function terraformAwsLambda(...attached: readonly ("Insights" | "VPC")[]): Policies {
     const group = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/name";
     const interfaces = ["Create", "Describe", "Delete"].map((verb) => `ec2:${verb}NetworkInterface`);
     const network = {
@@ -68,6 +68,14 @@ describe("the policies", () => {
       Action: [...interfaces, "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"],
       Resource: "*",
     };
+    const insights = [
+      { Effect: "Allow", Action: "logs:CreateLogGroup", Resource: "*" },
+      {
+        Effect: "Allow",
+        Action: ["logs:CreateLogStream", "logs:PutLogEvents"],
+        Resource: "arn:aws:logs:*:*:log-group:/aws/lambda-insights:*",
+      },
+    ];
     return {
       statements: [
         {
@@ -75,14 +83,9 @@ describe("the policies", () => {
           Action: ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
           Resource: [`${group}:*`, `${group}:*:*`],
         },
-        { Effect: "Allow", Action: "logs:CreateLogGroup", Resource: "*" },
-        {
-          Effect: "Allow",
-          Action: ["logs:CreateLogStream", "logs:PutLogEvents"],
-          Resource: "arn:aws:logs:*:*:log-group:/aws/lambda-insights:*",
-        },
+        ...(attached.includes("Insights") ? insights : []),
         readsSecret,
-        ...(inVpc ? [network] : []),
+        ...(attached.includes("VPC") ? [network] : []),
       ],
       trustsOwnAccountOnly: false,
     };
@@ -129,11 +132,12 @@ describe("the policies", () => {
   }
 
   test.each([
+    ["The policies", [ours({}), terraformAwsLambda("Insights"), article]],
     [
-      "The policies",
-      [ours({}), ours({ shutdownExtension: ShutdownExtension.internal() }), terraformAwsLambda(false), article],
+      "The policies without Insights",
+      [ours({ shutdownExtension: ShutdownExtension.internal() }), terraformAwsLambda(), article],
     ],
-    ["The policies in a VPC", [ours({ vpc }), terraformAwsLambda(true)]],
+    ["The policies in a VPC", [ours({ vpc }), terraformAwsLambda("Insights", "VPC")]],
   ])("are as docs/infrastructure.md counts them: %s", (heading, contestants) => {
     const [, ...rows] = tables[heading] ?? [];
     const columns = contestants.map(count);
