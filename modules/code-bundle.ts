@@ -10,6 +10,8 @@ import { typeErrors } from "./type-check";
 
 const CODE = "index.mjs";
 const SOURCE_MAP = "index.mjs.map";
+/** Name of the export that Lambda calls. */
+const HANDLER = "handler";
 
 export interface CodeBundleConfig {
   /** TypeScript file that exports `handler`, relative to the directory of cdktf.json. */
@@ -23,14 +25,14 @@ export interface CodeBundleConfig {
  * work, such as registering an extension, before the Init phase ends.
  */
 export class CodeBundle extends Construct {
-  /** What Lambda calls in the module. */
-  public readonly handler = "index.handler";
+  /** What Lambda calls. */
+  public readonly handler = `index.${HANDLER}`;
   /** The staged directory, as Terraform sees it. */
   public readonly sourceDir: string;
   /** Files of the staged directory that are not deployed: the source map is twice the size of the code. */
   public readonly excludes = [SOURCE_MAP];
 
-  /** @throws SettingsError if the entry is missing or does not compile. */
+  /** @throws SettingsError if the entry is missing, does not compile or has no handler. */
   public constructor(scope: Construct, id: string, config: CodeBundleConfig) {
     super(scope, id);
     SettingsError.throwIfAny(CodeBundle.problems(config.entry));
@@ -54,7 +56,8 @@ export class CodeBundle extends Construct {
   /** What is wrong with an entry file; empty if nothing is. */
   public static problems(entry: string): string[] {
     const isFile = statSync(entry, { throwIfNoEntry: false })?.isFile() === true;
-    if (!isFile) return [problem("code.entry", entry, `is not a TypeScript file, as seen from ${process.cwd()}`)];
+    if (!isFile || !/\.[cm]?tsx?$/.test(entry))
+      return [problem("code.entry", entry, `is not a TypeScript file, as seen from ${process.cwd()}`)];
     return typeErrors(entry).map((error) => problem("code.entry", entry, `must compile: ${error}`));
   }
 }
@@ -62,7 +65,7 @@ export class CodeBundle extends Construct {
 function bundle({ entry, runtime }: CodeBundleConfig): { code: string; sourceMap: Uint8Array } {
   const directory = path.dirname(path.resolve(entry));
   try {
-    const { outputFiles } = buildSync({
+    const { outputFiles, metafile } = buildSync({
       entryPoints: [path.resolve(entry)],
       // Paths in the code and in the source map are relative to this, and so the same in every checkout.
       absWorkingDir: directory,
@@ -85,8 +88,13 @@ function bundle({ entry, runtime }: CodeBundleConfig): { code: string; sourceMap
       minifySyntax: true,
       legalComments: "eof",
       sourcemap: "external",
+      metafile: true,
       logLevel: "silent",
     });
+    const exports = Object.values(metafile.outputs).flatMap((output) => output.exports);
+    if (!exports.includes(HANDLER)) {
+      throw new SettingsError([problem("code.entry", entry, `does not export "${HANDLER}", which Lambda calls`)]);
+    }
     const [sourceMap, code] = outputFiles;
     if (!sourceMap || !code) throw new Error("esbuild gave no output");
     return { code: deferModules(code.text), sourceMap: sourceMap.contents };

@@ -46,7 +46,11 @@ export function typeErrors(entry: string): string[] {
   const { stdout, stderr, status, error } = spawnSync(process.execPath, args, { encoding: "utf8" });
   if (error) throw error;
 
-  const lines = stdout.split("\n").filter((line) => line !== "");
+  // An indented line goes on with the error above it.
+  const lines = stdout
+    .replaceAll(/\n +/g, " ")
+    .split("\n")
+    .filter((line) => line !== "");
   if (status === 0) {
     const files = [...(existsSync(configFile) ? [configFile] : []), ...lines];
     writeFileSync(stampFile, JSON.stringify({ files, digest: digest(files) } satisfies Stamp));

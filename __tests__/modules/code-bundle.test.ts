@@ -112,7 +112,7 @@ test("a second synthesis leaves nothing of the first in the staged directory", (
   expect(readdirSync(second).sort()).toEqual(["index.mjs", "index.mjs.map"]);
 });
 
-test.each(["function/missing.ts", "function"])("%s is refused as an entry", (entry) => {
+test.each(["function/missing.ts", "function", "package.json"])("%s is refused as an entry", (entry) => {
   expect(CodeBundle.problems(entry)).toEqual([
     `code.entry "${entry}" is not a TypeScript file, as seen from ${process.cwd()} (main.ts: code.entry)`,
   ]);
@@ -140,12 +140,42 @@ describe("a type error", () => {
     expect(CodeBundle.problems(entry)).toEqual([]);
   });
 
+  test("of several lines is one problem", () => {
+    const file = writeProject(temporaryDirectory(), {
+      "function/index.ts": [
+        `export const handler: () => { a: { b: string } } = () => ({ a: { b: 1 as string | number } });`,
+      ],
+    });
+    expect(CodeBundle.problems(file)).toEqual([
+      expect.stringMatching(
+        /:1:\d+ TS2322 Type .* Type 'number' is not assignable to type 'string'. \(main.ts: code.entry\)$/,
+      ),
+    ]);
+  });
+
   test("is a global of the test runner", () => {
     const file = writeProject(temporaryDirectory(), {
       "function/index.ts": [`export const handler = () => expect(1);`],
     });
     expect(CodeBundle.problems(file)).toEqual([expect.stringContaining("TS2304 Cannot find name 'expect'")]);
   });
+});
+
+test("an entry without a handler is refused", () => {
+  const entry = writeProject(temporaryDirectory(), {
+    "function/index.ts": [`const handler = () => Promise.resolve();`, `export default handler;`],
+  });
+  expect(() => stage(entry)).toThrow(
+    `code.entry "${entry}" does not export "handler", which Lambda calls (main.ts: code.entry)`,
+  );
+});
+
+test("a handler that another module exports is found", () => {
+  const entry = writeProject(temporaryDirectory(), {
+    "function/index.ts": [`export * from "./handlers";`],
+    "function/handlers.ts": [`export const handler = () => Promise.resolve();`],
+  });
+  expect(() => stage(entry)).not.toThrow();
 });
 
 test("a module that has types but no code is refused with file and line", () => {
