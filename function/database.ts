@@ -58,8 +58,8 @@ const CANCEL_WITHIN_MS = 200;
 export class Database {
   private readonly connectionLimit: number;
   private pool: Promise<Pool> | undefined;
-  /** Pools whose credentials the server has refused since; they may hold connections from before. */
-  private readonly retired: Promise<Pool>[] = [];
+  /** Every pool there was: one whose credentials the server has refused since may hold connections from before. */
+  private readonly pools: Pool[] = [];
   /** Every socket that is open or being opened: the end of one is the proof that the server let go. */
   private readonly sockets = new Set<Socket>();
   private readonly inUse = new Set<PoolConnection>();
@@ -141,14 +141,16 @@ export class Database {
   async close({ signal, remainingMs }: ShutdownContext): Promise<CloseResult> {
     this.closing = true;
     await socketsRead(); // what the server has ended before is not ours to close
+    // mysql2 calls back too soon, and with an error if one connection was broken: the sockets tell the truth.
+    for (const pool of this.pools) pool.end(() => undefined);
+
     const result = { closed: 0, cancelled: 0, givenUp: 0 };
     let outcome: keyof CloseResult = "closed";
-
-    const ended = [...this.sockets].map(async (socket) => {
+    const open = [...this.sockets].filter((socket) => !socket.readableEnded);
+    const ended = open.map(async (socket) => {
       await endOf(socket);
       if (hasGreeted(socket)) result[outcome] += 1;
     });
-    for (const pool of [...this.retired, this.pool]) pool?.then(sendQuit, () => undefined);
 
     const cutOff = (): void => {
       outcome = "givenUp";
@@ -195,10 +197,7 @@ export class Database {
         connection.destroy();
       } catch (error) {
         const useless = await this.isUseless(pool, error);
-        if (useless && this.pool === pool) {
-          this.retired.push(pool);
-          this.pool = undefined;
-        }
+        if (useless && this.pool === pool) this.pool = undefined;
         if (useless && attempt === 1) continue;
         this.refuseWhenClosing();
         throw this.unreachable(error);
@@ -253,16 +252,20 @@ export class Database {
   }
 
   private async createPool(): Promise<Pool> {
-    const { host, port, name } = this.settings;
-    return mysql.createPool({
+    const { host, port, name, connectTimeoutMs } = this.settings;
+    const login = await credentials(this.settings);
+    this.refuseWhenClosing();
+    const pool = mysql.createPool({
       host,
       port,
       database: name,
       connectionLimit: this.connectionLimit,
-      connectTimeout: this.settings.connectTimeoutMs,
+      connectTimeout: connectTimeoutMs,
       stream: () => this.openSocket(),
-      ...(await credentials(this.settings)),
+      ...login,
     });
+    this.pools.push(pool);
+    return pool;
   }
 
   private openSocket(): Socket {
@@ -290,11 +293,6 @@ function rows<Row extends RowDataPacket>(connection: PoolConnection, sql: string
       else resolve(result);
     });
   });
-}
-
-/** mysql2 calls back before COM_QUIT is written, with an error if one connection was broken: the sockets tell the truth. */
-function sendQuit(pool: Pool): void {
-  pool.end(() => undefined);
 }
 
 /**

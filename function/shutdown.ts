@@ -103,14 +103,18 @@ async function shutDown(signal: NodeJS.Signals, { registrations, invocations }: 
   const remainingMs = (): number => Math.max(0, deadline - performance.now());
   const over = new AbortController();
   // Created before the first hook runs: a hook that blocks the event loop must find the timer due, not unset.
-  setTimeout(() => {
-    over.abort();
-  }, remainingMs());
+  const timeUp = new Promise<void>((resolve) => {
+    setTimeout(() => {
+      over.abort();
+      // Two turns of the event loop later: what settles because of the signal, at the end of a first, has settled then.
+      setImmediate(() => setImmediate(resolve));
+    }, remainingMs());
+  });
   try {
     const running: Promise<HookReport>[] = [];
     for (const registration of registrations.toReversed()) {
       const share = remainingMs() / (registrations.length - running.length);
-      const report = run(registration, { signal: over.signal, remainingMs });
+      const report = run(registration, { signal: over.signal, remainingMs }, timeUp);
       running.push(report);
       await Promise.race([report, new Promise((turn) => setTimeout(turn, share))]);
     }
@@ -127,23 +131,18 @@ async function shutDown(signal: NodeJS.Signals, { registrations, invocations }: 
   }
 }
 
-async function run({ name, hook }: Registration, context: ShutdownContext): Promise<HookReport> {
+async function run({ name, hook }: Registration, context: ShutdownContext, timeUp: Promise<void>): Promise<HookReport> {
   const begun = performance.now();
   const report = (result: HookReport["result"], detail: unknown): HookReport => {
     const own = { name, result, ms: round(performance.now() - begun) };
     return { ...own, ...loggable(detail), ...own };
   };
-  const timeUp = new Promise<HookReport>((resolve) => {
-    context.signal.addEventListener("abort", () => {
-      // Two turns of the event loop later: what settles because of the signal, at the end of a first, has settled then.
-      setImmediate(() => {
-        setImmediate(resolve, report("gave up", {}));
-      });
-    });
-  });
   // In a function of its own, so that a hook that throws at once is caught like one that rejects.
   const done = (async () => report("done", await hook(context)))();
-  return Promise.race([done.catch((error: unknown) => report("failed", { error: messageOf(error) })), timeUp]);
+  return Promise.race([
+    done.catch((error: unknown) => report("failed", { error: messageOf(error) })),
+    timeUp.then(() => report("gave up", {})),
+  ]);
 }
 
 /**

@@ -301,6 +301,18 @@ export const FAULTS: readonly Fault[] = [
     line: { phase: "idle", hooks: { mysql: ONE_CLOSED } },
   },
   {
+    name: "TLS, server killed",
+    happens: "The server has crashed before the SIGTERM, and the end of the connection comes to TLS first.",
+    answer: "There is nothing to give back, and nothing waits for it.",
+    leaves: "cannot be asked: the server is gone, and its threads with it",
+    trusts: "authority",
+    ownServer: OWN_SERVER,
+    needs: ["DB_AUTH, DB_TLS"],
+    steps: [init, invoke("quick"), freeze, killServer],
+    invocations: ["ok"],
+    line: { phase: "idle", hooks: { mysql: NONE } },
+  },
+  {
     name: "TLS, untrusted certificate",
     happens: "The server's certificate was signed by an authority that the function does not trust.",
     answer: "The invocation fails and says why; nothing is left.",
