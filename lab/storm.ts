@@ -339,7 +339,8 @@ class Storm {
           });
           break;
         case "time-out":
-          await this.timingOut(() => environment.invoke(BUSY));
+          // Whose turn comes when the traffic is over has none to time out in.
+          await this.timingOut(async () => this.phase === "over" || (await environment.invoke(BUSY)));
           continue;
         case "reclaimed frozen":
       }
