@@ -90,10 +90,6 @@ interface Process {
   /** Resolves when it is gone; AWS's words for how. */
   readonly gone: Promise<string>;
   isGone: boolean;
-  /** What Lambda reports if it goes before its time. */
-  crash?: LambdaError;
-  /** It said so at /exit/error. */
-  saidExitError?: boolean;
 }
 
 /** One life, from Init to Shutdown or reset: a reset execution environment begins another. */
@@ -101,6 +97,10 @@ interface Life {
   readonly api: RuntimeApi;
   readonly processes: Process[];
   runtime?: Process;
+  /** What Lambda reports: the first thing that went wrong in it, the runtime's own words apart. */
+  crash?: LambdaError;
+  /** An extension, of either kind, has announced at /exit/error that it will go. */
+  saidExitError?: boolean;
   /** To be called when its processes are gone: until then the reaper would end them with the lab. */
   readonly releases: (() => void)[];
 }
@@ -113,6 +113,8 @@ const OF_THE_RUNTIME: ReadonlySet<string> = new Set([
   "LAMBDA_TASK_ROOT",
   "_HANDLER",
 ]);
+
+const TIMED_OUT = "Sandbox.Timedout";
 
 /** As Lambda's own logs name them. */
 const SIGNALS: Partial<Record<NodeJS.Signals, string>> = {
@@ -185,9 +187,8 @@ export class ExecutionEnvironment {
         },
         extensionChanged: (event, name) => {
           if (event !== "ready") this.record(`extension ${name} ${event}`);
-          if (event === "init error") this.initError = { errorType: "Extension.InitError", errorMessage: name };
-          const process = this.life?.processes.find((candidate) => candidate.name === name);
-          if (event === "exit error" && process !== undefined) process.saidExitError = true;
+          if (event === "init error") life.crash ??= { errorType: "Extension.InitError", errorMessage: name };
+          if (event === "exit error") life.saidExitError = true;
           this.changes.emit("change");
         },
       },
@@ -196,12 +197,12 @@ export class ExecutionEnvironment {
     const life: Life = { api, processes: [], releases: [entrust("variable", runtimeApiVariable(api))] };
     this.life = life;
     if (this.extensions.length > MAX_EXTENSIONS) {
-      this.initError = { errorType: "Extension.LaunchError", errorMessage: "ErrTooManyExtensions" };
+      life.crash = { errorType: "Extension.LaunchError", errorMessage: "ErrTooManyExtensions" };
     } else {
       for (const { name, command } of this.extensions) this.start(life, name, command);
     }
 
-    const failure = (): LambdaError | undefined => this.initError ?? life.processes.find(({ isGone }) => isGone)?.crash;
+    const failure = (): LambdaError | undefined => this.initError ?? life.crash;
     const deadline = performance.now() + limitMs;
     let done = await this.until(deadline, () => api.extensions.allExternalsRegistered || failure() !== undefined);
     if (done && failure() === undefined) {
@@ -212,7 +213,7 @@ export class ExecutionEnvironment {
         () => (api.runtimeIsReady && api.extensions.allReady) || failure() !== undefined,
       );
     }
-    const timedOut = { errorType: "Sandbox.Timedout", errorMessage: `Init timed out after ${limitMs / 1_000} seconds` };
+    const timedOut = { errorType: TIMED_OUT, errorMessage: `Init timed out after ${limitMs / 1_000} seconds` };
     const error = done ? failure() : timedOut;
     if (error === undefined) return;
     this.record(`Init failed: ${error.errorType}`);
@@ -225,6 +226,7 @@ export class ExecutionEnvironment {
     const begun = performance.now();
     const { timeoutMs, name } = this.config.lambdaFunction;
     const deadlineMs = Date.now() + timeoutMs;
+    const requestId = randomUUID();
     const failed = (error: LambdaError): InvocationResult => ({
       ok: false,
       error,
@@ -234,28 +236,26 @@ export class ExecutionEnvironment {
       try {
         await this.init(timeoutMs);
       } catch (error) {
-        if (error instanceof InitError) return failed(error.error);
-        throw error;
+        if (!(error instanceof InitError)) throw error;
+        const crash = error.error.errorType === TIMED_OUT ? undefined : error.error;
+        return failed(this.initError ?? failure(requestId, crash, timeoutMs));
       }
     }
     if (this.isFrozen) this.thaw();
     const life = this.life as unknown as Life;
     this.phase = "Invoke";
-    const requestId = randomUUID();
     const functionArn = `arn:aws:lambda:us-east-1:012345678901:function:${name}`;
     this.record("invocation");
     const tracing = { type: "X-Amzn-Trace-Id", value: TRACE_ID };
     life.api.extensions.send("INVOKE", { deadlineMs, requestId, invokedFunctionArn: functionArn, tracing });
     life.api.invoke({ requestId, event: JSON.stringify(event), deadlineMs, functionArn });
 
-    const crashed = (): Process | undefined => life.processes.find(({ isGone }) => isGone);
     const answered = (): boolean => this.outcome?.requestId === requestId;
     const idle = (): boolean => answered() && life.api.runtimeIsReady && life.api.extensions.allReady;
-    const done = await this.until(begun + timeoutMs, () => idle() || crashed() !== undefined);
-    const dead = crashed();
-    if (!done || dead !== undefined) {
+    const done = await this.until(begun + timeoutMs, () => idle() || life.crash !== undefined);
+    if (!done || life.crash !== undefined) {
       const inTime = answered(); // what the function says while it is being reset comes too late
-      const error = failure(requestId, dead, timeoutMs);
+      const error = failure(requestId, life.crash, timeoutMs);
       this.record(`${error.errorType}, reset`);
       await this.end(done ? "failure" : "timeout");
       if (!inTime) return failed(error);
@@ -388,7 +388,7 @@ export class ExecutionEnvironment {
       isGone: false,
       gone: new Promise((resolve) => {
         const end = (how: string, isStarted = true): void => {
-          started.crash = crash(started, how, isStarted);
+          life.crash ??= crash(name, how, isStarted, life.saidExitError);
           started.isGone = true;
           resolve(how);
           this.changes.emit("change");
@@ -453,26 +453,24 @@ export class ExecutionEnvironment {
   }
 }
 
-/** What Lambda reports of a process that goes before its time (internal/lambda/fatalerror/fatalerror.go). */
-function crash({ name, saidExitError = false }: Process, how: string, isStarted: boolean): LambdaError {
-  if (name === "runtime") {
-    const errorMessage = `Runtime exited ${how === "exit status 0" ? "without providing a reason" : `with error: ${how}`}`;
-    return { errorType: isStarted ? "Runtime.ExitError" : "Runtime.InvalidEntrypoint", errorMessage };
+/** What Lambda reports of a process that goes before its time (internal/lambda/rapid/handlers.go). */
+function crash(name: string, how: string, isStarted: boolean, saidExitError = false): LambdaError {
+  const isRuntime = name === "runtime";
+  if (!isStarted) {
+    return { errorType: isRuntime ? "Runtime.InvalidEntrypoint" : "Extension.LaunchError", errorMessage: how };
   }
-  const errorType = !isStarted ? "LaunchError" : saidExitError ? "ExitError" : "Crash";
+  const why = how === "exit status 0" ? "without providing a reason" : `with error: ${how}`;
   return {
-    errorType: `Extension.${errorType}`,
-    errorMessage: `extension ${name}: ${how}`,
+    errorType: saidExitError ? "Extension.ExitError" : isRuntime ? "Runtime.ExitError" : "Extension.Crash",
+    errorMessage: isRuntime ? `Runtime exited ${why}` : `extension ${name}: ${how.replace(/ status 0$/, " code 0")}`,
   };
 }
 
-function failure(requestId: string, dead: Process | undefined, timeoutMs: number): LambdaError {
+/** As it is reported to who invoked the function. */
+function failure(requestId: string, crash: LambdaError | undefined, timeoutMs: number): LambdaError {
   const timedOut = `Task timed out after ${(timeoutMs / 1_000).toFixed(2)} seconds`;
-  const { errorType, errorMessage } = dead?.crash ?? { errorType: "Sandbox.Timedout", errorMessage: timedOut };
-  return {
-    errorType,
-    errorMessage: `RequestId: ${requestId} Error: ${errorMessage}`,
-  };
+  const { errorType, errorMessage } = crash ?? { errorType: TIMED_OUT, errorMessage: timedOut };
+  return { errorType, errorMessage: `RequestId: ${requestId} Error: ${errorMessage}` };
 }
 
 function runtimeApiVariable({ address }: RuntimeApi): string {

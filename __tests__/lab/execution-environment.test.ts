@@ -101,7 +101,7 @@ interface ExtensionOptions {
   readonly registerAfterMs?: number;
   readonly askAfterMs?: number;
   readonly workMs?: number;
-  readonly mode?: "leave" | "stay" | "silent" | "crash in Init" | "crash on INVOKE" | "init error";
+  readonly mode?: "leave" | "stay" | "silent" | "crash in Init" | "exit in Init" | "crash on INVOKE" | "init error";
 }
 
 function extension(options: ExtensionOptions = {}, name = "outside"): ExternalExtension {
@@ -203,16 +203,21 @@ describe("Init", () => {
     const hanging = environment({ probe: { FIRST_INIT: "hang" }, timeoutMs: 900 });
     const [thrown, hung] = await Promise.all([failure(throwing.invoke({})), failure(hanging.invoke({}))]);
     expect(thrown).toEqual({ type: "RangeError", message: "the first Init fails" });
-    expect(hung.type).toBe("Sandbox.Timedout");
+    expect(hung).toEqual({
+      type: "Sandbox.Timedout",
+      message: expect.stringMatching(/^RequestId: [0-9a-f-]{36} Error: Task timed out after 0\.90 seconds$/) as string,
+    });
   });
 
   test("an extension that crashes or reports an error ends it", async () => {
     const crashing = environment({ extensions: [extension({ mode: "crash in Init" })] });
+    const leaving = environment({ extensions: [extension({ mode: "exit in Init" })] });
     const reporting = environment({ extensions: [extension({ mode: "init error" })] });
     const missing = environment({ extensions: [{ name: "missing", command: [join(folder, "no-such-program")] }] });
-    const errors = await Promise.all([crashing, reporting, missing].map((lab) => initFailure(lab.init())));
+    const errors = await Promise.all([crashing, leaving, reporting, missing].map((lab) => initFailure(lab.init())));
     expect(errors).toMatchObject([
-      { errorType: "Extension.Crash" },
+      { errorType: "Extension.Crash", errorMessage: "extension outside: exit status 7" },
+      { errorType: "Extension.Crash", errorMessage: "extension outside: exit code 0" },
       { errorType: "Extension.InitError" },
       { errorType: "Extension.LaunchError" },
     ]);

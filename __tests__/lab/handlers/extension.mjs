@@ -35,6 +35,7 @@ else {
   note(`${name} registered`);
   await sleep(askAfterMs);
   if (mode === "crash in Init") process.exit(7);
+  if (mode === "exit in Init") process.exit(0);
   if (mode === "init error" || mode === "exit error") {
     await call(
       "POST",
