@@ -172,7 +172,23 @@ function report(errorType: string, errorMessage: string, state?: string): void {
   console.warn(JSON.stringify({ event: "shutdown extension", errorType, errorMessage, sigterm }));
 }
 
+/** The part of the Web Locks API that is used here; Node.js has it from version 24 on. */
+interface Locks {
+  request(name: string, options: { ifAvailable: true }, held: (lock: unknown) => unknown): Promise<unknown>;
+}
+
+/** Once a process, by whoever gets the lock: no variable is common to threads, but locks are. On Node.js 22, each says it. */
 function warnOfWorkerThread(): void {
+  const { locks } = (globalThis as { navigator?: { locks?: Locks } }).navigator ?? {};
+  if (locks === undefined) sayWorkerThread();
+  void locks?.request(NAME, { ifAvailable: true }, (lock) => {
+    if (lock === null) return undefined;
+    sayWorkerThread();
+    return new Promise(() => undefined); // keeps it
+  });
+}
+
+function sayWorkerThread(): void {
   console.error(
     JSON.stringify({
       event: "shutdown extension",
