@@ -119,14 +119,15 @@ export function databaseEnvironment(database: Database, timeout: number): Record
 }
 
 /**
- * Half of the invocation: a server that does not answer then fails it with an error that says so, and not with Lambda's
- * timeout, which says nothing and takes the execution environment away.
+ * Two fit into an invocation, which may have to wait for the connect that Init began and then for its own: a server that
+ * does not answer then fails it with an error that says so, and not with Lambda's timeout, which says nothing and takes
+ * the execution environment away.
  */
 function connectTimeoutMs(timeout: number): number {
-  const half = 500;
+  const perSecond = 400;
   return isKnown(timeout)
-    ? Math.min(timeout * half, MAX_CONNECT_TIMEOUT_MS)
-    : Token.asNumber(Fn.min([Token.asNumber(Op.mul(timeout, half)), MAX_CONNECT_TIMEOUT_MS]));
+    ? Math.min(timeout * perSecond, MAX_CONNECT_TIMEOUT_MS)
+    : Token.asNumber(Fn.min([Token.asNumber(Op.mul(timeout, perSecond)), MAX_CONNECT_TIMEOUT_MS]));
 }
 
 /** What the function needs for `auth`: one permission, and one more for a key of yours. */

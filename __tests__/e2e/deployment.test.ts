@@ -381,7 +381,7 @@ function deploymentTests(parts: TerraformParts): void {
         Timeout: 5,
         Description: "Takes orders",
         EphemeralStorage: { Size: 1024 },
-        Environment: { Variables: { LOG_LEVEL: "info", DB_CONNECT_TIMEOUT_MS: "2500" } },
+        Environment: { Variables: { LOG_LEVEL: "info", DB_CONNECT_TIMEOUT_MS: "2000" } },
         KMSKeyArn: settings.environmentKmsKeyArn,
         Layers: [...synthesized.layers, ...tools],
         TracingConfig: { Mode: "Active" },

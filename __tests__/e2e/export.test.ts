@@ -296,7 +296,7 @@ describe("a root module in HCL that calls it", () => {
     );
     expect(await configuration()).toMatchObject({
       VpcConfig: { SubnetIds: [subnet?.SubnetId], SecurityGroupIds: [group?.GroupId] },
-      Environment: { Variables: { DB_CONNECT_TIMEOUT_MS: "2000" } },
+      Environment: { Variables: { DB_CONNECT_TIMEOUT_MS: "1600" } },
     });
     expect(await attached()).toEqual([...policies, `orders-${REGION}-network`]);
 

@@ -68,11 +68,11 @@ describe("the function", () => {
   });
 
   test.each([
-    [1, "500"],
-    [5, "2500"],
-    [6, "3000"],
+    [1, "400"],
+    [5, "2000"],
+    [8, "3000"],
     [900, "3000"],
-  ])("with a timeout of %d s it gives a connect %s ms: half of it, 3 s at the most", (timeout, milliseconds) => {
+  ])("with a timeout of %d s it gives a connect %s ms: two fifths of it, 3 s at the most", (timeout, milliseconds) => {
     expect(only(synthesize({ database, timeout }).resource, "aws_lambda_function")).toMatchObject({
       environment: { variables: { DB_CONNECT_TIMEOUT_MS: milliseconds } },
     });
@@ -285,7 +285,7 @@ describe("values that only Terraform knows", () => {
           TEXT: "${var.text}",
           DB_PORT: "${var.number}",
           DB_USER: "${var.text}",
-          DB_CONNECT_TIMEOUT_MS: "${min((var.number * 500), 3000)}",
+          DB_CONNECT_TIMEOUT_MS: "${min((var.number * 400), 3000)}",
         },
       },
     });
