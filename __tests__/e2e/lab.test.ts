@@ -1,7 +1,7 @@
 /** The lab's command line, as a user calls it: against a real MySQL server, on AWS's runtime client. */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -54,6 +54,7 @@ function lastLine(text: string): string {
 interface Printed {
   readonly clean: boolean;
   readonly change?: string;
+  readonly runtime: { readonly name: string; readonly description: string };
   readonly result: Result;
   readonly results: readonly Result[];
 }
@@ -62,6 +63,8 @@ interface Result {
   readonly end: string;
   readonly invocations: readonly { readonly ok: boolean }[];
   readonly fates: readonly string[];
+  readonly abortedClients: number;
+  readonly logs: readonly string[];
   readonly shutdown: { readonly endedBy: string };
   readonly timeline: readonly { readonly what: string }[];
 }
@@ -85,6 +88,52 @@ test("run --end timeout shows the reset in the middle of a statement, and the co
   expect(lastLine(stdout)).toMatch(/^✓ this function gave every connection back/);
   expect(code).toBe(0);
 });
+
+test("run --end failure kills the process in an invocation: the server counts its connection as aborted, and it ends with 1", async () => {
+  const { code, stdout } = await lab("run", "--end", "failure", "--json");
+  const { clean, result } = JSON.parse(stdout) as Printed;
+  expect({ code, clean, end: result.end, fates: result.fates, aborted: result.abortedClients }).toEqual({
+    ...{ code: 1, clean: false, end: "failure", fates: ["aborted"], aborted: 1 },
+  });
+  expect(result.timeline.map(({ what }) => what)).toEqual(
+    expect.arrayContaining(["SIGKILL out of turn", "Runtime.ExitError, reset"]),
+  );
+  expect(result.shutdown.endedBy).toBe("gone before");
+});
+
+test("run --extension internal has the function register its own, which is worth 500 ms, and needs no other", async () => {
+  const { code, stdout } = await lab("run", "--extension", "internal", "--end", "idle", "--json");
+  const { clean, result } = JSON.parse(stdout) as Printed;
+  expect({ code, clean, end: result.end, fates: result.fates }).toEqual({
+    ...{ code: 0, clean: true, end: "idle", fates: ["clean"] },
+  });
+  const said = result.timeline.map(({ what }) => what);
+  expect(said.filter((what) => /^extension .* registered$/.test(what))).toEqual([
+    expect.stringContaining("shutdown") as string,
+  ]);
+  expect(said.indexOf("runtime started")).toBeLessThan(said.findIndex((what) => what.endsWith(" registered")));
+  expect(result.logs.join("\n")).toContain('"budgetMs":500');
+});
+
+test("run --runtime takes its Node.js from npm; without a compiler the lab's own client steps in, and it says so", async () => {
+  const bin = mkdtempSync(join(scratch, "bin-"));
+  symlinkSync(process.execPath, join(bin, "node"));
+  const pool = join(STRANGERS, "pool");
+  const { stdout } = await labIn(
+    { ...environment, PATH: bin },
+    "run",
+    "--handler",
+    pool,
+    "--runtime",
+    "nodejs22.x",
+    "--json",
+  );
+  const { runtime, result } = JSON.parse(stdout) as Printed;
+  expect(runtime.name).toBe("nodejs22.x");
+  // AWS's client, where it was compiled before.
+  expect(runtime.description).toMatch(/^Node\.js v22\.\d+\.\d+, (aws-lambda-ric|the lab's own runtime client .*cmake)/);
+  expect(result.invocations.map(({ ok }) => ok)).toEqual([true]);
+}, 120_000);
 
 test("compare tells a handler with a pool of five and no shutdown code, in one line, what to change", async () => {
   const { code, stdout } = await lab("compare", "--handler", join(STRANGERS, "pool"), "--name", "theirs");
@@ -223,6 +272,9 @@ describe("wrong usage ends with 2 and says what is wrong", () => {
     ["a handler that is not there", ["compare", "--handler", join(scratch, "nowhere")], 'nowhere" does not exist'],
     ["a time-out that nothing causes", ["run", "--handler", pool, "--end", "timeout"], "needs --slow-event <json>"],
     ["an entry of nothing", ["faults", "--entry", "index.handler"], "--entry is for a handler of yours"],
+    ["a runtime that there is not", ["run", "--runtime", "nodejs20.x"], "Allowed choices are nodejs24.x, nodejs22.x."],
+    ["a storm of nobody", ["storm", "--environments", "0"], "Allowed are whole numbers from 1 to 1000."],
+    ["a report of nothing", ["report", "--data", join(scratch, "nowhere.json")], "nowhere.json"],
   ])("%s", async (_, args, message) => {
     const { code, stdout, stderr } = await lab(...args);
     expect(stderr).toContain(message);
@@ -231,7 +283,7 @@ describe("wrong usage ends with 2 and says what is wrong", () => {
 });
 
 test("--help of each command has examples and the exit codes, and ends with 0", async () => {
-  const commands = ["run", "compare", "faults"];
+  const commands = ["run", "compare", "faults", "storm", "report"];
   const outcomes = await Promise.all(commands.map((command) => lab(command, "--help")));
   for (const [index, { code, stdout }] of outcomes.entries()) {
     expect(stdout).toContain(`  $ npm run lab -- ${commands[index] ?? ""}`);

@@ -49,7 +49,7 @@ Examples:
   $ npm run lab -- compare --handler ./theirs
   $ npm run lab -- compare --handler theirs.zip --entry src/app.main --env 'DSN={url}' --timeout 30
   $ npm run lab -- compare --handler ./theirs --extension none     as it is, if it has no extension today
-  $ npm run lab -- compare --handler ./theirs --json | jq .change
+  $ npm run -s lab -- compare --handler ./theirs --json | jq .change
 ${VARIABLES_HELP}${EXIT_CODES}`,
     )
     .action(async (options: CompareOptions) => {

@@ -56,7 +56,7 @@ export function faultsCommand(): Command {
 Examples:
   $ npm run lab -- faults
   $ npm run lab -- faults --handler ./theirs --event '{"orderId":7}'
-  $ npm run lab -- faults --handler ./theirs --slow-event '{"report":"yearly"}' --json
+  $ npm run -s lab -- faults --handler ./theirs --slow-event '{"report":"yearly"}' --json
 ${VARIABLES_HELP}
 
 It takes a mariadbd of its own, which it treats badly (MYSQL_URL is left alone), and the openssl command. Rows that only

@@ -45,9 +45,9 @@ export function reportCommand(): Command {
 Examples:
   $ npm run lab -- report
   $ npm run lab -- report --environments 20 --seconds 5 --no-faults --out quick.html
-  $ npm run lab -- report --json > data.json      measure once,
-  $ npm run lab -- report --data data.json        draw again and again
-  $ npm run lab -- report --svg docs              the charts that the README shows
+  $ npm run -s lab -- report --json > data.json      measure once,
+  $ npm run lab -- report --data data.json           draw again and again
+  $ npm run -s lab -- report --svg docs/figures --json > docs/figures/measured.json      what the README shows
 ${EXIT_CODES}`,
     )
     .action(async (options: ReportOptions, command: Command) => {

@@ -51,8 +51,9 @@ export function stormCommand(): Command {
 Each environment takes 19 MB of memory and 0.2 s of CPU to start; what does not fit is said before anything starts.
 Init and Shutdown are bounded by the number of cores: 300 ms are real time, and a crowd would measure itself.
 
-  npm run lab -- storm --way ours --environments 200
-  npm run lab -- storm --seed 42 --json > storm.json
+Examples:
+  $ npm run lab -- storm --way ours --environments 200
+  $ npm run -s lab -- storm --seed 42 --json > storm.json
 
 The exit code is the verdict on this function, or on the one way that was asked for.
 ${EXIT_CODES}`,
