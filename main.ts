@@ -2,6 +2,7 @@ import { ArchiveProvider } from "@cdktf/provider-archive/lib/provider";
 import { AwsProvider } from "@cdktf/provider-aws/lib/provider";
 import { App, TerraformStack, TerraformVariable } from "cdktf";
 import type { Database } from "./modules/database";
+import { removeEarlierOutput } from "./modules/earlier-output";
 import { GracefulFunction, type GracefulFunctionConfig } from "./modules/graceful-function";
 import { MysqlDatabase, type MysqlDatabaseConfig } from "./modules/mysql-database";
 import { SettingsError } from "./modules/settings-error";
@@ -67,6 +68,7 @@ class GracefulShutdownStack extends TerraformStack {
 const app = new App();
 try {
   new GracefulShutdownStack(app, CREATE_DATABASE ? new DatabaseStack(app).database : undefined);
+  removeEarlierOutput(app);
   app.synth();
 } catch (error) {
   if (!(error instanceof SettingsError)) throw error;

@@ -24,17 +24,18 @@ function cdktf(...args: readonly string[]): void {
 }
 
 test("cdktf synth writes the stack as JSON, and with --hcl as HCL, which says the same", () => {
-  cdktf("synth");
+  cdktf("synth", "--hcl");
   const stack = join(outdir, "stacks", "graceful-shutdown");
+  const hcl = readFileSync(join(stack, "cdk.tf"), "utf8");
+  expect(hcl).toMatch(/resource "aws_lambda_function" "function_lambda_\w+" \{/);
+
+  cdktf("synth");
+  // Terraform would read both, and refuse to deploy.
+  expect(existsSync(join(stack, "cdk.tf"))).toBe(false);
   const json = JSON.parse(readFileSync(join(stack, "cdk.tf.json"), "utf8")) as {
     resource: { aws_lambda_function: Record<string, { function_name: string; layers: string[] }> };
   };
   const [lambda] = Object.values(json.resource.aws_lambda_function);
   expect(lambda?.function_name).toBe("graceful-shutdown");
-
-  cdktf("synth", "--hcl");
-  expect(existsSync(join(stack, "cdk.tf"))).toBe(true);
-  const hcl = readFileSync(join(stack, "cdk.tf"), "utf8");
-  expect(hcl).toMatch(/resource "aws_lambda_function" "function_lambda_\w+" \{/);
   expect(hcl).toContain(`"${lambda?.layers[0] ?? "none"}"`);
 });

@@ -1,0 +1,14 @@
+import { TerraformStack, type App } from "cdktf";
+import { rmSync } from "node:fs";
+import path from "node:path";
+
+/**
+ * Removes what an earlier synthesis wrote of the app's stacks in the other format. CDKTF writes `cdk.tf.json`, or
+ * `cdk.tf` with `--hcl`, and leaves the other one beside it; Terraform then reads both, and refuses what is there twice.
+ */
+export function removeEarlierOutput(app: App): void {
+  const file = app.hclOutput ? "cdk.tf.json" : "cdk.tf";
+  for (const stack of app.node.children.filter((child) => TerraformStack.isStack(child))) {
+    rmSync(path.join(app.outdir, "stacks", stack.node.id, file), { force: true });
+  }
+}
