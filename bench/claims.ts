@@ -16,7 +16,7 @@ export interface Claim {
 export const CLAIMS: readonly Claim[] = [
   atMost("SIGTERM → process gone, idle, p50", "ms", 25, ({ lives }) => lives.ours.gone.p50),
   atMost("SIGTERM → process gone, idle, p99", "ms", 60, ({ lives }) => lives.ours.gone.p99),
-  atMost("… p50 ÷ a handler that only leaves", "", 1.5, ({ lives }) => lives.ours.gone.p50 / lives.floor.gone.p50),
+  atMost("… p50 ÷ the same code that only leaves", "", 1.5, ({ lives }) => lives.ours.gone.p50 / lives.leaves.gone.p50),
   all("the article's way: environments that end by SIGKILL at its deadline", ({ lives: { article } }) => [
     article.endings["SIGKILL at its deadline"] ?? 0,
     article.gone.count,
@@ -39,6 +39,12 @@ export const CLAIMS: readonly Claim[] = [
   atMost("zip", "bytes", 400_000, ({ code }) => code.ours.zipBytes),
   atMost("one synthesis, CPU of the CDKTF app, p50", "s", 2, ({ synthesis }) => distribution(synthesis.warm).p50),
   atMost("… after a change of the function", "s", 2, ({ synthesis }) => synthesis.cold),
+  atMost(
+    "synthesis ÷ that of the cdktf init template, CPU, p50",
+    "",
+    0.4,
+    ({ synthesis }) => distribution(synthesis.warm).p50 / distribution(synthesis.template).p50,
+  ),
   all("faults after which nothing was wrong", (figures) => [survived(figures, OURS), faultsOf(figures)]),
 ];
 

@@ -1,3 +1,4 @@
+import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
 import type { SynthesizedFunction } from "../lab/synthesized-function";
@@ -6,9 +7,11 @@ import { articlesWay, noExtension, thisFunction, type Way } from "../lab/way";
 /**
  * The ways to end, and to begin, that are measured side by side. `internal` is the same code as `ours` with the extension
  * inside the function instead of a layer, `bare` a connection of mysql2's and nothing else, bundled by esbuild as one
- * does, `floor` a handler that does nothing, and on SIGTERM nothing but leave: nothing can be faster.
+ * does, `leaves` the same code as `ours` that on SIGTERM does nothing but leave, `floor` a handler that does nothing at
+ * all, and leaves: the less a process has loaded, the sooner the kernel has taken it apart.
  */
-export type Contestant = "ours" | "internal" | "article" | "closeWithGrace" | "bare" | "noExtension" | "floor";
+export type Contestant =
+  "ours" | "internal" | "article" | "closeWithGrace" | "bare" | "noExtension" | "leaves" | "floor";
 
 /** @param scratch an existing directory for the code that has to be staged */
 export function contestants(synthesized: SynthesizedFunction, scratch: string): Readonly<Record<Contestant, Way>> {
@@ -32,8 +35,16 @@ export function contestants(synthesized: SynthesizedFunction, scratch: string): 
     closeWithGrace: like("close-with-grace", bundle("rivals/close-with-grace", scratch)),
     bare: like("mysql2 alone", bundle("bare", scratch)),
     noExtension: noExtension(synthesized),
-    floor: like("floor: leaves, no more", join(__dirname, "floor")),
+    leaves: like("floor: this function, leaves at once", leaves(synthesized, scratch)),
+    floor: like("floor: an empty handler, leaves at once", join(__dirname, "floor")),
   };
+}
+
+function leaves({ directory }: SynthesizedFunction, scratch: string): string {
+  const staged = join(scratch, "leaves");
+  cpSync(join(__dirname, "leaves"), staged, { recursive: true });
+  cpSync(directory, join(staged, "function"), { recursive: true });
+  return staged;
 }
 
 function bundle(source: string, scratch: string): string {

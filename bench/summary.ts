@@ -4,7 +4,7 @@ import type { Figures } from "./figures";
 
 type Cells = readonly string[];
 
-const COLUMNS: Readonly<Record<Exclude<Contestant, "floor">, string>> = {
+const COLUMNS: Readonly<Record<Exclude<Contestant, "leaves" | "floor">, string>> = {
   ours: "this function",
   internal: "internal extension",
   article: "the article's way",
@@ -27,8 +27,8 @@ export function summary(figures: Figures): readonly Cells[] {
     each("SIGTERM → process gone, p50 / p99 (ms)", (way) =>
       isKilled(way) ? "killed" : `${lives[way].gone.p50.toFixed(1)} / ${lives[way].gone.p99.toFixed(1)}`,
     ),
-    each("÷ a handler that only leaves, p50", (way) =>
-      isKilled(way) ? "" : (lives[way].gone.p50 / lives.floor.gone.p50).toFixed(1),
+    each("÷ the same code that only leaves, p50", (way) =>
+      isKilled(way) ? "" : (lives[way].gone.p50 / lives.leaves.gone.p50).toFixed(1),
     ),
     each("connections: clean / aborted / leaked", (way) => {
       const { clean, aborted, leaked } = lives[way];
