@@ -134,7 +134,8 @@ export interface GracefulFunctionConfig {
   readonly deadLetterTargetArn?: string;
 
   /**
-   * ARN of the code signing configuration.
+   * ARN of the code signing configuration. The archive that the stack makes is not signed: with the policy "Warn" Lambda
+   * takes it and says so, with "Enforce" it refuses it.
    * @default - code need not be signed
    */
   readonly codeSigningConfigArn?: string;
