@@ -229,7 +229,7 @@ export class Database {
     if (idleMs < SUSPECT_AFTER_MS) return true;
     const alive = new Promise<boolean>((resolve) => {
       connection.ping((error) => {
-        resolve(error === null);
+        resolve(!error); // null is what the types say, undefined what comes
       });
     });
     const limitMs = Math.min(PING_TIMEOUT_MS, this.settings.connectTimeoutMs);

@@ -229,6 +229,17 @@ export const FAULTS: readonly Fault[] = [
     invocations: ["ok", "ok"],
     line: { phase: "idle", hooks: { mysql: ONE_CLOSED } },
   },
+  {
+    name: "frozen for long",
+    happens:
+      "The environment is frozen for so long that something on the way may have dropped the connection; nothing has.",
+    answer: "The server is asked first, and the connection is kept.",
+    steps: [init, invoke("quick"), freeze, wait(10_100), thaw, invoke("quick")],
+    invocations: ["ok", "ok"],
+    // The answer is the same whoever registered, and ten seconds are long.
+    extensions: ["external"],
+    line: { phase: "idle", hooks: { mysql: ONE_CLOSED } },
+  },
   ...(["throws", "rejects"] as const).map((how) => ({
     name: `a hook ${how}`,
     happens: `Another hook ${how}.`,
