@@ -1,5 +1,7 @@
 /** What README and documents say was measured is what the committed result of `npm run bench -- --json` says. */
-import { readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { CLAIMS, holds } from "../../bench/claims";
 import type { Figures } from "../../bench/figures";
@@ -52,4 +54,20 @@ test("the cost of the internal extension is the reference result's", () => {
   expect(text).toContain(`printed on ${figures.date}: ${with_.toFixed(1)} ms to the first`);
   expect(text).toContain(`against ${without.toFixed(1)} ms`);
   expect(text).toContain(`The ${Math.round(with_ - without)} ms are what`);
+});
+
+test("the charts are drawn from what was measured", () => {
+  const drawn = mkdtempSync(path.join(tmpdir(), "charts-"));
+  try {
+    const data = path.join(ROOT, "docs/figures/measured.json");
+    const options = ["report", "--data", data, "--svg", drawn, "--out", path.join(drawn, "page.html")];
+    execFileSync(process.execPath, ["--import", "tsx", "lab/lab.ts", ...options], { cwd: ROOT });
+    const charts = readdirSync(path.join(ROOT, "docs/figures")).filter((file) => file.endsWith(".svg"));
+    expect(charts).toContain("storm.svg");
+    for (const chart of charts) {
+      expect(read(`docs/figures/${chart}`)).toBe(readFileSync(path.join(drawn, chart), "utf8"));
+    }
+  } finally {
+    rmSync(drawn, { recursive: true, force: true });
+  }
 });
