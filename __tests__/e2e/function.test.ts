@@ -129,7 +129,9 @@ describe("without a lab's relay", () => {
   });
 
   test("a server that does not answer fails the invocation with an error, not with Lambda's time-out", async () => {
-    const silent = createServer((socket) => socket.unref()).listen(0, "127.0.0.1").unref();
+    const silent = createServer((socket) => socket.unref())
+      .listen(0, "127.0.0.1")
+      .unref();
     await once(silent, "listening");
     const { port } = silent.address() as AddressInfo;
     // What the construct writes for a function that may run for one second.
