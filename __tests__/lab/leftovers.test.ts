@@ -1,5 +1,5 @@
 /** Whatever ends the lab, and whenever: nothing of it is left on the machine. */
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -120,11 +120,43 @@ async function die({ signal, when }: Death, temporary: string): Promise<Estate> 
     env: { ...process.env, TMPDIR: temporary, STACK: stack },
     stdio: ["ignore", "pipe", "inherit"],
   });
+  return endedBy(signal, lab, async () => {
+    await once(lab.stdout, "data");
+    await (when === "frozen" ? untilFrozen(String(lab.pid)) : sleep(when));
+  });
+}
+
+interface CommandDeath {
+  /** What it has said by then; each says so in this order. */
+  readonly said: "synthesizing" | "preparing" | "starting the database" | "database     ";
+  readonly ms: number;
+}
+
+/** Killed some milliseconds after it has said something, unless it has come to its end by then. */
+async function dieAsCommand(args: readonly string[], { said, ms }: CommandDeath, temporary: string): Promise<Estate> {
+  const lab = spawn(process.execPath, ["--import", "tsx", ...args], {
+    cwd: LAB,
+    env: { ...process.env, TMPDIR: temporary, CDKTF_OUTDIR: join(temporary, "cdktf.out"), MYSQL_URL: "" },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  return endedBy("SIGKILL", lab, async () => {
+    let text = "";
+    const heard = new Promise<void>((resolve) => {
+      lab.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+        if ((text += chunk).includes(said)) resolve();
+      });
+    });
+    await Promise.race([heard, once(lab, "exit")]);
+    expect(text).toContain(said);
+    await sleep(ms);
+  });
+}
+
+async function endedBy(signal: NodeJS.Signals, lab: ChildProcess, moment: () => Promise<void>): Promise<Estate> {
   const exit = once(lab, "exit");
   try {
-    await once(lab.stdout, "data");
+    await moment();
     const pid = String(lab.pid);
-    await (when === "frozen" ? untilFrozen(pid) : sleep(when));
     expect(lab.exitCode).toBeNull();
     const processes = descendants(pid);
     const open = sockets([pid, ...processes.map((each) => each.pid)]);
@@ -172,4 +204,33 @@ onLinux(
       await nothingIsLeft(await die(death, temporary), temporary);
     }
   },
+);
+
+const COMMANDS = [
+  ["demo.ts"],
+  ["lab.ts", "run", "--frozen", "60000"],
+  ["lab.ts", "compare"],
+  ["lab.ts", "faults"],
+  ["lab.ts", "storm"],
+  ["lab.ts", "report"],
+] as const;
+
+onLinux(
+  `nor of any of its commands, ended by SIGKILL at a random point (LEFTOVERS_SEED=${SEED})`,
+  async () => {
+    const death = fc.record({
+      said: fc.constantFrom("synthesizing", "preparing", "starting the database", "database     "),
+      ms: fc.integer({ min: 0, max: 800 }),
+    });
+    const deaths = fc.sample(death, { seed: SEED, numRuns: COMMANDS.length }) as CommandDeath[];
+    const dying = COMMANDS.map(async (command, index) => {
+      const temporary = mkdtempSync(join(scratch, "c-"));
+      await nothingIsLeft(
+        await dieAsCommand(command, deaths[index] ?? { said: "preparing", ms: 0 }, temporary),
+        temporary,
+      );
+    });
+    await Promise.all(dying);
+  },
+  180_000,
 );
