@@ -106,7 +106,7 @@ test("what does not fit is said before anything starts, all at once", async () =
   expect(problems).toMatch(/memory: a storm of 1000000 environments needs \d{8} MB, there are \d+ MB/);
   expect(problems).toMatch(/the server's max_connections: a storm of \d+ environments needs \d+, there are 5000/);
   if (process.platform === "linux")
-    expect(problems).toMatch(/open files \(ulimit -n\): .* needs 20000100, there are \d+/);
+    expect(problems).toMatch(/open files \(ulimit -n\): .* needs 18000100, there are \d+/);
   await expect(checkRoom(1, 1, database)).resolves.toBeUndefined();
 });
 

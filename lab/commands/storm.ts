@@ -48,7 +48,7 @@ export function stormCommand(): Command {
     .addHelpText(
       "after",
       `
-Each environment takes 19 MB of memory and 0.2 s of CPU to start; what does not fit is said before anything starts.
+Each environment takes 20 MB of memory and 0.2 s of CPU to start; what does not fit is said before anything starts.
 Init and Shutdown are bounded by the number of cores: 300 ms are real time, and a crowd would measure itself.
 
 Examples:
