@@ -286,13 +286,23 @@ function freeConnection(pool: Pool): Promise<PoolConnection> {
   });
 }
 
-function rows<Row extends RowDataPacket>(connection: PoolConnection, sql: string, values: unknown[]): Promise<Row[]> {
-  return new Promise((resolve, reject) => {
-    connection.query<Row[]>(sql, values, (error, result) => {
-      if (error) reject(error);
-      else resolve(result);
+async function rows<Row extends RowDataPacket>(
+  connection: PoolConnection,
+  sql: string,
+  values: unknown[],
+): Promise<Row[]> {
+  try {
+    return await new Promise((resolve, reject) => {
+      connection.query<Row[]>(sql, values, (error, result) => {
+        if (error) reject(error);
+        else resolve(result);
+      });
     });
-  });
+  } catch (error) {
+    // The driver's own stack ends in its parser; this one leads to whoever asked, and costs nothing until it is needed.
+    Error.captureStackTrace(error as Error);
+    throw error;
+  }
 }
 
 /**

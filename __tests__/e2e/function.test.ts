@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Database } from "../../function/database";
 import { startDatabaseServer, type DatabaseServer } from "../../lab/database-server";
 import { ExecutionEnvironment, InitError } from "../../lab/execution-environment";
 import { lambdaRuntime, type LambdaRuntime } from "../../lab/lambda-runtime";
@@ -126,6 +127,16 @@ describe("without a lab's relay", () => {
     expect(await down.invoke({})).toMatchObject({ ok: true });
     await down.shutdown();
     door.close();
+  });
+
+  test("an error of a statement says who ran it", async () => {
+    const { host, port, user, password, database: name } = database;
+    const login = { type: "password", user, password } as const;
+    const direct = new Database({ host, port, name, login, tls: "off", connectTimeoutMs: 3_000 });
+    const error = await direct.query("SELECT no_such_column").catch((reason: unknown) => reason);
+    await direct.close({ signal: new AbortController().signal, remainingMs: () => 1_000 });
+    expect(error).toMatchObject({ code: "ER_BAD_FIELD_ERROR" });
+    expect((error as Error).stack).toMatch(/^Error: Unknown column 'no_such_column'(.|\n)*function\.test\.ts/);
   });
 
   test("a server that does not answer fails the invocation with an error, not with Lambda's time-out", async () => {
