@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
 import { RUNTIMES } from "../../modules/graceful-function";
 
 const ROOT = join(__dirname, "../..");
@@ -9,6 +10,11 @@ const LAB = join(ROOT, "lab");
 function setup(...args: readonly string[]) {
   return spawnSync(process.execPath, [join(LAB, "setup.mjs"), ...args], { encoding: "utf8" });
 }
+
+const scratch = mkdtempSync(join(tmpdir(), "setup-"));
+afterAll(() => {
+  rmSync(scratch, { recursive: true });
+});
 
 function lockedPackages(...directory: readonly string[]): Readonly<Record<string, { readonly version?: string }>> {
   const lock = JSON.parse(readFileSync(join(ROOT, ...directory, "package-lock.json"), "utf8")) as {
@@ -20,6 +26,38 @@ function lockedPackages(...directory: readonly string[]): Readonly<Record<string
 test("what is prepared is not prepared again: nothing is run, nothing is said", () => {
   const { status, stdout, stderr } = setup("--test");
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "", stderr: "" });
+});
+
+const PROGRAMS = ["cmake", "make", "g++", "python3", "xz", "mariadbd", "mysqld"];
+const APT_GET =
+  '#!/bin/sh\necho "$@" >>"$APT_LOG"\ncase "$*" in *"$REFUSED"*) echo "E: no $REFUSED here"; exit 100;; esac';
+
+/** Setting up a machine that has no browser; what is asked of its apt-get, a stand-in. */
+function setupWithoutBrowser(refused: string) {
+  const machine = mkdtempSync(join(scratch, "bin-"));
+  for (const name of PROGRAMS) {
+    const found = (process.env["PATH"] ?? "").split(delimiter).find((folder) => existsSync(join(folder, name)));
+    symlinkSync(join(found ?? "/nowhere", name), join(machine, name));
+  }
+  writeFileSync(join(machine, "apt-get"), APT_GET, { mode: 0o755 });
+  const log = join(machine, "log");
+  const env = { PATH: machine, APT_LOG: log, REFUSED: refused };
+  const { status, stderr } = spawnSync(process.execPath, [join(LAB, "setup.mjs"), "--test"], { encoding: "utf8", env });
+  return { status, stderr, asked: existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : [] };
+}
+
+const INSTALL = "install -y --no-install-recommends chromium";
+const mayInstall = process.platform === "linux" && process.getuid?.() === 0;
+
+test("who may install a browser for the report's tests has one installed, others are not stopped for it", () => {
+  const { status, asked } = setupWithoutBrowser("nothing");
+  expect({ status, asked }).toEqual({ status: 0, asked: mayInstall ? ["update", INSTALL] : [] });
+});
+
+test("a browser that cannot be installed is said, and does not stop the other tests", () => {
+  const { status, stderr } = setupWithoutBrowser("chromium");
+  expect(status).toBe(0);
+  expect(stderr.includes("E: no chromium here")).toBe(mayInstall);
 });
 
 test("an unknown runtime is refused with the place where the known ones are", () => {
