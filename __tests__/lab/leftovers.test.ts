@@ -181,8 +181,10 @@ async function untilFrozen(pid: string): Promise<void> {
 async function nothingIsLeft(estate: Estate, temporary: string): Promise<void> {
   const left = (): object => ({
     processes: ofTheLab(temporary),
-    // A process that nobody waits for is left, too, though it does not run.
-    descendants: running().filter(({ pid }) => estate.processes.some((each) => each.pid === pid)),
+    // A process that nobody waits for is left, too, though it does not run. For an orphan PID 1 does, in its own time.
+    descendants: running()
+      .filter(({ pid }) => estate.processes.some((each) => each.pid === pid))
+      .filter(({ state, parent }) => !(state === "Z" && parent === "1")),
     directories: readdirSync(temporary).filter((name) => name.startsWith("lab-")),
     ports: [...listening()].filter(([inode]) => estate.sockets.has(inode)).map(([, port]) => port),
   });
