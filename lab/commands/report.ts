@@ -1,5 +1,5 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { fromCaller } from "../caller";
 import { reportData, type ReportData } from "../report/report-data";
@@ -52,6 +52,9 @@ ${EXIT_CODES}`,
     )
     .action(async (options: ReportOptions, command: Command) => {
       const isGiven = (option: keyof ReportOptions): boolean => command.getOptionValueSource(option) === "cli";
+      const writesPage = options.json !== true || isGiven("out");
+      if (writesPage) makeRoom("--out", options.out, false);
+      if (options.svg !== undefined) makeRoom("--svg", options.svg, true);
       const data = options.data === undefined ? await measured(options) : read(options.data, isGiven);
       // Plot takes half a second to load, for which nobody who asks for help should have to wait.
       const { figuresOf } = await import("../report/figures");
@@ -63,9 +66,8 @@ ${EXIT_CODES}`,
         writeFileSync(fromCaller(path), content);
         written.push(path);
       };
-      if (options.json !== true || isGiven("out")) write(options.out, page(data));
+      if (writesPage) write(options.out, page(data));
       if (options.svg !== undefined) {
-        mkdirSync(fromCaller(options.svg), { recursive: true });
         for (const figure of figuresOf(data)) write(join(options.svg, `${figure.name}.svg`), standaloneSvg(figure));
       }
       const { clean, sentence, facts } = reportVerdict(data);
@@ -73,6 +75,18 @@ ${EXIT_CODES}`,
       else console.log([sentence, ...facts, `written: ${written.join(", ")}`].join("\n"));
       process.exitCode = clean ? 0 : 1;
     });
+}
+
+/** What is measured takes minutes: that it can be written is to be known before. */
+function makeRoom(option: string, path: string, isDirectory: boolean): void {
+  const file = fromCaller(path);
+  try {
+    mkdirSync(isDirectory ? file : dirname(file), { recursive: true });
+    if (!isDirectory && existsSync(file) && !statSync(file).isFile()) throw new Error("it is not a file");
+    accessSync(existsSync(file) ? file : dirname(file), constants.W_OK);
+  } catch (error) {
+    throw new WrongUsage(`${option} ${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 async function measured(options: ReportOptions): Promise<ReportData> {
