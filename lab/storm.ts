@@ -203,7 +203,7 @@ class Storm {
       threads: this.threads,
     }));
     const ticker = setInterval(() => {
-      onProgress(`${way.name}: ${this.phase}, ${this.alive} of ${this.environments} environments`);
+      onProgress(`${this.phase}, ${this.alive} of ${this.environments} environments are there`);
     }, 1_000);
     try {
       const up = new Promise<void>((resolve) => (this.allUp = resolve));

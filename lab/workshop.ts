@@ -11,8 +11,15 @@ import { synthesizedFunction, type SynthesizedFunction } from "./synthesized-fun
 export interface Workshop {
   /** A directory that is removed at the end, whatever the end is. */
   readonly scratch: string;
-  /** Says what is being done, and what it came to: on a terminal with a spinner, elsewhere a line each. */
-  step<T>(title: string, work: () => T | Promise<T>, done: (result: T) => string): Promise<T>;
+  /**
+   * Says what is being done, and what it came to: on a terminal with a spinner, elsewhere a line each. Work that takes
+   * long tells how far it is.
+   */
+  step<T>(
+    title: string,
+    work: (howFar: (progress: string) => void) => T | Promise<T>,
+    done: (result: T) => string,
+  ): Promise<T>;
   /** What is known without doing anything. */
   say(fact: string): void;
   synthesized(): Promise<SynthesizedFunction>;
@@ -25,6 +32,9 @@ export interface Workshop {
 /** Exit codes of a process that a signal has ended, as a shell gives them. */
 const INTERRUPTED = { SIGINT: 130, SIGTERM: 143 } as const;
 
+/** Milliseconds between two lines about how far it is, where nothing can be written over. */
+const LINE_EVERY_MS = 15_000;
+
 /** Does the work, then puts everything away: also when it fails, or on Ctrl-C. */
 export async function inWorkshop<T>(work: (workshop: Workshop) => Promise<T>): Promise<T> {
   // Exiting ends the environments' processes, and what else there is goes with the lab, however it ends.
@@ -34,8 +44,15 @@ export async function inWorkshop<T>(work: (workshop: Workshop) => Promise<T>): P
   const databases: DatabaseServer[] = [];
   const step: Workshop["step"] = async (title, doIt, done) => {
     progress.start(title);
+    let lastLine = performance.now();
+    const howFar = (text: string): void => {
+      progress.text = `${title}: ${text}`;
+      if (process.stderr.isTTY || performance.now() - lastLine < LINE_EVERY_MS) return;
+      lastLine = performance.now();
+      process.stderr.write(`- ${progress.text}\n`);
+    };
     try {
-      const result = await doIt();
+      const result = await doIt(howFar);
       progress.succeed(done(result));
       return result;
     } catch (error) {
@@ -49,7 +66,11 @@ export async function inWorkshop<T>(work: (workshop: Workshop) => Promise<T>): P
       step,
       say: (fact) => progress.succeed(fact),
       synthesized: async () => {
-        const file = await step("synthesizing", synth, (path) => `synthesized  ${relative(process.cwd(), path)}`);
+        const file = await step(
+          "synthesizing",
+          () => synth(),
+          (path) => `synthesized  ${relative(process.cwd(), path)}`,
+        );
         return synthesizedFunction(file);
       },
       runtime: (name, image) =>

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
+import { promisify, stripVTControlCharacters } from "node:util";
 import { buildSync } from "esbuild";
 import { strToU8, zipSync } from "fflate";
 
@@ -259,6 +259,33 @@ test("Ctrl-C ends it with 130 and leaves no directory", async () => {
   while (left().length > 0 && performance.now() < deadline) await sleep(20);
   expect(left()).toEqual([]);
 }, 30_000);
+
+test("where nothing can be written over, progress is plain lines: one when a step begins, one when it ends", async () => {
+  const { stderr } = await lab("run", "--end", "idle");
+  expect(stderr.split("\n").map((line) => line.slice(0, 7))).toEqual([
+    ...["- synth", "✔ synth", "✔ funct", "- prepa", "✔ runti", "- start", "✔ datab", "- this ", "✔ this ", ""],
+  ]);
+});
+
+const onLinux = process.platform === "linux" ? test : test.skip;
+onLinux(
+  "on a terminal, which script(1) is, a spinner says how far it is and gives way to what it came to",
+  async () => {
+    const command = [process.execPath, ...COMMAND, ..."storm --way ours --environments 2 --seconds 3".split(" ")].join(
+      " ",
+    );
+    const env: NodeJS.ProcessEnv = { ...environment, TERM: "xterm" };
+    delete env["CI"]; // where spinners are not for people
+    const options = { cwd: ROOT, env };
+    const { stdout } = await promisify(execFile)("script", ["-qec", `stty cols 200; ${command}`, "/dev/null"], options);
+    expect(stdout).toContain("2 environments, scale-up and 3 s: storm, 2 of 2 environments are there");
+    // What a line of the terminal shows in the end is what was written after it was erased for the last time.
+    const shown = stdout.split("\r\n").map((line) => stripVTControlCharacters(line.split("\u001b[0K").at(-1) ?? ""));
+    expect(shown.slice(0, 6).map((line) => line.slice(0, 7))).toEqual([
+      ...["✔ synth", "✔ runti", "✔ datab", "✔ seed ", "✔ storm", "✔ sampl"],
+    ]);
+  },
+);
 
 describe("wrong usage ends with 2 and says what is wrong", () => {
   const pool = join(STRANGERS, "pool");

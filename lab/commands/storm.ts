@@ -77,7 +77,7 @@ async function play({ environments, seconds, seed, way, json }: StormOptions): P
       results.push(
         await workshop.step(
           `storm        ${config.way.name}: ${environments} environments, scale-up and ${seconds} s`,
-          () => storm(config),
+          (onProgress) => storm({ ...config, onProgress }),
           (result) => `storm        ${stormVerdict(result).sentence}`,
         ),
       );

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { stageFaultFunction } from "../../__tests__/e2e/fault-function/stage";
 import { RIVALS } from "../../bench/rivals/rivals";
 import { version } from "../../package.json";
-import { playFaults, playsOf } from "../faults/play-faults";
+import { playFaults, playsOf, type Play } from "../faults/play-faults";
+import type { FaultResult } from "../faults/run-fault";
 import type { LambdaRuntime } from "../lambda-runtime";
 import { run } from "../run";
 import { storm } from "../storm";
@@ -21,7 +22,7 @@ export interface Effort {
   readonly faults: boolean;
 }
 
-/** How many plays may be repeated because something was wrong: a machine that is busy takes from a budget of 300 ms. */
+/** How many of our plays may be repeated because something was wrong: a machine that is busy takes from 300 ms. */
 const PATIENCE = 3;
 
 /** Everything that a report shows, one after the other, since each would take CPU from the other. */
@@ -49,7 +50,7 @@ export async function measurement(workshop: Workshop, effort: Effort): Promise<R
     storms.push(
       await workshop.step(
         `${way.name}: a storm of ${environments} environments`,
-        () => storm({ way, runtime, database, environments, seed, seconds }),
+        (onProgress) => storm({ way, runtime, database, environments, seed, seconds, onProgress }),
         ({ opened, aborted, leaked }) =>
           `storm        ${way.name}: ${opened} connections, ${aborted} aborted, ${leaked} leaked`,
       ),
@@ -80,20 +81,31 @@ async function faults(workshop: Workshop, runtime: LambdaRuntime): Promise<reado
   symlinkSync(join(__dirname, "..", "..", "node_modules"), join(directory, "node_modules"));
   await stageFaultFunction(directory);
   const ours = { name: "this function", directory, handler: "index.handler", logsShutdown: true };
-  const plays = [ours, ...RIVALS].flatMap((faulted) => playsOf(faulted, ["external"]));
-  return workshop.step(
-    `playing ${plays.length} faults`,
-    async () => {
-      const { results, close } = await playFaults(plays, workshop.scratch, PATIENCE, runtime);
-      try {
-        const played = await Promise.all(results);
-        return played.map(({ fault, function: name, extension, problems }) => ({
-          ...{ fault, function: name, extension, problems },
-        }));
-      } finally {
-        await close();
-      }
+  const ourPlays = playsOf(ours, ["external"]);
+  const theirPlays = RIVALS.flatMap((rival) => playsOf(rival, ["external"]));
+  const count = ourPlays.length + theirPlays.length;
+  const played = await workshop.step(
+    `playing ${count} faults`,
+    async (howFar) => {
+      const all: FaultResult[] = [];
+      const play = async (plays: readonly Play[], patience: number): Promise<void> => {
+        const { results, close } = await playFaults(plays, workshop.scratch, patience, runtime);
+        try {
+          for (const result of results) {
+            all.push(await result);
+            howFar(`${all.length} of ${count}`);
+          }
+        } finally {
+          await close();
+        }
+      };
+      await play(ourPlays, PATIENCE);
+      await play(theirPlays, 0); // in most, something is wrong, and that is shown as it comes
+      return all;
     },
-    (played) => `faults       ${played.length} played`,
+    ({ length }) => `faults       ${length} played`,
   );
+  return played.map(({ fault, function: name, extension, problems }) => ({
+    ...{ fault, function: name, extension, problems },
+  }));
 }
