@@ -17,7 +17,7 @@ spawn("/bin/sh", ["-c", onEnd, docker, host, name], {
 const run = [
   ...["--host", host, "run", "--rm", "--name", name],
   "--init", // as PID 1 the runtime would not hear a signal that it has no handler for
-  ...["--network", "host", "--volume", `${LAMBDA_TASK_ROOT}:/var/task:ro`],
+  ...["--network", "host", "--volume", `${LAMBDA_TASK_ROOT}:/var/task:ro`, "--env", "LAMBDA_TASK_ROOT=/var/task"],
   ...["--entrypoint", "/var/runtime/bootstrap"], // the image's own would start AWS's emulator
   ...Object.keys(environment).flatMap((variable) => ["--env", variable]), // names only: anyone can read arguments
 ];

@@ -44,7 +44,7 @@ test("an image that cannot be pulled is named", () => {
   expect(() => containerRuntime(IMAGE, "nodejs24.x", machine)).toThrow(why);
 });
 
-// What an engine makes of these arguments is not tested: in the container's place runs the lab's own runtime client.
+// In the container's place runs the lab's own runtime client; e2e/container-image.test.ts has an engine.
 test("the container gets the code, the variables by name, and the end that the runtime gets", async () => {
   const client = join(__dirname, "..", "..", "lab", "runtime-client.mjs");
   const written = (file: string): string[] => readFileSync(join(folder, file), "utf8").trim().split("\n");
