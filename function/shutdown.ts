@@ -84,6 +84,10 @@ declare global {
 // A bundle can hold this module twice, and two listeners would race each other to the exit. The process has one.
 const shared = (globalThis.lambdaGracefulShutdown ??= listen({ registrations: [], invocations: 0 }));
 
+// A rehearsal: what has run before is compiled, and the log is open. Init has milliseconds to spare, the end has not.
+const { stdout } = process;
+void cleanUp("SIGTERM", { registrations: [{ name: "rehearsal", hook: () => ({}) }], invocations: 0 });
+
 function listen(state: Shared): Shared {
   let begun = false;
   const begin = (signal: NodeJS.Signals): void => {
@@ -97,44 +101,50 @@ function listen(state: Shared): Shared {
   return state;
 }
 
-async function shutDown(signal: NodeJS.Signals, { registrations, invocations }: Shared): Promise<void> {
-  const begun = performance.now();
-  const deadline = begun + Math.max(0, budgetMs() - MARGIN_MS);
-  const remainingMs = (): number => Math.max(0, deadline - performance.now());
-  const over = new AbortController();
-  // Created before the first hook runs: a hook that blocks the event loop must find the timer due, not unset.
-  const timeUp = new Promise<void>((resolve) => {
-    setTimeout(() => {
-      over.abort();
-      // Two turns of the event loop later: what settles because of the signal, at the end of a first, has settled then.
-      setImmediate(() => setImmediate(resolve));
-    }, remainingMs());
-  });
+async function shutDown(signal: NodeJS.Signals, state: Shared): Promise<void> {
   try {
-    const running: Promise<HookReport>[] = [];
-    for (const registration of registrations.toReversed()) {
-      const share = remainingMs() / (registrations.length - running.length);
-      const report = run(registration, { signal: over.signal, remainingMs }, timeUp);
-      running.push(report);
-      await Promise.race([report, new Promise((turn) => setTimeout(turn, share))]);
-    }
-    const hooks = await Promise.all(running);
-    const phase = invocations > 0 ? "invocation" : "idle";
-    const durationMs = round(performance.now() - begun);
-    const line = { event: "shutdown", signal, phase, budgetMs: budgetMs(), durationMs, hooks };
-    await Promise.race([
-      log({ ...line, ...embeddedMetrics(line) }),
-      new Promise((stalled) => setTimeout(stalled, LOG_MS)),
-    ]);
+    const line = await cleanUp(signal, state);
+    await Promise.race([log(line), new Promise((stalled) => setTimeout(stalled, LOG_MS))]);
   } finally {
     leave(signal);
   }
 }
 
+/** Runs the hooks, and resolves with the line that says what became of them. */
+async function cleanUp(signal: NodeJS.Signals, { registrations, invocations }: Shared): Promise<object> {
+  const begun = now();
+  const deadline = begun + Math.max(0, budgetMs() - MARGIN_MS);
+  const remainingMs = (): number => Math.max(0, deadline - now());
+  const over = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  // Created before the first hook runs: a hook that blocks the event loop must find the timer due, not unset.
+  const timeUp = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      over.abort();
+      // Two turns of the event loop later: what settles because of the signal, at the end of a first, has settled then.
+      setImmediate(() => setImmediate(resolve));
+    }, remainingMs());
+  });
+  const running: Promise<HookReport>[] = [];
+  for (const registration of registrations.toReversed()) {
+    const share = remainingMs() / (registrations.length - running.length);
+    const report = run(registration, { signal: over.signal, remainingMs }, timeUp);
+    running.push(report);
+    if (running.length === registrations.length) break; // nobody waits for a turn
+    await Promise.race([report, new Promise((turn) => setTimeout(turn, share))]);
+  }
+  const hooks = await Promise.all(running);
+  clearTimeout(timer);
+  const phase = invocations > 0 ? "invocation" : "idle";
+  const durationMs = round(now() - begun);
+  const line = { event: "shutdown", signal, phase, budgetMs: budgetMs(), durationMs, hooks };
+  return { ...line, ...embeddedMetrics(line) };
+}
+
 async function run({ name, hook }: Registration, context: ShutdownContext, timeUp: Promise<void>): Promise<HookReport> {
-  const begun = performance.now();
+  const begun = now();
   const report = (result: HookReport["result"], detail: unknown): HookReport => {
-    const own = { name, result, ms: round(performance.now() - begun) };
+    const own = { name, result, ms: round(now() - begun) };
     return { ...own, ...loggable(detail), ...own };
   };
   // In a function of its own, so that a hook that throws at once is caught like one that rejects.
@@ -151,7 +161,7 @@ async function run({ name, hook }: Registration, context: ShutdownContext, timeU
  */
 function log(line: object): Promise<void> {
   return new Promise((resolve) => {
-    process.stdout.write(`${JSON.stringify(line)}\n`, () => {
+    stdout.write(`${JSON.stringify(line)}\n`, () => {
       resolve();
     });
   });
@@ -192,6 +202,11 @@ function loggable(detail: unknown): object {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : `threw a ${typeof error}`;
+}
+
+/** Milliseconds, of a clock that only goes forward. Node.js loads `performance` when it is first used: not at the end. */
+function now(): number {
+  return process.uptime() * 1_000;
 }
 
 function round(ms: number): number {

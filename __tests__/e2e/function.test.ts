@@ -1,6 +1,6 @@
 /** The code that `cdktf synth` staged, on AWS's runtime client, against a real MySQL server. */
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -48,6 +48,29 @@ test("this function: the server gets COM_QUIT, the process leaves by itself, the
     budgetMs: 300,
     hooks: [{ name: "mysql", result: "done" }],
   });
+});
+
+/** Beside the function; says in its line which modules of Node.js were loaded for its shutdown. */
+const WITH_LOADED_MODULES = `
+  import { handler as answer } from "./function/index.mjs";
+  let known = 0;
+  export const handler = async (event) => {
+    const answered = await answer(event);
+    known = process.moduleLoadList.length;
+    return answered;
+  };
+  const hook = () => ({ loaded: process.moduleLoadList.slice(known).join() });
+  globalThis.lambdaGracefulShutdown.registrations.unshift({ name: "last", hook });`;
+
+test("on SIGTERM nothing is loaded: there is no time for it", async () => {
+  const directory = join(scratch, "loaded");
+  mkdirSync(directory, { recursive: true });
+  cpSync(synthesized.directory, join(directory, "function"), { recursive: true });
+  writeFileSync(join(directory, "index.mjs"), WITH_LOADED_MODULES);
+  const way = thisFunction(synthesized);
+  const result = await run({ ...way, lambdaFunction: { ...way.lambdaFunction, directory } }, runtime, database);
+  const line = result.logs.map((text) => REPORT.exec(text)?.[0]).find((text) => text !== undefined) ?? "{}";
+  expect(JSON.parse(line)).toMatchObject({ hooks: [{ name: "mysql" }, { name: "last", result: "done", loaded: "" }] });
 });
 
 test("an environment that was never invoked gives back the connection of its Init", async () => {
