@@ -18,6 +18,22 @@ export function timelineOf(result: RunResult | undefined): string {
   return [colors.bold(`${result.way}, from its start`), ...lines].join("\n");
 }
 
+const LAST_LINES = 20;
+
+/** What it wrote last, where that may say why something failed; empty where nothing did. */
+export function logOfFailure({ way, initError, invocations, logs }: RunResult): string {
+  if (logs.length === 0 || (initError === undefined && invocations.every(({ ok }) => ok))) return "";
+  const last = logs.slice(-LAST_LINES);
+  return logOf(
+    `${way} logged${last.length < logs.length ? ` (the last ${last.length} of ${logs.length} lines)` : ""}`,
+    last,
+  );
+}
+
+export function logOf(title: string, lines: readonly string[]): string {
+  return `${title}:\n${lines.map((line) => `  ${line}`).join("\n")}\n`;
+}
+
 /** The ways side by side, a column each. */
 export function comparison(results: readonly RunResult[]): string {
   const table = new Table({

@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
-import { comparison, timelineOf, verdict } from "../../lab/comparison";
+import { comparison, logOfFailure, timelineOf, verdict } from "../../lab/comparison";
 import type { RunResult } from "../../lab/run";
 
 const CLEAN: RunResult = {
@@ -49,6 +49,23 @@ function rows(table: string): string[][] {
         .map((cell) => cell.trim()),
     );
 }
+
+describe("the log of a failure", () => {
+  const logs = Array.from({ length: 30 }, (_, index) => `line ${index + 1}`);
+
+  test("is what was written last, where an invocation or the Init failed", () => {
+    const said = logOfFailure({ ...FAILED, logs });
+    expect(said).toMatch(/^this function logged \(the last 20 of 30 lines\):\n {2}line 11\n/);
+    expect(said).toMatch(/\n {2}line 30\n$/);
+    const initError = { errorType: "Runtime.ExitError", errorMessage: "exit status 1" };
+    expect(logOfFailure({ ...CLEAN, initError, logs: ["why"] })).toBe("this function logged:\n  why\n");
+  });
+
+  test("is nothing where nothing failed, or nothing was written", () => {
+    expect(logOfFailure({ ...CLEAN, logs })).toBe("");
+    expect(logOfFailure(FAILED)).toBe("");
+  });
+});
 
 describe("the verdict", () => {
   test.each([

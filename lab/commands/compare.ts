@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import { advice } from "../advice";
-import { comparison, timelineOf, verdict } from "../comparison";
+import { comparison, logOfFailure, timelineOf, verdict } from "../comparison";
 import type { DatabaseServer } from "../database-server";
 import { events } from "../events";
 import type { LambdaRuntime } from "../lambda-runtime";
@@ -93,7 +93,10 @@ export function show({ runtime, database, results, extensionIsAssumed }: Compare
     console.log(JSON.stringify({ clean, change, runtime, database: { kind, description }, results }, undefined, 2));
     return clean;
   }
-  console.log(`\n${timelineOf(first)}\n\n${comparison(results)}\n\n${sentence}`);
+  console.log(`\n${timelineOf(first)}\n\n${comparison(results)}\n`);
+  const log = first === undefined ? "" : logOfFailure(first);
+  if (log !== "") console.log(log);
+  console.log(sentence);
   if (change !== undefined) console.log(`To change: ${change}.`);
   if (!runtime.isAwsClient) {
     console.log("This was not AWS's runtime client: under that, process.exit() hangs until SIGKILL.");

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { advice } from "../advice";
-import { comparison, timelineOf, verdict } from "../comparison";
+import { comparison, logOf, logOfFailure, timelineOf, verdict } from "../comparison";
 import { event, events } from "../events";
 import { run, type End } from "../run";
 import { inWorkshop, type Workshop } from "../workshop";
@@ -103,7 +103,8 @@ async function runAndShow(workshop: Workshop, options: RunOptions): Promise<bool
   for (const invocation of result.invocations) {
     if (!invocation.ok) console.log(`${invocation.error.errorType}: ${invocation.error.errorMessage}`);
   }
-  if (options.logs === true) console.log(`its log:\n${result.logs.map((line) => `  ${line}`).join("\n")}\n`);
+  const log = options.logs === true ? logOf("its log", result.logs) : logOfFailure(result);
+  if (log !== "") console.log(log);
   console.log(sentence);
   if (change !== undefined) console.log(`To change: ${change}.`);
   return clean;
