@@ -255,6 +255,8 @@ export class Database {
     const { host, port, name, connectTimeoutMs } = this.settings;
     const login = await credentials(this.settings);
     this.refuseWhenClosing();
+    // Without an open socket none of them holds a connection: a secret that stays wrong must not pile them up.
+    if (this.sockets.size === 0) this.pools.length = 0;
     const pool = mysql.createPool({
       host,
       port,
