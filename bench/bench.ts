@@ -108,7 +108,7 @@ function print(figures: Figures): void {
     ["", "runs", "p50", "min", "max"],
     Object.entries({
       "this project": again,
-      "… after a change of the function": [cold],
+      "… after a change of the function": cold,
       "the same stack in the cdktf init template": template,
     }).map(([name, seconds]) => {
       const { count, p50, min, max } = distribution(seconds);
