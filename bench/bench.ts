@@ -6,6 +6,7 @@ import ora from "ora";
 import { CLAIMS, holds, type Claim } from "./claims";
 import { distribution } from "./distribution";
 import { measure, type Effort, type Figures } from "./figures";
+import { apart, difference, ratio } from "./lives";
 import { markdown, summary } from "./summary";
 
 const command = new Command("npm run bench --")
@@ -42,19 +43,18 @@ function print(figures: Figures): void {
     for (const row of rows) drawn.push([...row]);
     console.log(`\n${title}\n${drawn.toString()}`);
   };
-  const ratio = (a: number, b: number): string => (a / b).toFixed(2);
   console.log(`${figures.date}\n${figures.machine}\n${figures.runtime}\n${figures.database}`);
   table(
-    "Shutdown: first signal → the runtime's process gone, one idle connection (milliseconds)",
-    ["", "p50", "p99", "max", "p50 ÷ this function, leaving at once", "p50 ÷ an empty handler, likewise", "ended by"],
-    all.map(({ way, gone, endings }) => [
-      way,
-      gone.p50.toFixed(1),
-      gone.p99.toFixed(1),
-      gone.max.toFixed(1),
-      ratio(gone.p50, lives.leaves.gone.p50),
-      ratio(gone.p50, lives.floor.gone.p50),
-      Object.entries(endings)
+    "Shutdown: first signal → the runtime's process gone, one idle connection (milliseconds; ÷ is the median of the rounds)",
+    ["", "p50", "p99", "max", "÷ this function, leaving at once", "÷ an empty handler, likewise", "ended by"],
+    all.map((each) => [
+      each.way,
+      each.gone.p50.toFixed(1),
+      each.gone.p99.toFixed(1),
+      each.gone.max.toFixed(1),
+      apart("gone", each, lives.leaves, ratio).toFixed(2),
+      apart("gone", each, lives.floor, ratio).toFixed(2),
+      Object.entries(each.endings)
         .map(([ending, times]) => `${ending} ${times}×`)
         .join(", "),
     ]),
@@ -65,14 +65,15 @@ function print(figures: Figures): void {
     all.map((f) => [f.way, f.gone.count, f.clean, f.aborted, f.leaked, `+${f.abortedClients}`]),
   );
   table(
-    "Init: the runtime's process started → its first /next (milliseconds)",
-    ["", "p50", "p99", "p50 ÷ the article's", "p50 − mysql2 alone"],
-    all.map(({ way, init }) => [
-      way,
-      init.p50.toFixed(1),
-      init.p99.toFixed(1),
-      ratio(init.p50, lives.article.init.p50),
-      (init.p50 - lives.bare.init.p50).toFixed(1),
+    "Init: the runtime's process started → its first /next (milliseconds; ÷ and − are the medians of the rounds)",
+    ["", "p50", "p99", "÷ the article's", "− mysql2 alone", "− no extension"],
+    all.map((each) => [
+      each.way,
+      each.init.p50.toFixed(1),
+      each.init.p99.toFixed(1),
+      apart("init", each, lives.article, ratio).toFixed(2),
+      apart("init", each, lives.bare, difference).toFixed(1),
+      apart("init", each, lives.noExtension, difference).toFixed(1),
     ]),
   );
   table(

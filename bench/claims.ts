@@ -1,5 +1,6 @@
 import { distribution } from "./distribution";
 import { OURS, type Figures } from "./figures";
+import { apart, difference, ratio } from "./lives";
 
 /** Something that the documents say of a figure, and that a run can contradict. */
 export interface Claim {
@@ -16,7 +17,9 @@ export interface Claim {
 export const CLAIMS: readonly Claim[] = [
   atMost("SIGTERM → process gone, idle, p50", "ms", 25, ({ lives }) => lives.ours.gone.p50),
   atMost("SIGTERM → process gone, idle, p99", "ms", 60, ({ lives }) => lives.ours.gone.p99),
-  atMost("… p50 ÷ the same code that only leaves", "", 1.5, ({ lives }) => lives.ours.gone.p50 / lives.leaves.gone.p50),
+  atMost("… p50 ÷ the same code that only leaves", "", 1.5, ({ lives }) =>
+    apart("gone", lives.ours, lives.leaves, ratio),
+  ),
   all("the article's way: environments that end by SIGKILL at its deadline", ({ lives: { article } }) => [
     article.endings["SIGKILL at its deadline"] ?? 0,
     article.gone.count,
@@ -27,9 +30,11 @@ export const CLAIMS: readonly Claim[] = [
     noExtension.leaked,
     noExtension.clean + noExtension.aborted + noExtension.leaked,
   ]),
-  atMost("Init ÷ the article's, p50", "", 0.85, ({ lives }) => lives.ours.init.p50 / lives.article.init.p50),
-  atMost("Init − mysql2 alone, p50", "ms", 3, ({ lives }) => lives.ours.init.p50 - lives.bare.init.p50),
-  atMost("… with the internal extension", "ms", 10, ({ lives }) => lives.internal.init.p50 - lives.bare.init.p50),
+  atMost("Init ÷ the article's, p50", "", 0.85, ({ lives }) => apart("init", lives.ours, lives.article, ratio)),
+  atMost("Init − mysql2 alone, p50", "ms", 3, ({ lives }) => apart("init", lives.ours, lives.bare, difference)),
+  atMost("… with the internal extension", "ms", 10, ({ lives }) =>
+    apart("init", lives.internal, lives.bare, difference),
+  ),
   atMost(
     "warm invocation ÷ mysql2 alone, p50",
     "",

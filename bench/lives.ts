@@ -12,6 +12,8 @@ export interface Lives {
   readonly gone: Distribution;
   /** Milliseconds from the start of the runtime's process to its first /next. */
   readonly init: Distribution;
+  /** What both are of, round by round: all ways meet the same machine in each, at whatever speed it runs just then. */
+  readonly rounds: { readonly gone: readonly number[]; readonly init: readonly number[] };
   readonly endings: Readonly<Record<string, number>>;
   readonly clean: number;
   readonly aborted: number;
@@ -19,6 +21,19 @@ export interface Lives {
   /** Rise of the server's own counter. */
   readonly abortedClients: number;
 }
+
+/** The median of what sets two ways apart, round by round. */
+export function apart(
+  what: "gone" | "init",
+  ours: Lives,
+  theirs: Lives,
+  compare: (ours: number, theirs: number) => number,
+): number {
+  return distribution(ours.rounds[what].map((ms, round) => compare(ms, theirs.rounds[what][round] ?? NaN))).p50;
+}
+
+export const ratio = (a: number, b: number): number => a / b;
+export const difference = (a: number, b: number): number => a - b;
 
 /** Takes the ways in turn, so that a machine that gets slower or faster does so for all of them. */
 export async function lives(
@@ -45,15 +60,24 @@ function summarize(way: string, results: readonly RunResult[]): Lives {
   const fates = results.flatMap((result) => result.fates);
   const endings: Record<string, number> = {};
   for (const { shutdown } of results) endings[shutdown.endedBy] = (endings[shutdown.endedBy] ?? 0) + 1;
+  const rounds = {
+    gone: results.map(({ shutdown }) => hundredths(shutdown.runtimeMs)),
+    init: results.map(({ initMs }) => hundredths(initMs)),
+  };
   const count = (wanted: string): number => fates.filter((fate) => fate === wanted).length;
   return {
     way,
-    gone: distribution(results.map(({ shutdown }) => shutdown.runtimeMs)),
-    init: distribution(results.map(({ initMs }) => initMs)),
+    gone: distribution(rounds.gone),
+    init: distribution(rounds.init),
+    rounds,
     endings,
     clean: count("clean"),
     aborted: count("aborted"),
     leaked: count("leaked"),
     abortedClients: results.reduce((sum, { abortedClients }) => sum + abortedClients, 0),
   };
+}
+
+function hundredths(ms: number): number {
+  return Math.round(ms * 100) / 100;
 }

@@ -1,6 +1,7 @@
 import { faultsOf, survived } from "./claims";
 import type { Contestant } from "./contestants";
 import type { Figures } from "./figures";
+import { apart, ratio } from "./lives";
 
 type Cells = readonly string[];
 
@@ -28,7 +29,7 @@ export function summary(figures: Figures): readonly Cells[] {
       isKilled(way) ? "killed" : `${lives[way].gone.p50.toFixed(1)} / ${lives[way].gone.p99.toFixed(1)}`,
     ),
     each("÷ the same code that only leaves, p50", (way) =>
-      isKilled(way) ? "" : (lives[way].gone.p50 / lives.leaves.gone.p50).toFixed(1),
+      isKilled(way) ? "" : apart("gone", lives[way], lives.leaves, ratio).toFixed(1),
     ),
     each("connections: clean / aborted / leaked", (way) => {
       const { clean, aborted, leaked } = lives[way];

@@ -43,7 +43,9 @@ export function typeErrors(entry: string): string[] {
   };
   writeFileSync(ownConfigFile, JSON.stringify(ownConfig));
   const args = [compiler(), "--project", ownConfigFile, "--listFiles", "--pretty", "false"];
-  const { stdout, stderr, status, error } = spawnSync(process.execPath, args, { encoding: "utf8" });
+  // The native compiler is done before its garbage is worth a quarter of its time (80 MB).
+  const env = { GOGC: "off", ...process.env };
+  const { stdout, stderr, status, error } = spawnSync(process.execPath, args, { encoding: "utf8", env });
   if (error) throw error;
 
   // An indented line goes on with the error above it.
