@@ -17,7 +17,7 @@ export interface Workshop {
    */
   step<T>(
     title: string,
-    work: (howFar: (progress: string) => void) => T | Promise<T>,
+    work: (onProgress: (progress: string) => void) => T | Promise<T>,
     done: (result: T) => string,
   ): Promise<T>;
   /** What is known without doing anything. */
@@ -45,14 +45,14 @@ export async function inWorkshop<T>(work: (workshop: Workshop) => Promise<T>): P
   const step: Workshop["step"] = async (title, doIt, done) => {
     progress.start(title);
     let lastLine = performance.now();
-    const howFar = (text: string): void => {
+    const onProgress = (text: string): void => {
       progress.text = `${title}: ${text}`;
       if (process.stderr.isTTY || performance.now() - lastLine < LINE_EVERY_MS) return;
       lastLine = performance.now();
       process.stderr.write(`- ${progress.text}\n`);
     };
     try {
-      const result = await doIt(howFar);
+      const result = await doIt(onProgress);
       progress.succeed(done(result));
       return result;
     } catch (error) {

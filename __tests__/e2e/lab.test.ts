@@ -267,25 +267,24 @@ test("where nothing can be written over, progress is plain lines: one when a ste
   ]);
 });
 
-const onLinux = process.platform === "linux" ? test : test.skip;
-onLinux(
-  "on a terminal, which script(1) is, a spinner says how far it is and gives way to what it came to",
-  async () => {
-    const command = [process.execPath, ...COMMAND, ..."storm --way ours --environments 2 --seconds 3".split(" ")].join(
-      " ",
-    );
-    const env: NodeJS.ProcessEnv = { ...environment, TERM: "xterm" };
-    delete env["CI"]; // where spinners are not for people
-    const options = { cwd: ROOT, env };
-    const { stdout } = await promisify(execFile)("script", ["-qec", `stty cols 200; ${command}`, "/dev/null"], options);
-    expect(stdout).toContain("2 environments, scale-up and 3 s: storm, 2 of 2 environments are there");
-    // What a line of the terminal shows in the end is what was written after it was erased for the last time.
-    const shown = stdout.split("\r\n").map((line) => stripVTControlCharacters(line.split("\u001b[0K").at(-1) ?? ""));
-    expect(shown.slice(0, 6).map((line) => line.slice(0, 7))).toEqual([
-      ...["✔ synth", "✔ runti", "✔ datab", "✔ seed ", "✔ storm", "✔ sampl"],
-    ]);
-  },
-);
+test("on a terminal, which script(1) is, a spinner says how far it is and gives way to what it came to", async () => {
+  const command = [process.execPath, ...COMMAND, ..."storm --way ours --environments 2 --seconds 3".split(" ")].join(
+    " ",
+  );
+  const env: NodeJS.ProcessEnv = { ...environment, TERM: "xterm" };
+  delete env["CI"]; // where spinners are not for people
+  const options = { cwd: ROOT, env };
+  const wide = `stty cols 200; ${command}`;
+  // Linux has util-linux's, macOS BSD's.
+  const script = process.platform === "linux" ? ["-qec", wide, "/dev/null"] : ["-q", "/dev/null", "sh", "-c", wide];
+  const { stdout } = await promisify(execFile)("script", script, options);
+  expect(stdout).toContain("2 environments, scale-up and 3 s: storm, 2 of 2 environments are there");
+  // What a line of the terminal shows in the end is what was written after it was erased for the last time.
+  const shown = stdout.split("\r\n").map((line) => stripVTControlCharacters(line.split("\u001b[0K").at(-1) ?? ""));
+  expect(shown.slice(0, 6).map((line) => line.slice(0, 7))).toEqual([
+    ...["✔ synth", "✔ runti", "✔ datab", "✔ seed ", "✔ storm", "✔ sampl"],
+  ]);
+});
 
 describe("wrong usage ends with 2 and says what is wrong", () => {
   const pool = join(STRANGERS, "pool");

@@ -89,8 +89,8 @@ describe("npm run lab -- report", () => {
       "--seed: with --data nothing",
     ],
     ["a size out of range", ["--environments", "1001"], 2, "Allowed are whole numbers from 1 to 1000"],
-    ["a page in the place of a directory", ["--out", "."], 2, "--out .: it is not a file"],
-    ["charts in the place of a file", ["--svg", "other.json"], 2, "--svg other.json: EEXIST"],
+    ["a directory as the page", ["--out", "."], 2, "--out .: it is a directory"],
+    ["a file as the directory of the charts", ["--svg", "other.json"], 2, "--svg other.json: EEXIST"],
     ["data of another shape", ["--data", "other.json"], 1, "other.json is not what `report --json` prints"],
   ])("refuses %s", async (_, args, expected, message) => {
     writeFileSync(file("other.json"), "[]");

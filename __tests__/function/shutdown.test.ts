@@ -181,13 +181,16 @@ test("two copies of the module share one list and one listener", async () => {
 });
 
 // The kernel drops a signal with the default action that PID 1 sends itself; only Linux has PID namespaces.
-(process.platform === "linux" ? test : test.skip)("it ends a process that is PID 1 as well", async () => {
-  const wrapper = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
-  const program = `onShutdown("hook", () => console.log("I am", process.pid));`;
-  // The signal has to come from outside the namespace, to the child of unshare, whose number only the program knows.
-  const { output, ms } = await end(`${program} setTimeout(() => process.emit("SIGTERM", "SIGTERM"), 50);`, [], {
-    wrapper,
-  });
-  expect(output).toContain("I am 1");
-  expect(ms).toBeLessThan(5_000);
-});
+(process.platform === "linux" ? test : test.skip)(
+  "it ends a process that is PID 1 as well (Linux only: PID namespaces)",
+  async () => {
+    const wrapper = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
+    const program = `onShutdown("hook", () => console.log("I am", process.pid));`;
+    // The signal has to come from outside the namespace, to the child of unshare, whose number only the program knows.
+    const { output, ms } = await end(`${program} setTimeout(() => process.emit("SIGTERM", "SIGTERM"), 50);`, [], {
+      wrapper,
+    });
+    expect(output).toContain("I am 1");
+    expect(ms).toBeLessThan(5_000);
+  },
+);

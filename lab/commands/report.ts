@@ -53,8 +53,8 @@ ${EXIT_CODES}`,
     .action(async (options: ReportOptions, command: Command) => {
       const isGiven = (option: keyof ReportOptions): boolean => command.getOptionValueSource(option) === "cli";
       const writesPage = options.json !== true || isGiven("out");
-      if (writesPage) makeRoom("--out", options.out, false);
-      if (options.svg !== undefined) makeRoom("--svg", options.svg, true);
+      if (writesPage) mustBeWritable(`--out ${options.out}`, options.out);
+      if (options.svg !== undefined) mustBeWritable(`--svg ${options.svg}`, join(options.svg, "timeline.svg"));
       const data = options.data === undefined ? await measured(options) : read(options.data, isGiven);
       // Plot takes half a second to load, for which nobody who asks for help should have to wait.
       const { figuresOf } = await import("../report/figures");
@@ -78,14 +78,14 @@ ${EXIT_CODES}`,
 }
 
 /** What is measured takes minutes: that it can be written is to be known before. */
-function makeRoom(option: string, path: string, isDirectory: boolean): void {
+function mustBeWritable(option: string, path: string): void {
   const file = fromCaller(path);
   try {
-    mkdirSync(isDirectory ? file : dirname(file), { recursive: true });
-    if (!isDirectory && existsSync(file) && !statSync(file).isFile()) throw new Error("it is not a file");
+    mkdirSync(dirname(file), { recursive: true });
+    if (existsSync(file) && statSync(file).isDirectory()) throw new Error("it is a directory");
     accessSync(existsSync(file) ? file : dirname(file), constants.W_OK);
   } catch (error) {
-    throw new WrongUsage(`${option} ${path}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new WrongUsage(`${option}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 

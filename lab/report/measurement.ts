@@ -86,14 +86,14 @@ async function faults(workshop: Workshop, runtime: LambdaRuntime): Promise<reado
   const count = ourPlays.length + theirPlays.length;
   const played = await workshop.step(
     `playing ${count} faults`,
-    async (howFar) => {
+    async (onProgress) => {
       const all: FaultResult[] = [];
       const play = async (plays: readonly Play[], patience: number): Promise<void> => {
         const { results, close } = await playFaults(plays, workshop.scratch, patience, runtime);
         try {
           for (const result of results) {
             all.push(await result);
-            howFar(`${all.length} of ${count}`);
+            onProgress(`${all.length} of ${count}`);
           }
         } finally {
           await close();
