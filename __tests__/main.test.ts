@@ -47,8 +47,8 @@ describe("main.ts", () => {
     const { status, stderr } = run({ '"us-east-1"': '"us-moon-1"', "timeout: 60": "timeout: 0" });
     expect(status).toBe(1);
     expect(stderr.trimEnd().split("\n")).toEqual([
-      "timeout 0 is not a whole number from 1 to 900 s (main.ts: timeout)",
-      expect.stringMatching(/^region "us-moon-1" is not one of af-south-1, .* \(main.ts: region\)$/),
+      "graceful-shutdown/function: timeout 0 is not a whole number from 1 to 900 s",
+      expect.stringMatching(/^graceful-shutdown\/function: region "us-moon-1" is not one of af-south-1, .*$/),
     ]);
   });
 

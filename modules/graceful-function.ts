@@ -4,7 +4,7 @@ import { DataAwsCallerIdentity } from "@cdktf/provider-aws/lib/data-aws-caller-i
 import { DataAwsPartition } from "@cdktf/provider-aws/lib/data-aws-partition";
 import { LambdaFunction, type LambdaFunctionLoggingConfig } from "@cdktf/provider-aws/lib/lambda-function";
 import { LambdaFunctionUrl } from "@cdktf/provider-aws/lib/lambda-function-url";
-import { Annotations, Fn, TerraformOutput, Token } from "cdktf";
+import { Annotations, Fn, Token } from "cdktf";
 import { Construct } from "constructs";
 import { CodeBundle } from "./code-bundle";
 import { CodeDirectory } from "./code-directory";
@@ -18,6 +18,7 @@ import {
   type GracefulFunctionConfig,
 } from "./graceful-function-config";
 import type { LogGroup } from "./log-group";
+import { addOutput, claimProblems, pathName } from "./path-name";
 import * as permissions from "./permissions";
 import { SettingsError } from "./settings-error";
 
@@ -40,21 +41,23 @@ export class GracefulFunction extends Construct {
   /** @throws SettingsError with everything that is wrong in `config`. */
   public constructor(scope: Construct, id: string, config: GracefulFunctionConfig) {
     super(scope, id);
-    SettingsError.throwIfAny(configProblems(config));
+    const { region: place, functionName: name } = config;
+    SettingsError.throwIfAny([...configProblems(config), ...claimProblems(this, "functionName", name, [place])], this);
     const settings = withDefaults(config);
     const { region, functionName, architecture, runtime, shutdownExtension, vpc, tags } = settings;
 
     const logGroup = this.logGroup(settings);
     const role = this.executionRole(settings, logGroup.name);
-    const code =
+    const code = SettingsError.within(this, () =>
       "entry" in settings.code
         ? new CodeBundle(this, "code", { entry: settings.code.entry, runtime })
-        : new CodeDirectory(this, "code", settings.code);
+        : new CodeDirectory(this, "code", settings.code),
+    );
     const zip = new DataArchiveFile(this, "zip", {
       type: "zip",
       sourceDir: code.sourceDir,
       ...(code.excludes.length > 0 ? { excludes: code.excludes } : {}),
-      outputPath: `\${path.module}/${id}.zip`,
+      outputPath: `\${path.module}/${pathName(this)}.zip`,
       // Else the mode, and with it the hash, depends on the umask of whoever synthesizes.
       outputFileMode: "0644",
     });
@@ -96,12 +99,17 @@ export class GracefulFunction extends Construct {
       dependsOn: [...logGroup.resources, ...role.attachments],
     });
 
-    this.output("name", "Name of the function", lambda.functionName);
-    this.output("arn", "ARN of the function", lambda.arn);
-    this.output("role_arn", "ARN of the function's execution role", role.arn);
-    this.output("log_group_name", "Log group that the function writes to", logGroup.name);
+    addOutput(this, "name", "Name of the function", lambda.functionName);
+    addOutput(this, "arn", "ARN of the function", lambda.arn);
+    addOutput(this, "role_arn", "ARN of the function's execution role", role.arn);
+    addOutput(this, "log_group_name", "Log group that the function writes to", logGroup.name);
     if (shutdownExtension.isInsights) {
-      this.output("insights_layer_arn", "Insights layer of the function", Token.asString(Fn.element(lambda.layers, 0)));
+      addOutput(
+        this,
+        "insights_layer_arn",
+        "Insights layer of the function",
+        Token.asString(Fn.element(lambda.layers, 0)),
+      );
       if (vpc && vpc.reachesLogs !== true) {
         Annotations.of(this).addWarning(
           "Insights sends its data to CloudWatch Logs, which a VPC without NAT reaches by an interface endpoint only: " +
@@ -114,7 +122,7 @@ export class GracefulFunction extends Construct {
         functionName: lambda.functionName,
         authorizationType: "AWS_IAM",
       });
-      this.output("url", "URL of the function, for callers that sign their requests", url.functionUrl);
+      addOutput(this, "url", "URL of the function, for callers that sign their requests", url.functionUrl);
     }
   }
 
@@ -165,11 +173,6 @@ export class GracefulFunction extends Construct {
     }
     if (statements.length > 0) role.allow("further", "Further permissions", statements);
     return role;
-  }
-
-  /** An output under a name without a hash, so that scripts can rely on it: `function_arn` for the id "function". */
-  private output(name: string, description: string, value: string): void {
-    new TerraformOutput(this, name, { description, value }).overrideLogicalId(`${this.node.id}_${name}`);
   }
 }
 

@@ -1,12 +1,12 @@
 import { DbInstance } from "@cdktf/provider-aws/lib/db-instance";
 import { DbParameterGroup } from "@cdktf/provider-aws/lib/db-parameter-group";
 import { DbSubnetGroup } from "@cdktf/provider-aws/lib/db-subnet-group";
-import { TerraformOutput } from "cdktf";
 import { Construct } from "constructs";
 import { arnProblems, KMS_KEY } from "./arn";
 import type { Database } from "./database";
 import { definedProperties } from "./defined-properties";
 import type { VpcConfig } from "./graceful-function-config";
+import { addOutput, claimProblems } from "./path-name";
 import { PrivateNetwork, type PrivateNetworkConfig } from "./private-network";
 import { choiceProblems, isKnown, problem, rangeProblems, SettingsError } from "./settings-error";
 
@@ -168,43 +168,52 @@ export class MysqlDatabase extends Construct {
       tags = {},
     } = config;
 
-    SettingsError.throwIfAny([
-      ...patternProblems("name", name, NAME, "is not 1 to 55 small letters, digits and single hyphens, a letter first"),
-      ...patternProblems(
-        "databaseName",
-        databaseName,
-        DATABASE_NAME,
-        "is not 1 to 64 letters, digits and _, a letter first",
-      ),
-      ...patternProblems(
-        "masterUsername",
-        masterUsername,
-        MASTER_USERNAME,
-        "is not 1 to 16 letters, digits and _, a letter first, or is RDS's own rdsadmin",
-      ),
-      ...patternProblems("instanceClass", instanceClass, INSTANCE_CLASS, "is not like db.t4g.micro"),
-      ...rangeProblems("allocatedStorage", allocatedStorage, ALLOCATED_STORAGE),
-      ...(maxAllocatedStorage === undefined
-        ? []
-        : rangeProblems("maxAllocatedStorage", maxAllocatedStorage, {
-            ...ALLOCATED_STORAGE,
-            min: isKnown(allocatedStorage) ? allocatedStorage + 1 : ALLOCATED_STORAGE.min,
-          })),
-      ...choiceProblems("storageType", storageType, STORAGE_TYPES),
-      ...arnProblems("kmsKeyArn", kmsKeyArn, KMS_KEY),
-      ...rangeProblems("backupRetentionDays", backupRetentionDays, BACKUP_RETENTION_DAYS),
-      ...(typeof config.finalSnapshot !== "string"
-        ? []
-        : patternProblems(
-            "finalSnapshot",
-            config.finalSnapshot,
-            SNAPSHOT,
-            "is neither false nor 1 to 255 letters, digits and single hyphens, a letter first",
-          )),
-      ...rangeProblems("waitTimeout", waitTimeout, WAIT_TIMEOUT),
-      ...(maxConnections === undefined ? [] : rangeProblems("maxConnections", maxConnections, MAX_CONNECTIONS)),
-      ...PrivateNetwork.problems(config),
-    ]);
+    SettingsError.throwIfAny(
+      [
+        ...patternProblems(
+          "name",
+          name,
+          NAME,
+          "is not 1 to 55 small letters, digits and single hyphens, a letter first",
+        ),
+        ...patternProblems(
+          "databaseName",
+          databaseName,
+          DATABASE_NAME,
+          "is not 1 to 64 letters, digits and _, a letter first",
+        ),
+        ...patternProblems(
+          "masterUsername",
+          masterUsername,
+          MASTER_USERNAME,
+          "is not 1 to 16 letters, digits and _, a letter first, or is RDS's own rdsadmin",
+        ),
+        ...patternProblems("instanceClass", instanceClass, INSTANCE_CLASS, "is not like db.t4g.micro"),
+        ...rangeProblems("allocatedStorage", allocatedStorage, ALLOCATED_STORAGE),
+        ...(maxAllocatedStorage === undefined
+          ? []
+          : rangeProblems("maxAllocatedStorage", maxAllocatedStorage, {
+              ...ALLOCATED_STORAGE,
+              min: isKnown(allocatedStorage) ? allocatedStorage + 1 : ALLOCATED_STORAGE.min,
+            })),
+        ...choiceProblems("storageType", storageType, STORAGE_TYPES),
+        ...arnProblems("kmsKeyArn", kmsKeyArn, KMS_KEY),
+        ...rangeProblems("backupRetentionDays", backupRetentionDays, BACKUP_RETENTION_DAYS),
+        ...(typeof config.finalSnapshot !== "string"
+          ? []
+          : patternProblems(
+              "finalSnapshot",
+              config.finalSnapshot,
+              SNAPSHOT,
+              "is neither false nor 1 to 255 letters, digits and single hyphens, a letter first",
+            )),
+        ...rangeProblems("waitTimeout", waitTimeout, WAIT_TIMEOUT),
+        ...(maxConnections === undefined ? [] : rangeProblems("maxConnections", maxConnections, MAX_CONNECTIONS)),
+        ...PrivateNetwork.problems(config),
+        ...claimProblems(this, "name", name, [config.region]),
+      ],
+      this,
+    );
 
     const network = new PrivateNetwork(this, "network", config);
     const securityGroup = network.securityGroup("database", "The MySQL server");
@@ -278,14 +287,14 @@ export class MysqlDatabase extends Construct {
     };
     this.vpc = network.function;
 
-    this.output("host", "Host name of the MySQL server", instance.address);
-    this.output("port", "Port of the MySQL server", PORT);
-    this.output("name", "Name of the database", databaseName);
-    this.output("secret_arn", "ARN of the secret with the master user's log-in", secretArn);
-    this.output("resource_id", "Resource id of the instance, as IAM authentication needs it", instance.resourceId);
-    this.output("vpc_id", "VPC that the server is in", network.vpcId);
-    this.output("subnet_ids", "Subnets for the function", [...this.vpc.subnetIds]);
-    this.output("security_group_ids", "Security groups for the function", [...this.vpc.securityGroupIds]);
+    addOutput(this, "host", "Host name of the MySQL server", instance.address);
+    addOutput(this, "port", "Port of the MySQL server", PORT);
+    addOutput(this, "name", "Name of the database", databaseName);
+    addOutput(this, "secret_arn", "ARN of the secret with the master user's log-in", secretArn);
+    addOutput(this, "resource_id", "Resource id of the instance, as IAM authentication needs it", instance.resourceId);
+    addOutput(this, "vpc_id", "VPC that the server is in", network.vpcId);
+    addOutput(this, "subnet_ids", "Subnets for the function", [...this.vpc.subnetIds]);
+    addOutput(this, "security_group_ids", "Security groups for the function", [...this.vpc.securityGroupIds]);
   }
 
   /**
@@ -294,14 +303,12 @@ export class MysqlDatabase extends Construct {
    */
   public iamSettings(user: string): Database {
     if (!this.#iam.enabled) {
-      throw new SettingsError([problem("iamAuthentication", "false", `does not let user ${user} log in with IAM`)]);
+      throw new SettingsError(
+        [problem("iamAuthentication", "false", `does not let user ${user} log in with IAM`)],
+        this.node.path,
+      );
     }
     return { ...this.settings, user, auth: { type: "iam", resourceId: this.#iam.resourceId } };
-  }
-
-  /** An output under a name without a hash, so that scripts can rely on it: `database_host` for the id "database". */
-  private output(name: string, description: string, value: string | number | string[]): void {
-    new TerraformOutput(this, name, { description, value }).overrideLogicalId(`${this.node.id}_${name}`);
   }
 }
 

@@ -72,7 +72,7 @@ export class PrivateNetwork extends Construct {
   /** @throws SettingsError with everything that is wrong in `config`. */
   public constructor(scope: Construct, id: string, config: PrivateNetworkConfig) {
     super(scope, id);
-    SettingsError.throwIfAny(PrivateNetwork.problems(config));
+    SettingsError.throwIfAny(PrivateNetwork.problems(config), this);
     const {
       region,
       name,

@@ -1,20 +1,43 @@
 import { Token } from "cdktf";
+import type { IConstruct } from "constructs";
 
-/** Where a fork sets the value that an error is about. */
-const SETTINGS_FILE = "main.ts";
-
-/** Thrown while synthesizing, with everything that is wrong at once, so that a fork is mended in one go. */
+/** Thrown while synthesizing, with everything that is wrong at once, so that it can be corrected in one go. */
 export class SettingsError extends Error {
   public override readonly name = "SettingsError";
 
-  public constructor(public readonly problems: readonly string[]) {
-    super(problems.join("\n"));
+  /**
+   * @param problems without the construct
+   * @param path of the construct that got the settings; the message names it in each line
+   */
+  public constructor(
+    public readonly problems: readonly string[],
+    public readonly path?: string,
+  ) {
+    super(problems.map((each) => (path === undefined ? each : `${path}: ${each}`)).join("\n"));
   }
 
-  /** @throws SettingsError unless `problems` is empty. */
-  public static throwIfAny(problems: readonly string[]): void {
+  /**
+   * @param owner the construct that got the settings
+   * @throws SettingsError unless `problems` is empty.
+   */
+  public static throwIfAny(problems: readonly string[], owner?: IConstruct): void {
     // Two parts of a construct can find the same fault, such as an architecture that does not exist.
-    if (problems.length > 0) throw new SettingsError([...new Set(problems)]);
+    if (problems.length > 0) throw new SettingsError([...new Set(problems)], owner?.node.path);
+  }
+
+  /**
+   * Runs what belongs to a construct: an error that names no construct yet names this one.
+   * @throws whatever `make` throws.
+   */
+  public static within<T>(owner: IConstruct, make: () => T): T {
+    try {
+      return make();
+    } catch (error) {
+      if (error instanceof SettingsError && error.path === undefined) {
+        throw new SettingsError(error.problems, owner.node.path);
+      }
+      throw error;
+    }
   }
 }
 
@@ -23,9 +46,9 @@ export function isKnown(value: unknown): boolean {
   return !Token.isUnresolved(value) && !(typeof value === "string" && value.includes("${"));
 }
 
-/** `architecture "arm" is not one of arm64, x86_64 (main.ts: architecture)` */
+/** `architecture "arm" is not one of arm64, x86_64`; the option's name says where it is set. */
 export function problem(setting: string, value: string | number | readonly string[], expectation: string): string {
-  return `${setting} ${JSON.stringify(value)} ${expectation} (${SETTINGS_FILE}: ${setting})`;
+  return `${setting} ${JSON.stringify(value)} ${expectation}`;
 }
 
 export function notOneOf(setting: string, value: string | number, allowed: readonly (string | number)[]): string {

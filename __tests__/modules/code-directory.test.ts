@@ -56,26 +56,26 @@ describe("a directory is refused", () => {
 
   test.each(["missing", path.join(directory, "src/main.cjs")])("that is none: %s", (none) => {
     expect(CodeDirectory.problems({ directory: none, handler: "index.handler" })).toEqual([
-      `code.directory "${none}" is not a directory, as seen from ${process.cwd()} (main.ts: code.directory)`,
+      `code.directory "${none}" is not a directory, as seen from ${process.cwd()}`,
     ]);
   });
 
   test.each([".", ".."])("that holds what is written while synthesizing: %s", (above) => {
     expect(CodeDirectory.problems({ directory: above, handler: "index.handler" })).toEqual([
-      `code.directory "${above}" holds the project itself, and with it the output of the synthesis (main.ts: code.directory)`,
+      `code.directory "${above}" holds the project itself, and with it the output of the synthesis`,
     ]);
   });
 
   test.each(["handler", "src/handler", ".handler"])("with a handler that names no file and export: %s", (handler) => {
     expect(CodeDirectory.problems({ directory, handler })).toEqual([
-      `code.handler "${handler}" is not of the form <file without extension>.<name of the export> (main.ts: code.handler)`,
+      `code.handler "${handler}" is not of the form <file without extension>.<name of the export>`,
     ]);
   });
 
   test("without the handler's file", () => {
     const candidates = ["js", "mjs", "cjs"].map((extension) => path.join(directory, `main.${extension}`)).join(", ");
     expect(CodeDirectory.problems({ directory, handler: "main.handler" })).toEqual([
-      `code.handler "main.handler" has no file: there is none of ${candidates} (main.ts: code.handler)`,
+      `code.handler "main.handler" has no file: there is none of ${candidates}`,
     ]);
   });
 });

@@ -28,7 +28,7 @@ describe("the newest layer", () => {
     ({ region, architecture }) => {
       expect(() => arn(InsightsLayer.latest(), region, architecture)).toThrow(
         new RegExp(
-          `^region "${region}" is not one of af-south-1, .*us-west-2, the regions with an Insights layer for ${architecture}; x86_64 has it there \\(main.ts: region\\)$`,
+          `^region "${region}" is not one of af-south-1, .*us-west-2, the regions with an Insights layer for ${architecture}; x86_64 has it there$`,
         ),
       );
     },
@@ -53,13 +53,13 @@ describe("a layer by version", () => {
 
   test("that does not exist is refused with the versions that do", () => {
     expect(InsightsLayer.version("1.0.1.0").problems("us-east-1", "arm64")).toEqual([
-      `shutdownExtension "1.0.1.0" is not one of 1.0.135.0, 1.0.229.0, 1.0.273.0, 1.0.275.0, 1.0.295.0, 1.0.317.0, 1.0.333.0, 1.0.391.0, 1.0.404.0, 1.0.498.0 (main.ts: shutdownExtension)`,
+      `shutdownExtension "1.0.1.0" is not one of 1.0.135.0, 1.0.229.0, 1.0.273.0, 1.0.275.0, 1.0.295.0, 1.0.317.0, 1.0.333.0, 1.0.391.0, 1.0.404.0, 1.0.498.0`,
     ]);
   });
 
   test("that a region lacks is refused with the regions that have it", () => {
     expect(InsightsLayer.version("1.0.498.0").problems("us-east-1", "arm64")).toEqual([
-      `region "us-east-1" is not one of us-west-1, the regions with Insights 1.0.498.0 for arm64; x86_64 has it there (main.ts: region)`,
+      `region "us-east-1" is not one of us-west-1, the regions with Insights 1.0.498.0 for arm64; x86_64 has it there`,
     ]);
   });
 });
@@ -78,19 +78,19 @@ describe("a layer by ARN", () => {
 
   test("of the other architecture is refused", () => {
     expect(InsightsLayer.arn(layer).problems("us-east-1", "x86_64")).toEqual([
-      `shutdownExtension "${layer}" is for arm64; x86_64 needs LambdaInsightsExtension (main.ts: shutdownExtension)`,
+      `shutdownExtension "${layer}" is for arm64; x86_64 needs LambdaInsightsExtension`,
     ]);
   });
 
   test("of another region is refused", () => {
     expect(InsightsLayer.arn(layer).problems("eu-west-1", "arm64")).toEqual([
-      `shutdownExtension "${layer}" is not in the function's region, eu-west-1 (main.ts: shutdownExtension)`,
+      `shutdownExtension "${layer}" is not in the function's region, eu-west-1`,
     ]);
   });
 
   test("that is malformed is refused", () => {
     expect(InsightsLayer.arn("LambdaInsightsExtension").problems("us-east-1", "arm64")).toEqual([
-      `shutdownExtension "LambdaInsightsExtension" is not of the form arn:<partition>:lambda:<region>:<account>:layer:<name>:<number> (main.ts: shutdownExtension)`,
+      `shutdownExtension "LambdaInsightsExtension" is not of the form arn:<partition>:lambda:<region>:<account>:layer:<name>:<number>`,
     ]);
   });
 
@@ -103,16 +103,14 @@ describe("a layer by ARN", () => {
 test.each([InsightsLayer.latest(), InsightsLayer.arn("arn:aws:lambda:us-east-1:123456789012:layer:x:1")])(
   "an unknown architecture is refused",
   (layer) => {
-    expect(layer.problems("us-east-1", "arm")).toEqual([
-      `architecture "arm" is not one of arm64, x86_64 (main.ts: architecture)`,
-    ]);
+    expect(layer.problems("us-east-1", "arm")).toEqual([`architecture "arm" is not one of arm64, x86_64`]);
   },
 );
 
 test("an unknown region is refused beside an unknown architecture", () => {
   expect(InsightsLayer.latest().problems("us-moon-1", "arm")).toEqual([
     expect.stringMatching(/^architecture "arm"/),
-    expect.stringMatching(/^region "us-moon-1" is not one of af-south-1, .*us-west-2, .* \(main.ts: region\)$/),
+    expect.stringMatching(/^region "us-moon-1" is not one of af-south-1, .*us-west-2, .*$/),
   ]);
 });
 
@@ -152,7 +150,7 @@ describe("an architecture that only Terraform knows", () => {
   test("leaves a region that has no layer at all to no plan", () => {
     expect(InsightsLayer.latest().problems("us-moon-1", architecture)).toEqual([
       expect.stringMatching(
-        /^region "us-moon-1" is not one of af-south-1, .*, the regions with .* for arm64 or x86_64 /,
+        /^region "us-moon-1" is not one of af-south-1, .*, the regions with .* for arm64 or x86_64$/,
       ),
     ]);
     expect(InsightsLayer.latest().problems("ap-southeast-5", architecture)).toEqual([]);

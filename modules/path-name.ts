@@ -1,0 +1,87 @@
+import { TerraformOutput, TerraformStack } from "cdktf";
+import type { Construct, IConstruct } from "constructs";
+import { createHash } from "node:crypto";
+import { isKnown, problem, SettingsError } from "./settings-error";
+
+/** Ids that a name takes over as they are. Without `_`, which joins them, one name cannot mean two paths. */
+const PLAIN_ID = /^[A-Za-z][A-Za-z0-9-]*$/;
+/** What Terraform takes as a name, in characters that every file system takes as well. */
+const PLAIN_NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
+
+/** Stack → what names a thing at AWS → path of the construct that makes it. */
+const claimed = new WeakMap<TerraformStack, Map<string, string>>();
+
+/** Stack → name in small letters → path: file systems that ignore case would merge `Orders.zip` and `orders.zip`. */
+const taken = new WeakMap<TerraformStack, Map<string, string>>();
+
+/**
+ * A name that nothing else of the stack has, made of the construct's path: `function` for a construct of that id in the
+ * stack, `orders_function` for one in the construct `orders`. A path that gives no name of its own gets a hash as well.
+ *
+ * @param suffix what of the construct it is, such as `arn`
+ */
+export function pathName(owner: IConstruct, suffix = ""): string {
+  const stack = TerraformStack.of(owner);
+  const ids = owner.node.scopes.slice(stack.node.scopes.length).map(({ node }) => node.id);
+  const path = ids.join("/");
+  if (!isKnown(path)) {
+    throw new SettingsError(
+      ["an id in its path is known to Terraform only: names are made of it now"],
+      owner.node.path,
+    );
+  }
+  const name = ids.map((id) => id.replaceAll(/[^A-Za-z0-9_-]/g, "")).join("_");
+  const isPlain = ids.length === 1 ? PLAIN_NAME.test(path) : ids.every((id) => PLAIN_ID.test(id));
+  const hashed = `${/^[A-Za-z_]/.test(name) ? name : `_${name}`}_${hash(path)}`;
+
+  const names = taken.get(stack) ?? new Map<string, string>();
+  taken.set(stack, names);
+  const candidates = [...(isPlain ? [name] : []), hashed].map((each) => each + (suffix && `_${suffix}`));
+  const free = candidates.find((each) => (names.get(each.toLowerCase()) ?? path) === path);
+  if (free === undefined) throw new Error(`${owner.node.path}: another construct has the name ${candidates.join()}`);
+  names.set(free.toLowerCase(), path);
+  return free;
+}
+
+/**
+ * What is wrong with a name that AWS has once: nothing unless another construct of the stack makes the same thing.
+ *
+ * @param place what else tells two things of that name apart, such as the region
+ */
+export function claimProblems(owner: IConstruct, setting: string, name: string, place: readonly string[]): string[] {
+  if (!isKnown(name)) return [];
+  const stack = TerraformStack.of(owner);
+  const claims = claimed.get(stack) ?? new Map<string, string>();
+  claimed.set(stack, claims);
+  const key = JSON.stringify([owner.constructor.name, name, ...place]);
+  const other = claims.get(key);
+  if (other === undefined) claims.set(key, owner.node.path);
+  return other === undefined || other === owner.node.path
+    ? []
+    : [problem(setting, name, `is the one of ${other} as well, and the second would fail while it is created`)];
+}
+
+function hash(path: string): string {
+  return createHash("sha256").update(path).digest("hex").slice(0, 8);
+}
+
+/** An output under a name without a hash, so that scripts can rely on it: `function_arn` for the id "function". */
+export function addOutput(
+  owner: Construct,
+  name: string,
+  description: string,
+  value: string | number | string[],
+): void {
+  const output = new TerraformOutput(owner, name, { description, value });
+  const outputName = pathName(owner, name);
+  output.overrideLogicalId(outputName);
+  output.node.addValidation({
+    // CDKTF would merge two outputs of one name into one of both values.
+    validate: () =>
+      TerraformStack.of(owner)
+        .node.findAll()
+        .filter((each) => TerraformOutput.isTerraformOutput(each))
+        .filter((each) => each !== output && each.friendlyUniqueId === outputName)
+        .map(({ node }) => `${output.node.path}: ${node.path} has the same name, ${outputName}: give it another`),
+  });
+}
