@@ -1,0 +1,228 @@
+import { randomBytes, randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import net, { type AddressInfo } from "node:net";
+import type { SecureContext } from "node:tls";
+import type { Account, AuthPlugin } from "./misbehaving-server-login";
+import type { Row } from "./misbehaving-server-packets";
+import type { ProcesslistEntry } from "./misbehaving-server-processlist";
+import { refuseAndEnd, type Reaction } from "./misbehaving-server-reaction";
+import { MisbehavingServerSession } from "./misbehaving-server-session";
+import { secureContextOf, type Delivery } from "./misbehaving-server-wire";
+
+/** What goes wrong. Each part is asked when its turn comes, and `undefined` lets the server do the right thing. */
+export interface Script {
+  /** In the place of the greeting. */
+  readonly connect?: (session: MisbehavingServerSession) => Reaction | undefined;
+  /** In answer to the log-in, before the password is looked at. */
+  readonly login?: (session: MisbehavingServerSession) => Reaction | undefined;
+  /** In answer to a statement, or to a command such as `COM_PING`. */
+  readonly statement?: (statement: string, session: MisbehavingServerSession) => Reaction | undefined;
+}
+
+export interface MisbehavingServerConfig {
+  /** @default "8.4.6" */
+  readonly version?: string;
+  /** How the one account logs in. @default "caching_sha2_password" */
+  readonly plugin?: AuthPlugin;
+  /** The plugin that the greeting names; where it is not the account's, the server switches. @default - the account's */
+  readonly greetingPlugin?: AuthPlugin;
+  /** PEM files. @default - it does not offer TLS */
+  readonly certificate?: { readonly certificateFile: string; readonly keyFile: string };
+  /** Servers behind the one port. Connections alternate between them. @default 1 */
+  readonly backends?: number;
+  /**
+   * The thread number that the greeting gives to the connection with this CONNECTION_ID(), as a proxy does.
+   * @default - the same number
+   */
+  readonly threadIdInGreeting?: (connectionId: number) => number;
+  /** How many connections it lets in, and the error that the others get. @default - any number */
+  readonly limit?: { readonly connections: number; readonly code: 1040 | 1203 | 1226 };
+  /** @default "answers" */
+  readonly delivery?: Delivery;
+  /** @default - nothing goes wrong */
+  readonly script?: Script;
+}
+
+/** A KILL that was carried out, or found nobody. */
+export interface RecordedKill {
+  readonly what: "QUERY" | "CONNECTION";
+  readonly by: MisbehavingServerSession;
+  readonly backend: Backend;
+  readonly connectionId: number;
+  readonly hit: "own" | "another client's" | "nobody";
+}
+
+/** A statement of a client that has nothing to do with the function. */
+export interface OtherClient {
+  readonly backend: number;
+  readonly connectionId: number;
+}
+
+/** One MySQL server with its own numbering and its own processlist. */
+export class Backend {
+  readonly sessions: MisbehavingServerSession[] = [];
+  readonly others = new Set<number>();
+  /** What tells it from the other servers behind the port. */
+  readonly identity: Row;
+  #lastId: number;
+
+  constructor(readonly index: number) {
+    // A number of one server is free on another for somebody else.
+    this.#lastId = 7 + index * 100;
+    this.identity = { server_uuid: randomUUID(), server_id: index + 1, hostname: `mysql-${index + 1}`, port: 3306 };
+  }
+
+  nextId(): number {
+    this.#lastId += 1;
+    return this.#lastId;
+  }
+
+  processlist(): readonly ProcesslistEntry[] {
+    const own = this.sessions.filter(({ isOpen }) => isOpen).map(({ processlistEntry }) => processlistEntry);
+    const others = [...this.others].map((id): ProcesslistEntry => {
+      const info = "SELECT SLEEP(1000)";
+      return { id, user: "other", host: "10.0.0.99:40000", db: "other", command: "Query", time: 1, state: "", info };
+    });
+    return [...own, ...others];
+  }
+}
+
+/**
+ * The server half of the MySQL protocol, which does what a script says instead of what it should. A mock: it has no
+ * tables and no locks, and answers the few statements that a function's connection management needs. It writes down
+ * everything that it was asked, so that a test can tell what became of a client.
+ *
+ * @example
+ * const server = await MisbehavingServer.start();
+ * server.script = { statement: (sql) => (sql.startsWith("INSERT") ? farewell(4031) : undefined) };
+ */
+export class MisbehavingServer {
+  /** What it does wrong from now on. */
+  script: Script;
+  delivery: Delivery;
+  /** The one account; its password may change while connections are open. */
+  account: Account;
+  /** Every log-in that was tried, in order. */
+  readonly logIns: MisbehavingServerSession[] = [];
+  /** Every statement and command of every connection, in order. */
+  readonly statements: string[] = [];
+  readonly kills: RecordedKill[] = [];
+  /** Users whose password a full log-in has proven: caching_sha2_password is fast for them. */
+  readonly cachedLogins = new Set<string>();
+  readonly database = "lab";
+  readonly host = "127.0.0.1";
+  readonly version: string;
+  readonly backends: readonly Backend[];
+  readonly secureContext: SecureContext | undefined;
+  readonly #config: MisbehavingServerConfig;
+  readonly #serving = new Set<Promise<void>>();
+  readonly #listener = net.createServer({ allowHalfOpen: true }, (socket) => {
+    this.#accept(socket);
+  });
+  #accepted = 0;
+  #lastInsertId = 0;
+
+  private constructor(config: MisbehavingServerConfig) {
+    const { version = "8.4.6", plugin = "caching_sha2_password", certificate, backends = 1 } = config;
+    this.#config = config;
+    this.version = version;
+    this.script = config.script ?? {};
+    this.delivery = config.delivery ?? "answers";
+    this.account = { user: "lab", password: randomBytes(16).toString("hex"), plugin };
+    this.backends = Array.from({ length: backends }, (_, index) => new Backend(index));
+    this.secureContext =
+      certificate &&
+      secureContextOf(readFileSync(certificate.certificateFile, "utf8"), readFileSync(certificate.keyFile, "utf8"));
+  }
+
+  static async start(config: MisbehavingServerConfig = {}): Promise<MisbehavingServer> {
+    const server = new MisbehavingServer(config);
+    server.#listener.listen(0, server.host);
+    await once(server.#listener, "listening");
+    return server;
+  }
+
+  get port(): number {
+    return (this.#listener.address() as AddressInfo).port;
+  }
+
+  /** Every connection there ever was, in order. */
+  get sessions(): readonly MisbehavingServerSession[] {
+    return this.backends.flatMap((backend) => backend.sessions).sort((one, other) => one.openedAt - other.openedAt);
+  }
+
+  get openSessions(): readonly MisbehavingServerSession[] {
+    return this.sessions.filter(({ isOpen }) => isOpen);
+  }
+
+  get greetingPlugin(): AuthPlugin {
+    return this.#config.greetingPlugin ?? this.account.plugin;
+  }
+
+  threadIdInGreeting(connectionId: number): number {
+    return this.#config.threadIdInGreeting?.(connectionId) ?? connectionId;
+  }
+
+  /** What a connection gets that is one too many; asked for after that one has been counted. */
+  refusalOfLimit(): Reaction | undefined {
+    const { limit } = this.#config;
+    return limit !== undefined && this.openSessions.length > limit.connections ? refuseAndEnd(limit.code) : undefined;
+  }
+
+  nextInsertId(): number {
+    this.#lastInsertId += 1;
+    return this.#lastInsertId;
+  }
+
+  /** The connections of now have a reader at their other end, which refuses writes; new ones reach the writer. */
+  failOver(code: 1290 | 1792 | 1836 = 1290): void {
+    for (const session of this.openSessions) session.state.readOnly = code;
+  }
+
+  /** Ends every connection that runs nothing: with a farewell in front of the FIN, as MySQL 8.0.24 and later do, or without. */
+  async endIdle(code?: 4031 | 1053): Promise<void> {
+    const idle = this.openSessions.filter(({ running }) => running === undefined);
+    await Promise.all(idle.map((session) => session.end(code)));
+  }
+
+  /** The connections of now get no answer any more, and no FIN, as when the way to the server has gone. */
+  silence(): void {
+    for (const session of this.openSessions) session.silent = true;
+  }
+
+  /** Somebody else's statement on one of the servers, under a number that the function's threads have elsewhere. */
+  addOtherClient({ backend, connectionId }: OtherClient): void {
+    this.backends[backend]?.others.add(connectionId);
+  }
+
+  /** Carries a KILL out where it has arrived: a number means a thread of that server. */
+  kill(by: MisbehavingServerSession, what: RecordedKill["what"], connectionId: number): boolean {
+    const { backend } = by;
+    const own = backend.sessions.find((session) => session.isOpen && session.connectionId === connectionId);
+    const hit = own !== undefined ? "own" : backend.others.has(connectionId) ? "another client's" : "nobody";
+    this.kills.push({ what, by, backend, connectionId, hit });
+    own?.killStatement();
+    if (what === "CONNECTION") void own?.end();
+    return hit !== "nobody";
+  }
+
+  /** Ends every connection without a word. */
+  async close(): Promise<void> {
+    const closed = once(this.#listener, "close");
+    this.#listener.close();
+    for (const session of this.openSessions) session.destroy();
+    await Promise.all(this.#serving);
+    await closed;
+  }
+
+  #accept(socket: net.Socket): void {
+    const backend = this.backends[this.#accepted % this.backends.length];
+    this.#accepted += 1;
+    if (backend === undefined) throw new RangeError("a misbehaving server needs one back end at least");
+    const session = new MisbehavingServerSession(this, backend, socket);
+    backend.sessions.push(session);
+    const serving = session.serve().finally(() => this.#serving.delete(serving));
+    this.#serving.add(serving);
+  }
+}
