@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { setImmediate as turnOfTheLoop, setTimeout as sleep } from "node:timers/promises";
 // Not mysql2/promise, which wraps the connection anew for each statement: a warm invocation and Init pay for it.
 import mysql, { type Pool, type PoolConnection, type RowDataPacket } from "mysql2";
+import { namedForCertificate } from "./certificate-name";
 import { credentials } from "./credentials";
 import type { DatabaseSettings } from "./settings";
 import type { ShutdownContext } from "./shutdown";
@@ -271,7 +272,8 @@ export class Database {
   }
 
   private openSocket(): Socket {
-    const socket = connect(this.settings.port, this.settings.host);
+    const { host, port } = this.settings;
+    const socket = namedForCertificate(connect(port, host), host);
     socket.setNoDelay(true).setKeepAlive(true);
     this.sockets.add(socket);
     socket.once("close", () => this.sockets.delete(socket));

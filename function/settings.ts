@@ -1,3 +1,6 @@
+import { isIP } from "node:net";
+import type { SecretsManagerClient } from "./secret";
+
 /**
  * Where the database is and how to log in, read from the function's environment. The GracefulFunction construct writes
  * these variables; DB_PASSWORD is for local use and never written by it.
@@ -19,6 +22,22 @@ export interface DatabaseSettings {
   readonly login: Login;
   /** DB_TLS: `verify` checks certificate and host name, `off` is for loopback hosts @default "verify" */
   readonly tls: "verify" | "off";
+  /**
+   * DB_TLS_SERVER_NAME: the name that the certificate must have, where DB_HOST is another name for the server. An IAM
+   * token is signed for this name.
+   * @default - the host
+   */
+  readonly tlsServerName?: string;
+  /**
+   * DB_TLS_CA_FILE: PEM file with the authorities to trust, relative to the directory of the code.
+   * @default "certificate-authorities.pem", which is made with the bundle
+   */
+  readonly tlsCaFile?: string;
+  /**
+   * Reads the secret, for example AWS's SDK: `new SecretsManager()`. No variable of the environment sets it.
+   * @default - a signed request to Secrets Manager, without the SDK, which takes 65 ms of CPU to load
+   */
+  readonly secretsManager?: SecretsManagerClient;
   /**
    * DB_CONNECT_TIMEOUT_MS. mysql2's own default, 10 s, is longer than many functions may run; the construct writes one
    * that the function's timeout leaves room for.
@@ -70,6 +89,17 @@ export function databaseSettings(env: NodeJS.ProcessEnv = process.env): Database
     problems.push(`DB_TLS "off" is for loopback hosts, and DB_HOST "${host}" is none; use verify`);
   }
 
+  const tlsServerName = read("DB_TLS_SERVER_NAME");
+  if (tlsServerName !== undefined && (isIP(tlsServerName) > 0 || !HOST_NAME.test(tlsServerName))) {
+    problems.push(`DB_TLS_SERVER_NAME "${tlsServerName}" is not a host name`);
+  }
+  const tlsCaFile = read("DB_TLS_CA_FILE");
+  for (const name of ["DB_TLS_SERVER_NAME", "DB_TLS_CA_FILE"]) {
+    if (tls === "off" && read(name) !== undefined) {
+      problems.push(`${name} is set, but DB_TLS "off" does not use it; remove one`);
+    }
+  }
+
   const auth = read("DB_AUTH") ?? (read("DB_PASSWORD") === undefined ? undefined : "password");
   let login: Login = { type: "password", user: "", password: "" };
   switch (auth) {
@@ -103,8 +133,20 @@ export function databaseSettings(env: NodeJS.ProcessEnv = process.env): Database
   }
 
   if (problems.length > 0) throw new SettingsError(problems);
-  return { host, port, name, login, tls: tls as DatabaseSettings["tls"], connectTimeoutMs };
+  return {
+    host,
+    port,
+    name,
+    login,
+    tls: tls as DatabaseSettings["tls"],
+    ...(tlsServerName === undefined ? {} : { tlsServerName }),
+    ...(tlsCaFile === undefined ? {} : { tlsCaFile }),
+    connectTimeoutMs,
+  };
 }
+
+/** Letters, digits, hyphens and dots, 253 at the most: https://www.rfc-editor.org/rfc/rfc1123#section-2.1 */
+const HOST_NAME = /^(?=.{1,253}$)[a-z\d]([a-z\d-]{0,61}[a-z\d])?(\.[a-z\d]([a-z\d-]{0,61}[a-z\d])?)*$/i;
 
 function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);

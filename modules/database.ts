@@ -1,4 +1,5 @@
 import { Fn, Op, Token } from "cdktf";
+import { isIP } from "node:net";
 import { arn, arnProblems, KMS_KEY, type Place } from "./arn";
 import type { PolicyStatement } from "./permissions";
 import { choiceProblems, isKnown, problem, rangeProblems } from "./settings-error";
@@ -43,6 +44,20 @@ export interface Database {
   readonly auth: DatabaseAuth;
 
   /**
+   * Name that the server's certificate must have, where `host` is another name for the server (a CNAME). An IAM token is
+   * signed for this name.
+   * @default - the host
+   */
+  readonly tlsServerName?: string;
+
+  /**
+   * PEM file with certificate authorities to trust, relative to the directory of cdktf.json; it is put into the archive.
+   * Needed for servers that are not RDS, and in regions whose RDS roots `rds-roots.pem` does not have.
+   * @default - RDS's roots of the region, and those of RDS Proxy
+   */
+  readonly caFile?: string;
+
+  /**
    * Connections that an execution environment opens at the most: the `connectionLimit` of `new Database()` in the
    * function's code, which this does not set. It is compared with `maxConnections`.
    * @default 1
@@ -69,6 +84,7 @@ export function databaseProblems(database: Database, reservedConcurrency?: numbe
     ...rangeProblems("database.connectionLimit", connectionLimit, { min: 1 }),
     ...rangeProblems("database.maxConnections", maxConnections ?? 1, { min: 1 }),
     ...choiceProblems("database.auth.type", auth.type, AUTH_TYPES),
+    ...tlsServerNameProblems(database.tlsServerName),
   ];
   if (auth.type === "secret") {
     problems.push(
@@ -100,13 +116,19 @@ export function databaseProblems(database: Database, reservedConcurrency?: numbe
   return problems;
 }
 
+function tlsServerNameProblems(name: string | undefined): string[] {
+  const isName =
+    name === undefined || !isKnown(name) || (isIP(name) === 0 && /^[a-z\d]([a-z\d.-]*[a-z\d])?$/i.test(name));
+  return isName ? [] : [problem("database.tlsServerName", name, "is not a host name")];
+}
+
 /**
  * What the function reads at run time.
  *
  * @param timeout seconds that an invocation may take
  */
 export function databaseEnvironment(database: Database, timeout: number): Record<string, string> {
-  const { host, port = 3306, name, user, auth } = database;
+  const { host, port = 3306, name, user, auth, tlsServerName } = database;
   return {
     DB_HOST: host,
     DB_PORT: String(port),
@@ -114,6 +136,7 @@ export function databaseEnvironment(database: Database, timeout: number): Record
     ...(user === undefined ? {} : { DB_USER: user }),
     DB_AUTH: auth.type,
     ...(auth.type === "secret" ? { DB_SECRET_ARN: auth.secretArn } : {}),
+    ...(tlsServerName === undefined ? {} : { DB_TLS_SERVER_NAME: tlsServerName }),
     DB_CONNECT_TIMEOUT_MS: String(connectTimeoutMs(timeout)),
   };
 }

@@ -1,5 +1,6 @@
 import { arnProblems, KMS_KEY } from "./arn";
 import { CodeBundle } from "./code-bundle";
+import { authorityProblems } from "./certificate-authorities";
 import { CodeDirectory, type CodeDirectoryConfig } from "./code-directory";
 import { databaseEnvironment, databaseProblems, type Database } from "./database";
 import { environmentProblems, environmentSizeProblems } from "./environment";
@@ -237,6 +238,10 @@ export function configProblems(config: GracefulFunctionConfig): string[] {
     ...shutdownExtension.problems(region, architecture),
     ...layersProblems(layers, shutdownExtension, region, architecture),
     ...(database ? databaseProblems(database, reservedConcurrency) : []),
+    // A region that does not exist is told once.
+    ...(database && !shutdownExtension.problems(region, architecture).some((each) => each.startsWith("region "))
+      ? authorityProblems(database, region)
+      : []),
     ...environmentProblems(environment),
     ...environmentSizeProblems(environmentVariables(config)),
     ...arnProblems("environmentKmsKeyArn", config.environmentKmsKeyArn, KMS_KEY),

@@ -6,6 +6,7 @@ import { LambdaFunction, type LambdaFunctionLoggingConfig } from "@cdktf/provide
 import { LambdaFunctionUrl } from "@cdktf/provider-aws/lib/lambda-function-url";
 import { Annotations, Fn, Token } from "cdktf";
 import { Construct } from "constructs";
+import { AUTHORITIES_FILE, authoritiesPem } from "./certificate-authorities";
 import { CodeBundle } from "./code-bundle";
 import { CodeDirectory } from "./code-directory";
 import { databaseStatements } from "./database";
@@ -50,7 +51,7 @@ export class GracefulFunction extends Construct {
     const role = this.executionRole(settings, logGroup.name);
     const code = SettingsError.within(this, () =>
       "entry" in settings.code
-        ? new CodeBundle(this, "code", { entry: settings.code.entry, runtime })
+        ? new CodeBundle(this, "code", { entry: settings.code.entry, runtime, files: bundledFiles(settings) })
         : new CodeDirectory(this, "code", settings.code),
     );
     const zip = new DataArchiveFile(this, "zip", {
@@ -174,6 +175,11 @@ export class GracefulFunction extends Construct {
     if (statements.length > 0) role.allow("further", "Further permissions", statements);
     return role;
   }
+}
+
+/** What the bundle holds besides the code. */
+function bundledFiles({ database, region }: Settings): Readonly<Record<string, string>> {
+  return database ? { [AUTHORITIES_FILE]: authoritiesPem(database, region) } : {};
 }
 
 function loggingConfig({ format, applicationLevel, systemLevel }: LogGroup): LambdaFunctionLoggingConfig | undefined {

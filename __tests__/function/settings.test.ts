@@ -24,6 +24,15 @@ test("a password is enough to choose DB_AUTH=password; port, TLS and connect tim
   });
 });
 
+test("TLS: another name for the certificate and authorities of one's own", () => {
+  expect(
+    databaseSettings({ ...PASSWORD, DB_TLS_SERVER_NAME: "db.rds.example", DB_TLS_CA_FILE: "ca.pem" }),
+  ).toMatchObject({
+    tlsServerName: "db.rds.example",
+    tlsCaFile: "ca.pem",
+  });
+});
+
 test("the construct may shorten the connect timeout", () => {
   expect(databaseSettings({ ...PASSWORD, DB_CONNECT_TIMEOUT_MS: "500" }).connectTimeoutMs).toBe(500);
 });
@@ -65,6 +74,15 @@ test.each([
   ["a connect without limit", { DB_CONNECT_TIMEOUT_MS: "0" }, 'DB_CONNECT_TIMEOUT_MS "0" is not one of 1–900000'],
   ["a port that is no number", { DB_PORT: "0x0CEA" }, 'DB_PORT "0x0CEA" is not one of 1–65535'],
   ["TLS off for a host that is not this machine", { DB_TLS: "off" }, 'DB_TLS "off" is for loopback hosts'],
+  [
+    "another name without TLS",
+    { DB_HOST: "::1", DB_TLS: "off", DB_TLS_SERVER_NAME: "db.x" },
+    "DB_TLS_SERVER_NAME is set",
+  ],
+  ["authorities without TLS", { DB_HOST: "::1", DB_TLS: "off", DB_TLS_CA_FILE: "a.pem" }, "DB_TLS_CA_FILE is set"],
+  ["an IP address for a name", { DB_TLS_SERVER_NAME: "10.0.0.5" }, 'DB_TLS_SERVER_NAME "10.0.0.5" is not a host name'],
+  ["a pattern for a name", { DB_TLS_SERVER_NAME: "*.db.x" }, 'DB_TLS_SERVER_NAME "*.db.x" is not a host name'],
+  ["an address for a name", { DB_TLS_SERVER_NAME: "db.x:3306" }, 'DB_TLS_SERVER_NAME "db.x:3306" is not a host name'],
   ["an IAM token without TLS", { DB_AUTH: "iam", DB_PASSWORD: undefined, DB_TLS: "off", DB_HOST: "::1" }, "clear text"],
 ])("refused: %s", (_, change, expected) => {
   expect(messageOf({ ...PASSWORD, ...change })).toContain(expected);

@@ -1,0 +1,53 @@
+import { CredentialsError } from "./aws-error";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Regions of a partition, its DNS suffix, and that of its dual-stack endpoints. */
+const PARTITIONS: readonly (readonly [RegExp, string, string])[] = [
+  [/^cn-/, "amazonaws.com.cn", "api.amazonwebservices.com.cn"],
+  [/^us-iso-/, "c2s.ic.gov", "api.aws.ic.gov"],
+  [/^us-isob-/, "sc2s.sgov.gov", "api.aws.scloud"],
+  [/^eu-isoe-/, "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"],
+  [/^us-isof-/, "csp.hci.ic.gov", "api.aws.hci.ic.gov"],
+  [/^eusc-/, "amazonaws.eu", "api.amazonwebservices.eu"],
+  [/^/, "amazonaws.com", "api.aws"],
+];
+
+/** @throws CredentialsError if the environment names no region, which Lambda's always does */
+export function ownRegion(env: Environment = process.env): string {
+  const region = env["AWS_REGION"] || env["AWS_DEFAULT_REGION"];
+  if (!region) throw new CredentialsError("AWS_REGION is not set, expected the function's region (environment)");
+  return region;
+}
+
+/** Region of an RDS endpoint; undefined for any other name. */
+export function rdsRegion(host: string): string | undefined {
+  return /\.([a-z]+(?:-[a-z]+)+-\d+)\.rds\.[a-z.-]+$/.exec(host)?.[1];
+}
+
+/**
+ * Where Secrets Manager answers: AWS_ENDPOINT_URL_SECRETS_MANAGER, AWS_ENDPOINT_URL, or the region's own endpoint, also
+ * by AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT.
+ * https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+ *
+ * @throws CredentialsError if a variable holds no URL
+ */
+export function secretsManagerEndpoint(region: string, env: Environment = process.env): URL {
+  const isOn = (name: string): boolean => env[name]?.toLowerCase() === "true";
+  if (!isOn("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) {
+    for (const name of ["AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL"]) {
+      const value = env[name];
+      if (value) return endpointUrl(name, value);
+    }
+  }
+  const [, suffix, dualStackSuffix] = PARTITIONS.find(([regions]) => regions.test(region)) ?? ["", "", ""];
+  const service = `secretsmanager${isOn("AWS_USE_FIPS_ENDPOINT") ? "-fips" : ""}`;
+  return new URL(`https://${service}.${region}.${isOn("AWS_USE_DUALSTACK_ENDPOINT") ? dualStackSuffix : suffix}`);
+}
+
+function endpointUrl(name: string, value: string): URL {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (url && ["http:", "https:"].includes(url.protocol) && url.username === "" && url.password === "") return url;
+  // The value is not shown: a URL can hold a password.
+  throw new CredentialsError(`${name} is not a URL of the form https://host or http://host:port (environment)`);
+}

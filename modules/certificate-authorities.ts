@@ -1,0 +1,90 @@
+import { X509Certificate } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
+import path from "node:path";
+import type { Database } from "./database";
+import { isKnown, problem } from "./settings-error";
+
+/** Where the function looks for the authorities that it trusts, next to its code. */
+export const AUTHORITIES_FILE = "certificate-authorities.pem";
+
+/** Roots of RDS by region, and those that RDS Proxy has its certificates from, whose region is `any`. */
+const ROOTS_FILE = path.join(__dirname, "rds-roots.pem");
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----\r?\n[\s\S]*?-----END CERTIFICATE-----/g;
+
+/** What is wrong with the authorities of a database; empty if nothing is. */
+export function authorityProblems({ host, caFile }: Database, region: string): string[] {
+  if (caFile !== undefined)
+    return isKnown(caFile)
+      ? caFileProblems(caFile)
+      : [problem("database.caFile", caFile, "has to be known while synthesizing: it is put into the archive")];
+  const available = new Set(roots().map((root) => root.region));
+  return regionsOf(region, host)
+    .filter((each) => !available.has(each))
+    .map((each) =>
+      problem(
+        "region",
+        each,
+        `has no roots of Amazon RDS in modules/rds-roots.pem: download https://truststore.pki.rds.amazonaws.com/${each}/${each}-bundle.pem (China and GovCloud have addresses of their own) and set database.caFile to the file`,
+      ),
+    );
+}
+
+/**
+ * The file of authorities for the archive: RDS's roots of the region, or of all regions where only Terraform knows it,
+ * those of RDS Proxy, and those of `caFile`.
+ */
+export function authoritiesPem({ host, caFile }: Database, region: string): string {
+  const regions = regionsOf(region, host);
+  const chosen = roots().filter((root) => !isKnown(region) || [...regions, "any"].includes(root.region));
+  const own = caFile === undefined ? [] : certificatesOf(readFileSync(caFile, "utf8"));
+  return [...chosen.map((root) => `# region: ${root.region}\n${root.pem}\n`), ...own.map((pem) => `${pem}\n`)].join(
+    "\n",
+  );
+}
+
+/** The function's region, and that of an RDS endpoint elsewhere, as far as they are known. */
+function regionsOf(region: string, host: string): string[] {
+  const elsewhere = isKnown(host) ? /\.([a-z]+(?:-[a-z]+)+-\d+)\.rds\.[a-z.-]+$/.exec(host)?.[1] : undefined;
+  return [...new Set([region, elsewhere ?? region])].filter(isKnown);
+}
+
+function roots(): { readonly region: string; readonly pem: string }[] {
+  const blocks = readFileSync(ROOTS_FILE, "utf8")
+    .split(/^# region: /m)
+    .slice(1);
+  return blocks.map((block) => ({
+    region: /^\S+/.exec(block)?.[0] ?? "",
+    pem: certificatesOf(block)[0] ?? "",
+  }));
+}
+
+function caFileProblems(caFile: string): string[] {
+  const wrong = (expectation: string): string[] => [problem("database.caFile", caFile, expectation)];
+  if (statSync(caFile, { throwIfNoEntry: false })?.isFile() !== true) {
+    return wrong(`is not a file, as seen from ${process.cwd()}`);
+  }
+  const text = readFileSync(caFile, "utf8");
+  if (text.includes("PRIVATE KEY-----")) return wrong("holds a private key, and would be put into the archive");
+  const certificates = certificatesOf(text);
+  if (certificates.length === 0) return wrong("has no certificate in PEM (-----BEGIN CERTIFICATE-----)");
+  return certificates.flatMap((pem, index) => {
+    const certificate = parsed(pem);
+    if (!certificate) return wrong(`has a certificate that cannot be read, number ${index + 1}`);
+    const name = certificate.subject.replaceAll("\n", ", ");
+    if (!certificate.ca) return wrong(`has the certificate of a server, not of an authority: ${name}`);
+    return new Date(certificate.validTo) < new Date() ? wrong(`has a certificate that has expired: ${name}`) : [];
+  });
+}
+
+function certificatesOf(text: string): string[] {
+  return text.match(CERTIFICATE) ?? [];
+}
+
+function parsed(pem: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    return undefined;
+  }
+}
