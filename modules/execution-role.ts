@@ -1,10 +1,9 @@
 import { IamPolicy } from "@cdktf/provider-aws/lib/iam-policy";
 import { IamRole } from "@cdktf/provider-aws/lib/iam-role";
 import { IamRolePolicyAttachment } from "@cdktf/provider-aws/lib/iam-role-policy-attachment";
-import { Fn } from "cdktf";
 import { Construct } from "constructs";
 import { definedProperties } from "./defined-properties";
-import type { PolicyStatement } from "./permissions";
+import { policyDocument, type PolicyStatement } from "./permissions";
 
 export interface ExecutionRoleConfig {
   /** Name of the role; its policies are named after it. */
@@ -77,9 +76,4 @@ export class ExecutionRole extends Construct {
       new IamRolePolicyAttachment(this, `${purpose}-attachment`, { role: this.role.name, policyArn: policy.arn }),
     );
   }
-}
-
-/** Not JSON.stringify: `cdktf synth --hcl` loses the quotes of a string with references in it. */
-function policyDocument(statements: readonly object[]): string {
-  return Fn.jsonencode({ Version: "2012-10-17", Statement: statements });
 }

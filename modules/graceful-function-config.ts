@@ -8,7 +8,7 @@ import { ARCHITECTURES, type Architecture } from "./insights-layer";
 import { layerVersionProblems } from "./layer-version";
 import { logGroupProblems, type LogGroup } from "./log-group";
 import type { PolicyStatement } from "./permissions";
-import { choiceProblems, isKnown, notOneOf, problem, rangeProblems } from "./settings-error";
+import { choiceProblems, isKnown, notOneOf, problem, rangeProblems, templateProblems } from "./settings-error";
 import { ShutdownExtension } from "./shutdown-extension";
 
 /** What Lambda still creates, and the lab runs: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html */
@@ -224,6 +224,7 @@ export function configProblems(config: GracefulFunctionConfig): string[] {
   const { memorySize, timeout, shutdownExtension, database, environment, layers, reservedConcurrency } =
     withDefaults(config);
   return [
+    ...templateProblems({ ...config, code: undefined }),
     ...functionNameProblems(functionName, region),
     ...descriptionProblems(description),
     ...choiceProblems("architecture", architecture, ARCHITECTURES),

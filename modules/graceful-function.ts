@@ -22,6 +22,7 @@ import type { LogGroup } from "./log-group";
 import { addOutput, claimProblems, pathName } from "./path-name";
 import * as permissions from "./permissions";
 import { SettingsError } from "./settings-error";
+import { call, terraformTexts } from "./terraform-text";
 
 export { RUNTIMES, type GracefulFunctionConfig, type Runtime, type VpcConfig } from "./graceful-function-config";
 
@@ -44,7 +45,8 @@ export class GracefulFunction extends Construct {
     super(scope, id);
     const { region: place, functionName: name } = config;
     SettingsError.throwIfAny([...configProblems(config), ...claimProblems(this, "functionName", name, [place])], this);
-    const settings = withDefaults(config);
+    // Paths of files are no text of Terraform's.
+    const settings = withDefaults({ ...terraformTexts({ ...config }), code: config.code });
     const { region, functionName, architecture, runtime, shutdownExtension, vpc, tags } = settings;
 
     const logGroup = this.logGroup(settings);
@@ -67,7 +69,7 @@ export class GracefulFunction extends Construct {
     const { preconditions } = extension;
     // A list that only Terraform knows cannot be taken apart here.
     const layers = Token.isUnresolved(settings.layers)
-      ? Token.asList(Fn.concat([extension.layers, settings.layers]))
+      ? Token.asList(call("concat", extension.layers, settings.layers))
       : [...extension.layers, ...settings.layers];
     const { ephemeralStorage, tracing, deadLetterTargetArn } = settings;
     const lambda = new LambdaFunction(this, "lambda", {

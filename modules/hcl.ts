@@ -1,3 +1,5 @@
+import { loneExpression, quoted, Scanner } from "./template";
+
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json };
 type Body = Readonly<Record<string, Json>>;
 
@@ -111,47 +113,14 @@ function object(entries: readonly (readonly [string, string])[]): string {
   return `{\n${indent(aligned(named)).join("\n")}\n}`;
 }
 
-/** A text of Terraform's JSON: a lone `${…}` is an expression, what stands outside of one is to be quoted. */
+/** A text of Terraform's JSON: a lone `${…}` is an expression. */
 function template(source: string): string {
-  const parts = new Scanner(source).templateParts();
-  const [first] = parts;
-  if (parts.length === 1 && first?.isExpression === true) return new Scanner(first.text).expression();
-  return `"${parts.map(({ isExpression, text }) => (isExpression ? `\${${text}}` : JSON.stringify(text).slice(1, -1))).join("")}"`;
+  const expression = loneExpression(source);
+  return expression === undefined ? quoted(source) : new PolicyFormatter(expression).expression();
 }
 
-interface TemplatePart {
-  readonly isExpression: boolean;
-  readonly text: string;
-}
-
-/** Reads expressions as far as is needed to find their ends, and to break the lines of a policy document. */
-class Scanner {
-  private position = 0;
-
-  public constructor(private readonly source: string) {}
-
-  public templateParts(): TemplatePart[] {
-    const parts: TemplatePart[] = [];
-    let begun = 0;
-    const literal = (): void => {
-      if (begun < this.position) parts.push({ isExpression: false, text: this.source.slice(begun, this.position) });
-    };
-    while (this.position < this.source.length) {
-      if (this.skips("$${")) continue;
-      if (!this.sees("${")) {
-        this.position += 1;
-        continue;
-      }
-      literal();
-      this.position += 2;
-      parts.push({ isExpression: true, text: this.until("}") });
-      this.position += 1;
-      begun = this.position;
-    }
-    literal();
-    return parts;
-  }
-
+/** Breaks the lines of a policy document. */
+class PolicyFormatter extends Scanner {
   /** The same expression, objects and lists with their elements in lines of their own. */
   public expression(): string {
     const call = "jsonencode(";
@@ -182,44 +151,5 @@ class Scanner {
       return list(items);
     }
     return this.until(",", "}", "]", ")");
-  }
-
-  /** What stands before the first of `ends` that is in no bracket and in no text. */
-  private until(...ends: readonly string[]): string {
-    const begun = this.position;
-    while (!ends.some((end) => this.sees(end))) {
-      if (this.position >= this.source.length) throw new Error(`${this.source} has no ${ends.join(" or ")}`);
-      if (this.skips('"')) this.skipText();
-      else {
-        const closing = { "(": ")", "[": "]", "{": "}" }[this.source.charAt(this.position)];
-        this.position += 1;
-        if (closing !== undefined) {
-          this.until(closing);
-          this.position += 1;
-        }
-      }
-    }
-    return this.source.slice(begun, this.position);
-  }
-
-  private skipText(): void {
-    while (!this.skips('"')) {
-      if (this.position >= this.source.length) throw new Error(`${this.source} has a text without an end`);
-      if (this.skips("\\")) this.position += 1;
-      else if (this.skips("${")) {
-        this.until("}");
-        this.position += 1;
-      } else if (!this.skips("$${")) this.position += 1;
-    }
-  }
-
-  private sees(text: string): boolean {
-    return this.source.startsWith(text, this.position);
-  }
-
-  private skips(text: string): boolean {
-    if (!this.sees(text)) return false;
-    this.position += text.length;
-    return true;
   }
 }

@@ -3,6 +3,7 @@ import type { Construct } from "constructs";
 import table from "./insights-layers.json";
 import { layerVersionProblems } from "./layer-version";
 import { choiceProblems, isKnown, notOneOf, problem, SettingsError } from "./settings-error";
+import { terraformText } from "./terraform-text";
 
 export const ARCHITECTURES = ["arm64", "x86_64"] as const;
 export type Architecture = (typeof ARCHITECTURES)[number];
@@ -156,7 +157,7 @@ class GivenLayer extends InsightsLayer {
 
   public bind(_scope: Construct, region: string, architecture: Architecture): InsightsLayerBinding {
     SettingsError.throwIfAny(this.problems(region, architecture));
-    return { arn: this.value, preconditions: [] };
+    return { arn: terraformText(this.value), preconditions: [] };
   }
 }
 

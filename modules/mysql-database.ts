@@ -8,7 +8,8 @@ import { definedProperties } from "./defined-properties";
 import type { VpcConfig } from "./graceful-function-config";
 import { addOutput, claimProblems } from "./path-name";
 import { PrivateNetwork, type PrivateNetworkConfig } from "./private-network";
-import { choiceProblems, isKnown, problem, rangeProblems, SettingsError } from "./settings-error";
+import { choiceProblems, isKnown, problem, rangeProblems, SettingsError, templateProblems } from "./settings-error";
+import { terraformTexts } from "./terraform-text";
 
 /** The long-term release. Its minor versions come with the maintenance windows. */
 const ENGINE_VERSION = "8.4";
@@ -144,9 +145,11 @@ export class MysqlDatabase extends Construct {
 
   readonly #iam: { readonly enabled: boolean; readonly resourceId: string };
 
-  /** @throws SettingsError with everything that is wrong in `config`. */
-  public constructor(scope: Construct, id: string, config: MysqlDatabaseConfig) {
+  /** @throws SettingsError with everything that is wrong in the settings. */
+  public constructor(scope: Construct, id: string, given: MysqlDatabaseConfig) {
     super(scope, id);
+    SettingsError.throwIfAny(templateProblems(given), this);
+    const config = terraformTexts({ ...given });
     const {
       name,
       databaseName,

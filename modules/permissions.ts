@@ -1,5 +1,7 @@
+import { Token } from "cdktf";
 import { arn, type Place } from "./arn";
 import { isKnown } from "./settings-error";
+import { call, terraformTexts } from "./terraform-text";
 
 /** A statement of an IAM policy. */
 export interface PolicyStatement {
@@ -8,6 +10,14 @@ export interface PolicyStatement {
   readonly Action: string | readonly string[];
   readonly Resource: string | readonly string[];
   readonly Condition?: Readonly<Record<string, Readonly<Record<string, string | readonly string[]>>>>;
+}
+
+/**
+ * A policy of these statements. Not JSON.stringify: `cdktf synth --hcl` loses the quotes of a string with references in
+ * it, and a value with a quote in it would end the string.
+ */
+export function policyDocument(statements: readonly object[]): string {
+  return Token.asString(call("jsonencode", { Version: "2012-10-17", Statement: terraformTexts(statements) }));
 }
 
 /** Where the extension of Insights writes to, for every function of the account. */

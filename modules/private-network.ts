@@ -10,6 +10,7 @@ import { Fn, Token, type ITerraformDependable } from "cdktf";
 import { Construct } from "constructs";
 import { isIPv4 } from "node:net";
 import type { VpcConfig } from "./graceful-function-config";
+import { policyDocument } from "./permissions";
 import { isKnown, problem, SettingsError } from "./settings-error";
 
 /** RDS wants subnets in two zones, also for an instance in one; no region has more than six. */
@@ -126,18 +127,15 @@ export class PrivateNetwork extends Construct {
         subnetIds: [...this.subnetIds],
         securityGroupIds: [endpointsSecurityGroup.id],
         // AWS's default lets credentials of any account through, and with them data out to that account.
-        policy: Fn.jsonencode({
-          Version: "2012-10-17",
-          Statement: [
-            {
-              Effect: "Allow",
-              Principal: "*",
-              Action: "*",
-              Resource: "*",
-              Condition: { StringEquals: { "aws:PrincipalAccount": vpc.ownerId } },
-            },
-          ],
-        }),
+        policy: policyDocument([
+          {
+            Effect: "Allow",
+            Principal: "*",
+            Action: "*",
+            Resource: "*",
+            Condition: { StringEquals: { "aws:PrincipalAccount": vpc.ownerId } },
+          },
+        ]),
         tags: this.tagsOf(service),
       });
       this.ways.push(endpoint);

@@ -1,5 +1,6 @@
 import { Token } from "cdktf";
 import type { IConstruct } from "constructs";
+import { hasExpressions, unfinishedTexts } from "./terraform-text";
 
 /** Thrown while synthesizing, with everything that is wrong at once, so that it can be corrected in one go. */
 export class SettingsError extends Error {
@@ -43,7 +44,14 @@ export class SettingsError extends Error {
 
 /** Whether a value is known while synthesizing, and not only to Terraform: as a token, or as an expression of HCL. */
 export function isKnown(value: unknown): boolean {
-  return !Token.isUnresolved(value) && !(typeof value === "string" && value.includes("${"));
+  return !Token.isUnresolved(value) && !(typeof value === "string" && hasExpressions(value));
+}
+
+/** What is wrong with the templates in settings; nothing is if each `${` has its end. */
+export function templateProblems(settings: object): string[] {
+  return unfinishedTexts(settings).map(([setting, text]) =>
+    problem(setting, text, 'has a "${" or "%{" without its "}": write "$${" or "%%{" for the text itself'),
+  );
 }
 
 /** `architecture "arm" is not one of arm64, x86_64`; the option's name says where it is set. */

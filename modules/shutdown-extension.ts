@@ -2,6 +2,7 @@ import type { Precondition } from "cdktf";
 import type { Construct } from "constructs";
 import { InsightsLayer, type Architecture } from "./insights-layer";
 import { layerVersionProblems } from "./layer-version";
+import { terraformText } from "./terraform-text";
 
 /**
  * Milliseconds that Lambda leaves between SIGTERM and SIGKILL, by what is registered. With an external extension it is
@@ -83,6 +84,6 @@ export class ShutdownExtension {
       const { arn, preconditions } = this.layer.bind(scope, region, architecture);
       return { layers: [arn], preconditions };
     }
-    return { layers: this.layer === undefined ? [] : [this.layer], preconditions: [] };
+    return { layers: this.layer === undefined ? [] : [terraformText(this.layer)], preconditions: [] };
   }
 }
