@@ -8,6 +8,9 @@ interface Line {
   readonly hooks: readonly { readonly name: string; readonly result: string }[];
 }
 
+/** Metrics that CloudWatch reads from one line; with more, it reads none. */
+const MOST_METRICS = 100;
+
 /**
  * The duration, how many hooks were not done, and each number that a hook resolved with, as `<hook>_<field>`.
  *
@@ -18,7 +21,8 @@ export function embeddedMetrics(line: Line, namespace = process.env["SHUTDOWN_ME
   const counts: Record<string, number> = { hooksNotDone: line.hooks.filter(({ result }) => result !== "done").length };
   for (const hook of line.hooks) {
     for (const [field, value] of Object.entries(hook)) {
-      if (typeof value === "number" && field !== "ms") counts[`${hook.name}_${field}`] = value;
+      if (typeof value !== "number" || field === "ms" || Object.keys(counts).length === MOST_METRICS - 1) continue;
+      counts[`${hook.name}_${field}`] = value;
     }
   }
   const metrics = [

@@ -1,40 +1,25 @@
-import { parentPort } from "node:worker_threads";
-import { embeddedMetrics } from "./metrics";
-
 /**
  * The SIGTERM path. Lambda sends SIGTERM when it takes the execution environment away, provided an extension is
  * registered, and SIGKILL when the shutdown budget is over:
  * https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-shutdown
+ *
+ * `listen` hears the signal, `shutDown` holds back what would end the process (isolation.ts), runs the hooks (hooks.ts),
+ * logs one line (shutdown-line.ts) and leaves. The contract is in docs/shutdown-hooks.md.
  */
+import { parentPort } from "node:worker_threads";
+import { now, runHooks, type HookOptions, type Registration, type ShutdownHook } from "./hooks";
+import { trackedBy, type AnyHandler } from "./invocations";
+import { isolate, type Isolation } from "./isolation";
+import { log, shutdownLine } from "./shutdown-line";
 
-/** What a hook is told: how long it has. */
-export interface ShutdownContext {
-  /** Aborted when the time for hooks is over; the process leaves right after. */
-  readonly signal: AbortSignal;
-  /** Milliseconds until {@link signal} aborts, never below 0. */
-  readonly remainingMs: () => number;
-}
-
-/** A cleanup. The numbers, strings and booleans of a plain object that it resolves with go into the line at the end. */
-export type ShutdownHook = (context: ShutdownContext) => unknown;
-
-/** One hook's entry in the line that is logged at the end. */
-interface HookReport {
-  readonly name: string;
-  readonly result: "done" | "failed" | "gave up";
-  readonly ms: number;
-  readonly error?: string;
-}
-
-interface Registration {
-  readonly name: string;
-  readonly hook: ShutdownHook;
-}
+export type { HookOptions, ShutdownContext, ShutdownHook } from "./hooks";
 
 /** What all copies of this module in a process share. */
 interface Shared {
   readonly registrations: Registration[];
   invocations: number;
+  /** Set while the hooks run: a hook has been registered. */
+  registered?: () => void;
 }
 
 /**
@@ -42,6 +27,9 @@ interface Shared {
  * The construct writes the real one to SHUTDOWN_BUDGET_MS.
  */
 const DEFAULT_BUDGET_MS = 300;
+
+/** The longest delay of a Node.js timer. A longer one is a warning in the log, and a timer of 1 ms. */
+const LONGEST_MS = 2 ** 31 - 1;
 
 /**
  * Milliseconds of the budget that hooks do not get. Lambda's clock starts before the event loop sees the signal, and
@@ -53,29 +41,34 @@ const MARGIN_MS = 50;
 const LOG_MS = 30;
 
 /**
- * Registers a cleanup. Hooks run last registered first, because what was opened last may depend on what was opened
- * first, and one after the other: but each has only its share of the time before the next begins as well, so one that
- * hangs does not cost the others their turn. One that throws or rejects is reported.
+ * Registers a cleanup. All hooks start in the turn of the event loop that hears SIGTERM, last registered first, so that a
+ * handler that blocks the event loop cannot keep one from starting. They run side by side, and each has the whole time.
+ * A hook that needs something which another hook closes names that hook in {@link HookOptions.before}.
  *
+ * A hook that throws or rejects is reported. A hook that is registered while the hooks run starts as well.
+ *
+ * @throws TypeError if the name is not a string or the hook not a function
  * @example
- * onShutdown("queue", async ({ signal }) => queue.flush({ signal }));
+ * onShutdown("telemetry", () => sdk.shutdown());
+ * onShutdown("queue", ({ signal }) => queue.flush({ signal }), { before: "mysql" });
  */
-export function onShutdown(name: string, hook: ShutdownHook): void {
-  shared.registrations.push({ name, hook });
+export function onShutdown(name: string, hook: ShutdownHook, { before = [] }: HookOptions = {}): void {
+  if (typeof name !== "string") throw new TypeError(`onShutdown: the name is a ${typeof name}, not a string`);
+  if (typeof hook !== "function")
+    throw new TypeError(`onShutdown("${name}"): the hook is a ${typeof hook}, no function`);
+  shared.registrations.push({ name, hook, before: typeof before === "string" ? [before] : [...before] });
+  shared.registered?.();
 }
 
-/** Wraps a handler so that the line at the end can say whether the signal came in an invocation. */
-export function tracked<Args extends unknown[], Result>(
-  handler: (...args: Args) => Promise<Result>,
-): (...args: Args) => Promise<Result> {
-  return async (...args) => {
-    shared.invocations += 1;
-    try {
-      return await handler(...args);
-    } finally {
-      shared.invocations -= 1;
-    }
-  };
+/**
+ * Wraps a handler so that the line at the end can say whether the signal came in an invocation. The wrapper is called,
+ * returns and is marked like the handler: `awslambda.streamifyResponse` works inside and outside of it, and so does a
+ * callback where the runtime still has callbacks.
+ *
+ * @throws TypeError if the handler is not a function
+ */
+export function tracked<Handler extends AnyHandler>(handler: Handler): Handler {
+  return trackedBy(shared, handler);
 }
 
 declare global {
@@ -85,86 +78,67 @@ declare global {
 const shared = (globalThis.lambdaGracefulShutdown ??= listen({ registrations: [], invocations: 0 }));
 
 // A rehearsal: what has run before is compiled, and the log is open. Init has milliseconds to spare, the end has not.
-const { stdout } = process;
-void cleanUp("SIGTERM", { registrations: [{ name: "rehearsal", hook: () => ({}) }], invocations: 0 });
+void cleanUp(
+  "SIGTERM",
+  { registrations: [{ name: "rehearsal", hook: () => ({}) }], invocations: 0 },
+  { heldBack: () => [], end: () => undefined },
+);
 
 function listen(state: Shared): Shared {
+  // On a developer's machine Ctrl-C asks for the same; inside Lambda nobody sends it.
+  const signals: NodeJS.Signals[] =
+    process.env["AWS_LAMBDA_RUNTIME_API"] === undefined ? ["SIGTERM", "SIGINT"] : ["SIGTERM"];
   let begun = false;
+  let leaving = false;
   const begin = (signal: NodeJS.Signals): void => {
     if (begun) return;
     begun = true;
-    void shutDown(signal, state);
+    void shutDown(signal, state, () => {
+      leaving = true;
+      process.removeAllListeners(signal);
+    });
   };
-  process.on("SIGTERM", begin);
-  // On a developer's machine Ctrl-C asks for the same; inside Lambda nobody sends it.
-  if (process.env["AWS_LAMBDA_RUNTIME_API"] === undefined) process.on("SIGINT", begin);
+  for (const signal of signals) process.prependListener(signal, begin);
+  // First in the list, and in the list at all. A listener that throws keeps those behind it from being called, and some
+  // libraries remove everybody's listeners. Signals are heard in a later turn, so the next tick is early enough.
+  process.on("newListener", (event: string | symbol, listener: unknown) => {
+    if (!isOneOf(signals, event) || listener === begin) return;
+    process.nextTick(() => {
+      if (begun || process.listeners(event)[0] === begin) return;
+      process.off(event, begin);
+      if (process.listeners(event)[0] !== begin) process.prependListener(event, begin);
+    });
+  });
+  process.on("removeListener", (event: string | symbol, listener: unknown) => {
+    if (!isOneOf(signals, event) || listener !== begin || leaving) return;
+    process.prependListener(event, begin);
+  });
   return state;
 }
 
-async function shutDown(signal: NodeJS.Signals, state: Shared): Promise<void> {
+function isOneOf(signals: readonly NodeJS.Signals[], event: string | symbol): event is NodeJS.Signals {
+  return (signals as readonly unknown[]).includes(event);
+}
+
+async function shutDown(signal: NodeJS.Signals, state: Shared, stopListening: () => void): Promise<void> {
+  const isolation = isolate();
   try {
-    const line = await cleanUp(signal, state);
-    await Promise.race([log(line), new Promise((stalled) => setTimeout(stalled, LOG_MS))]);
+    await Promise.race([log(await cleanUp(signal, state, isolation)), new Promise((end) => setTimeout(end, LOG_MS))]);
   } finally {
-    leave(signal);
+    leave(signal, isolation, stopListening);
   }
 }
 
-/** Runs the hooks, and resolves with the line that says what became of them. */
-async function cleanUp(signal: NodeJS.Signals, { registrations, invocations }: Shared): Promise<object> {
+/** Runs the hooks, which all start before this returns, and resolves with the line that says what became of them. */
+async function cleanUp(signal: NodeJS.Signals, state: Shared, isolation: Isolation): Promise<string> {
   const begun = now();
-  const deadline = begun + Math.max(0, budgetMs() - MARGIN_MS);
-  const remainingMs = (): number => Math.max(0, deadline - now());
-  const over = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  // Created before the first hook runs: a hook that blocks the event loop must find the timer due, not unset.
-  const timeUp = new Promise<void>((resolve) => {
-    timer = setTimeout(() => {
-      over.abort();
-      // Two turns of the event loop later: what settles because of the signal, at the end of a first, has settled then.
-      setImmediate(() => setImmediate(resolve));
-    }, remainingMs());
-  });
-  const running: Promise<HookReport>[] = [];
-  for (const registration of registrations.toReversed()) {
-    const share = remainingMs() / (registrations.length - running.length);
-    const report = run(registration, { signal: over.signal, remainingMs }, timeUp);
-    running.push(report);
-    if (running.length === registrations.length) break; // nobody waits for a turn
-    await Promise.race([report, new Promise((turn) => setTimeout(turn, share))]);
-  }
-  const hooks = await Promise.all(running);
-  clearTimeout(timer);
-  const phase = invocations > 0 ? "invocation" : "idle";
-  const durationMs = round(now() - begun);
-  const line = { event: "shutdown", signal, phase, budgetMs: budgetMs(), durationMs, hooks };
-  return { ...line, ...embeddedMetrics(line) };
-}
-
-async function run({ name, hook }: Registration, context: ShutdownContext, timeUp: Promise<void>): Promise<HookReport> {
-  const begun = now();
-  const report = (result: HookReport["result"], detail: unknown): HookReport => {
-    const own = { name, result, ms: round(now() - begun) };
-    return { ...own, ...loggable(detail), ...own };
-  };
-  // In a function of its own, so that a hook that throws at once is caught like one that rejects.
-  const done = (async () => report("done", await hook(context)))();
-  return Promise.race([
-    done.catch((error: unknown) => report("failed", { error: messageOf(error) })),
-    timeUp.then(() => report("gave up", {})),
-  ]);
-}
-
-/**
- * One line of JSON, past `console`, which the runtime client prefixes. Written behind all that was logged before, and
- * waited for: the process ends next, and a pipe that is full would lose it.
- */
-function log(line: object): Promise<void> {
-  return new Promise((resolve) => {
-    stdout.write(`${JSON.stringify(line)}\n`, () => {
-      resolve();
-    });
-  });
+  const phase = state.invocations > 0 ? "invocation" : "idle";
+  const budget = budgetMs();
+  const run = runHooks(state.registrations, Math.max(0, budget - MARGIN_MS));
+  state.registered = run.registered;
+  const hooks = await run.reports;
+  const heldBack = isolation.heldBack();
+  return shutdownLine({ signal, phase, budgetMs: budget, durationMs: now() - begun, hooks, heldBack });
 }
 
 /**
@@ -174,13 +148,14 @@ function log(line: object): Promise<void> {
  * that pool, and so the process hangs until Lambda kills it at the end of its budget (`npm run bench` shows both).
  * The signal's default action asks nobody. Its listeners have to go first, or it would only be delivered here again.
  */
-function leave(signal: NodeJS.Signals): void {
+function leave(signal: NodeJS.Signals, isolation: Isolation, stopListening: () => void): void {
   // A worker thread can end neither itself nor the process; worker-signals.ts, in the main thread, waits for this word.
   if (parentPort !== null) {
     parentPort.postMessage("shutdown done");
     return;
   }
-  process.removeAllListeners(signal);
+  stopListening();
+  isolation.end();
   process.kill(process.pid, signal);
   // Only PID 1 of a container is still here: the kernel drops a default-action signal that PID 1 sends itself
   // (pid_namespaces(7)). abort() ends in a trap, which the kernel does not drop.
@@ -189,26 +164,5 @@ function leave(signal: NodeJS.Signals): void {
 
 function budgetMs(): number {
   const budget = Number(process.env["SHUTDOWN_BUDGET_MS"]);
-  return Number.isFinite(budget) && budget > 0 ? budget : DEFAULT_BUDGET_MS;
-}
-
-/** A hook may resolve with anything, a server that it closed for one; only plain values may go into the line. */
-function loggable(detail: unknown): object {
-  if (typeof detail !== "object" || detail === null || Object.getPrototypeOf(detail) !== Object.prototype) return {};
-  return Object.fromEntries(
-    Object.entries(detail).filter(([, value]) => ["number", "string", "boolean"].includes(typeof value)),
-  );
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : `threw a ${typeof error}`;
-}
-
-/** Milliseconds, of a clock that only goes forward. Node.js loads `performance` when it is first used: not at the end. */
-function now(): number {
-  return process.uptime() * 1_000;
-}
-
-function round(ms: number): number {
-  return Math.round(ms * 10) / 10;
+  return Number.isFinite(budget) && budget > 0 ? Math.min(budget, LONGEST_MS) : DEFAULT_BUDGET_MS;
 }

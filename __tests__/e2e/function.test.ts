@@ -61,7 +61,10 @@ const WITH_LOADED_MODULES = `
     known = process.moduleLoadList.length;
     return answered;
   };
-  const hook = () => ({ loaded: process.moduleLoadList.slice(known).join() });
+  const hook = async () => {
+    await new Promise((mysqlIsDone) => setTimeout(mysqlIsDone, 50));
+    return { loaded: process.moduleLoadList.slice(known).join() };
+  };
   globalThis.lambdaGracefulShutdown.registrations.unshift({ name: "last", hook });`;
 
 test("on SIGTERM nothing is loaded: there is no time for it", async () => {

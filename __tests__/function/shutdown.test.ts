@@ -1,70 +1,134 @@
-import { spawn } from "node:child_process";
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync } from "node:fs";
 import { join } from "node:path";
+import { end, folder, SHUTDOWN } from "./program";
 
-/** What a program that uses function/shutdown.ts wrote, and how it ended, when it got a signal. */
-interface Ending {
-  readonly signal: NodeJS.Signals | null;
-  readonly code: number | null;
-  readonly ms: number;
-  readonly output: string;
-  readonly report: { signal: string; hooks: { name: string; result: string; error?: string }[]; durationMs: number };
-}
-
-const SHUTDOWN = join(__dirname, "../../function/shutdown.ts");
-const folder = mkdtempSync(join(tmpdir(), "shutdown-"));
-afterAll(() => {
-  rmSync(folder, { recursive: true, force: true });
-});
-
-let programs = 0;
-
-/** Runs a program until it prints "ready", sends it the signals, and waits for its end. */
-async function end(
-  program: string,
-  signals: readonly NodeJS.Signals[] = ["SIGTERM"],
-  options: { readonly env?: NodeJS.ProcessEnv; readonly wrapper?: readonly string[] } = {},
-): Promise<Ending> {
-  const file = join(folder, `program-${(programs += 1)}.ts`);
-  writeFileSync(
-    file,
-    `import { onShutdown } from ${JSON.stringify(SHUTDOWN)};\n${program}\nsetInterval(() => 0, 1000); console.log("ready");`,
-  );
-  const [command, ...args] = [...(options.wrapper ?? []), process.execPath, "--import", require.resolve("tsx"), file];
-  const child = spawn(command, args, { env: { PATH: process.env["PATH"], ...options.env } });
-  const limit = setTimeout(() => child.kill("SIGKILL"), 10_000); // one that cannot end must not hold up the rest
-  let output = "";
-  let begun = 0;
-  const add = (chunk: Buffer): void => {
-    output += chunk.toString();
-    if (begun > 0 || !output.includes("ready")) return;
-    begun = performance.now();
-    for (const signal of signals) child.kill(signal);
-  };
-  child.stdout.on("data", add);
-  child.stderr.on("data", add);
-  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
-    child.on("close", (...how) => {
-      resolve(how);
-    });
-  });
-  clearTimeout(limit);
-  const line = output.split("\n").find((candidate) => candidate.startsWith('{"event":"shutdown"')) ?? "{}";
-  return { code, signal, ms: performance.now() - begun, output, report: JSON.parse(line) as Ending["report"] };
-}
-
-test("hooks run last registered first, each after the one before, and the process dies of the signal it got", async () => {
+test("all hooks start in the turn that hears the signal, last registered first, and the process dies of that signal", async () => {
   const { report, signal, output } = await end(`
-    onShutdown("first", () => console.log("first runs"));
-    onShutdown("second", async () => { await new Promise((done) => setTimeout(done, 20)); console.log("second done"); });
+    let turn = 0;
+    setInterval(() => (turn += 1), 0);
+    let heard = -1;
+    process.prependListener("SIGTERM", () => (heard = turn));
+    onShutdown("blocks", () => console.log("first registered starts", turn - heard));
+    onShutdown("slow", async () => {
+      heard = turn;
+      console.log("last registered starts");
+      await new Promise((done) => setTimeout(done, 20));
+      console.log("slow done");
+    });
   `);
   expect(report.hooks.map(({ name, result }) => [name, result])).toEqual([
-    ["second", "done"],
-    ["first", "done"],
+    ["slow", "done"],
+    ["blocks", "done"],
   ]);
-  expect(output.indexOf("second done")).toBeLessThan(output.indexOf("first runs"));
+  expect(output.match(/^.*(starts|done).*$/gm)?.slice(0, 3)).toEqual([
+    "last registered starts",
+    "first registered starts 0",
+    "slow done",
+  ]);
   expect(signal).toBe("SIGTERM");
+});
+
+test("each hook starts although the handler blocks the event loop from the signal on", async () => {
+  const { report, ms } = await end(
+    `
+    const block = (ms: number): void => { for (const end = Date.now() + ms; Date.now() < end; ) continue; };
+    const slice = (): void => { block(150); setImmediate(slice); };
+    process.on("SIGTERM", () => setImmediate(slice));
+    onShutdown("mysql", () => ({ startedAt: Math.round(performance.now() - heard) }));
+    onShutdown("slow", () => new Promise(() => undefined));
+    onShutdown("slower", () => new Promise(() => undefined));
+    let heard = 0;
+    process.prependListener("SIGTERM", () => (heard = performance.now()));
+    onShutdown("hears", () => void (heard = performance.now()));
+  `,
+  );
+  expect(report.hooks).toContainEqual(expect.objectContaining({ name: "mysql", result: "done" }));
+  const { startedAt } = report.hooks.find(({ name }) => name === "mysql") as unknown as { startedAt: number };
+  expect(startedAt).toBeLessThan(50);
+  expect(ms).toBeLessThan(1_000);
+});
+
+describe("a hook that names another in `before`", () => {
+  test("has settled when the other starts", async () => {
+    const { output, report } = await end(`
+      onShutdown("mysql", () => console.log("mysql starts"));
+      onShutdown("queue", async () => {
+        await new Promise((done) => setTimeout(done, 20));
+        console.log("queue done");
+      }, { before: "mysql" });
+    `);
+    expect(output.indexOf("queue done")).toBeGreaterThan(0);
+    expect(output.indexOf("queue done")).toBeLessThan(output.indexOf("mysql starts"));
+    expect(report.hooks.map(({ name, result }) => [name, result])).toEqual([
+      ["queue", "done"],
+      ["mysql", "done"],
+    ]);
+  });
+
+  test("and hangs: the other starts when half of the time is over", async () => {
+    const { report } = await end(
+      `
+      onShutdown("mysql", ({ remainingMs }) => ({ hasMs: remainingMs() }));
+      onShutdown("queue", () => new Promise(() => undefined), { before: ["mysql"] });
+    `,
+      ["SIGTERM"],
+      { env: { SHUTDOWN_BUDGET_MS: "450" } },
+    );
+    const [queue, mysql] = report.hooks;
+    expect(queue).toMatchObject({ name: "queue", result: "gave up" });
+    expect(mysql).toMatchObject({ name: "mysql", result: "done" });
+    expect((mysql as unknown as { hasMs: number }).hasMs).toBeGreaterThan(100);
+    expect((mysql as unknown as { hasMs: number }).hasMs).toBeLessThanOrEqual(200);
+  });
+
+  test("and is named itself by the other: neither waits for ever", async () => {
+    const { report } = await end(`
+      onShutdown("a", () => undefined, { before: "b" });
+      onShutdown("b", () => undefined, { before: "a" });
+      onShutdown("c", () => undefined, { before: "c" });
+    `);
+    expect(report.hooks.map(({ name, result }) => `${name} ${result}`).sort()).toEqual(["a done", "b done", "c done"]);
+  });
+});
+
+test("a hook that is registered while the hooks run starts as well, one that comes later does not", async () => {
+  const { report, signal, output } = await end(`
+    onShutdown("running", async () => {
+      onShutdown("late", () => ({ ran: true }));
+      await new Promise((done) => setTimeout(done, 10));
+    });
+    process.on("SIGTERM", () => onShutdown("from a listener", () => ({ ran: true })));
+    const { write } = process.stdout;
+    process.stdout.write = function (...args) {
+      if (String(args[0]).includes('"shutdown"')) onShutdown("too late", () => console.log("too late ran"));
+      return Reflect.apply(write, this, args);
+    };
+  `);
+  expect(report.hooks).toMatchObject([
+    { name: "running", result: "done" },
+    { name: "from a listener", result: "done", ran: true },
+    { name: "late", result: "done", ran: true },
+  ]);
+  expect(output).not.toContain("too late ran");
+  expect(signal).toBe("SIGTERM");
+});
+
+test.each([
+  [`onShutdown(undefined as never, () => 0)`, "onShutdown: the name is a undefined, not a string"],
+  [`onShutdown("a", undefined as never)`, 'onShutdown("a"): the hook is a undefined, no function'],
+])("%s is refused at once", async (call, message) => {
+  const { output } = await end(`try { ${call}; } catch (error) { console.log(String(error)); }`);
+  expect(output).toContain(`TypeError: ${message}`);
+});
+
+test("no budget makes Node.js warn of a timer", async () => {
+  for (const SHUTDOWN_BUDGET_MS of ["1e12", "-5", "1", "x", "0.1"]) {
+    const { output, signal } = await end(`onShutdown("hook", () => undefined);`, ["SIGTERM"], {
+      env: { SHUTDOWN_BUDGET_MS },
+    });
+    expect(output).not.toContain("Warning");
+    expect(signal).toBe("SIGTERM");
+  }
 });
 
 test("a hook that throws, and one that rejects, are reported and hurt nobody", async () => {
@@ -167,9 +231,8 @@ test("outside Lambda Ctrl-C does the same; inside it nothing listens to SIGINT",
 });
 
 test("two copies of the module share one list and one listener", async () => {
-  const copy = join(folder, "copy.ts");
-  copyFileSync(SHUTDOWN, copy);
-  copyFileSync(join(SHUTDOWN, "../metrics.ts"), join(folder, "metrics.ts"));
+  cpSync(join(SHUTDOWN, ".."), join(folder, "copy"), { recursive: true });
+  const copy = join(folder, "copy/shutdown.ts");
   const { report, output } = await end(`
     import { onShutdown as other } from ${JSON.stringify(copy)};
     onShutdown("one", () => undefined);

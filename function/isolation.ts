@@ -1,0 +1,131 @@
+import { nameAndMessageOf } from "./loggable";
+
+/**
+ * Other people's code in the Shutdown phase: libraries listen to SIGTERM as well, and end the process when they are done,
+ * or by an error that nobody handles. Either would come before the database has its COM_QUIT and the log its line.
+ * Before SIGTERM nothing of this is in place.
+ */
+
+/** Something that would have ended the process. */
+export interface HeldBack {
+  readonly what: string;
+  readonly error?: string;
+}
+
+export interface Isolation {
+  /** What was held back until now, the first {@link MOST_ENTRIES} of it. */
+  readonly heldBack: () => readonly HeldBack[];
+  /** Gives the process its methods back. Its listeners are gone for good: the process leaves next. */
+  readonly end: () => void;
+}
+
+/** What is held back on: the process, or what plays it in a rehearsal. */
+export type Isolated = Pick<
+  NodeJS.Process,
+  "pid" | "exitCode" | "removeAllListeners" | "on" | "setUncaughtExceptionCaptureCallback"
+>;
+
+/** Entries in the line. More than that, and a last one says how many. */
+const MOST_ENTRIES = 10;
+
+// Node.js loads `process.report` when the capture callback is set, and in Init there is time for it.
+Reflect.get(process, "report");
+
+type Method = (...args: readonly unknown[]) => unknown;
+
+/**
+ * From now on nothing but a signal from outside ends the process: `process.exit()` and its kin return without having done
+ * anything, and errors that nobody handles are noted.
+ */
+export function isolate(target: Isolated = process): Isolation {
+  const entries: HeldBack[] = [];
+  let more = 0;
+  const { exitCode } = target;
+  const note = (what: string, error?: string): void => {
+    if (entries.length === MOST_ENTRIES) more += 1;
+    else entries.push(error === undefined ? { what } : { what, error });
+  };
+  const restore = replaceMethods(target, note);
+  takeErrors(target, note);
+  return {
+    heldBack: () => {
+      const { exitCode: now } = target;
+      const changed = now === exitCode ? [] : [{ what: `process.exitCode = ${shown(now)}` }];
+      return [...entries, ...changed, ...(more > 0 ? [{ what: `${more} more` }] : [])];
+    },
+    end: restore,
+  };
+}
+
+/** @returns what puts the methods back */
+function replaceMethods(target: Isolated, note: (what: string) => void): () => void {
+  const methods = target as unknown as Record<string, Method | undefined>;
+  const originals = new Map<string, Method>();
+  const replace = (name: string, replacement: (original: Method) => Method): void => {
+    const original = methods[name];
+    if (typeof original !== "function") return; // a worker thread and an older Node.js have fewer
+    originals.set(name, original);
+    set(methods, name, replacement(original));
+  };
+  replace("exit", () => (code) => {
+    note(`process.exit(${shown(code)})`);
+  });
+  // What `process.exit` calls: it was taken out of `process` before (`import { exit } from "node:process"`).
+  replace("reallyExit", () => (code) => {
+    set(methods, "_exiting", false); // or no process.nextTick would run any more, and no stream would write
+    note(`process.reallyExit(${shown(code)})`);
+  });
+  replace("abort", () => () => {
+    note("process.abort()");
+  });
+  replace("execve", () => () => {
+    note("process.execve()");
+  });
+  const isOwn = (pid: unknown): boolean => Number(pid) === target.pid || Number(pid) <= 0; // 0 and below: its group
+  replace("kill", (kill) => (pid, signal = "SIGTERM") => {
+    if (signal === 0 || !isOwn(pid)) return kill.call(target, pid, signal);
+    note(`process.kill(process.pid, ${shown(signal)})`);
+    return true;
+  });
+  // What `process.kill` calls, as above.
+  replace("_kill", (kill) => (pid, signal) => {
+    if (signal === 0 || !isOwn(pid)) return kill.call(target, pid, signal);
+    note(`process.kill(process.pid, ${shown(signal)})`);
+    return 0;
+  });
+  return () => {
+    for (const [name, original] of originals) set(methods, name, original);
+  };
+}
+
+/**
+ * The capture callback comes before all listeners, so that none of them can end the process; AWS's runtime client for
+ * Node.js 22 and earlier has some that do.
+ */
+function takeErrors(target: Isolated, note: (what: string, error: string) => void): void {
+  const take = (what: string) => (error: unknown) => {
+    note(what, nameAndMessageOf(error));
+  };
+  target.removeAllListeners("uncaughtExceptionMonitor"); // these are called before, and one that throws is the end
+  try {
+    target.setUncaughtExceptionCaptureCallback(null); // somebody else's: a second one is refused
+    target.setUncaughtExceptionCaptureCallback(take("uncaughtException"));
+  } catch {
+    // The module `domain` is loaded, which wants the callback for itself.
+    target.removeAllListeners("uncaughtException");
+    target.on("uncaughtException", take("uncaughtException"));
+  }
+  target.removeAllListeners("unhandledRejection");
+  target.on("unhandledRejection", take("unhandledRejection"));
+}
+
+/** A property that somebody has frozen stays as it is. */
+function set(methods: object, name: string, value: unknown): void {
+  Reflect.set(methods, name, value);
+}
+
+/** An argument of other people's, short. */
+function shown(value: unknown): string {
+  if (typeof value === "string") return value.slice(0, 20);
+  return typeof value === "number" ? String(value) : "";
+}

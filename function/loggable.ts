@@ -1,0 +1,68 @@
+/** What of other people's values may go into the line at the end: little, plain, and never a throw. */
+
+/** Characters of a text in the line. */
+const MOST_CHARACTERS = 200;
+
+/** Fields of one hook in the line. */
+const MOST_FIELDS = 20;
+
+/** Characters of a field's name. A longer one is no name, and CloudWatch refuses metrics of such names. */
+const LONGEST_NAME = 64;
+
+/**
+ * A hook may resolve with anything, a server that it closed for one; only plain values of a plain object may go into the
+ * line. A getter that throws, and a number that JSON has no word for (NaN, Infinity), leave their field out.
+ */
+export function loggable(detail: unknown): Readonly<Record<string, number | string | boolean>> {
+  const fields: Record<string, number | string | boolean> = {};
+  try {
+    if (typeof detail !== "object" || detail === null) return {};
+    const prototype: unknown = Object.getPrototypeOf(detail);
+    if (prototype !== null && prototype !== Object.prototype) return {};
+    for (const name of Object.keys(detail)) {
+      if (Object.keys(fields).length === MOST_FIELDS) break;
+      if (name.length > LONGEST_NAME || name === "__proto__") continue;
+      const value = valueOf(detail, name);
+      if (typeof value === "string") fields[name] = excerpt(value);
+      else if (typeof value === "boolean" || Number.isFinite(value)) fields[name] = value as number | boolean;
+    }
+  } catch {
+    // A proxy that does not let itself be read. What was read until then is true.
+  }
+  return fields;
+}
+
+function valueOf(detail: object, name: string): unknown {
+  try {
+    return (detail as Readonly<Record<string, unknown>>)[name];
+  } catch {
+    return undefined;
+  }
+}
+
+/** An error's message, bounded; of anything else that was thrown its type alone, since its content may be a secret. */
+export function messageOf(error: unknown): string {
+  return textOf(error, "message") ?? `threw ${kindOf(error)}`;
+}
+
+function kindOf(thrown: unknown): string {
+  if (thrown === undefined || thrown === null) return String(thrown);
+  return typeof thrown === "object" ? "an object" : `a ${typeof thrown}`;
+}
+
+/** An error's name and message, bounded. */
+export function nameAndMessageOf(error: unknown): string {
+  const message = messageOf(error);
+  const name = textOf(error, "name");
+  return excerpt(name === undefined ? message : `${name}: ${message}`);
+}
+
+function textOf(error: unknown, name: "name" | "message"): string | undefined {
+  if (typeof error !== "object" || error === null) return undefined;
+  const value = valueOf(error, name);
+  return typeof value === "string" ? excerpt(value) : undefined;
+}
+
+export function excerpt(text: string): string {
+  return text.length <= MOST_CHARACTERS ? text : `${text.slice(0, MOST_CHARACTERS - 1)}…`;
+}

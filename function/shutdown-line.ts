@@ -1,0 +1,61 @@
+import { round, type HookReport } from "./hooks";
+import type { HeldBack } from "./isolation";
+import { excerpt } from "./loggable";
+import { embeddedMetrics } from "./metrics";
+
+/** What the line at the end says. */
+export interface Shutdown {
+  readonly signal: NodeJS.Signals;
+  /** Whether the signal came while a tracked handler ran. */
+  readonly phase: "invocation" | "idle";
+  readonly budgetMs: number;
+  readonly durationMs: number;
+  readonly hooks: readonly HookReport[];
+  readonly heldBack: readonly HeldBack[];
+}
+
+/** Hooks in the line. CloudWatch takes no event of any size, and hooks that a handler registers pile up. */
+const MOST_HOOKS = 50;
+
+const LEVELS = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
+
+const { stdout } = process; // Node.js opens it when it is first asked for: not at the end
+
+/** One line of JSON that CloudWatch can search, and read metrics from if SHUTDOWN_METRICS_NAMESPACE is set. */
+export function shutdownLine({ hooks, heldBack, durationMs, ...rest }: Shutdown): string {
+  const shown = hooks.slice(0, MOST_HOOKS).map((hook) => ({ ...hook, name: excerpt(hook.name) }));
+  const isClean = heldBack.length === 0 && hooks.every(({ result }) => result === "done");
+  const line = {
+    event: "shutdown",
+    level: levelThatIsKept(isClean ? "INFO" : "WARN"),
+    timestamp: new Date().toISOString(),
+    ...rest,
+    durationMs: round(durationMs),
+    hooks: shown,
+    ...(hooks.length > shown.length ? { hooksNotShown: hooks.length - shown.length } : {}),
+    ...(heldBack.length > 0 ? { heldBack } : {}),
+  };
+  return JSON.stringify({ ...line, ...embeddedMetrics({ ...line, hooks: shown }) });
+}
+
+/**
+ * With the log format JSON, Lambda drops lines whose level is below the function's log level, and takes a line without a
+ * level for INFO: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+ * The line is one an environment, and holds the metrics. It takes the function's level where its own would be dropped.
+ */
+function levelThatIsKept(own: "INFO" | "WARN"): string {
+  const least = LEVELS.indexOf(process.env["AWS_LAMBDA_LOG_LEVEL"]?.toUpperCase() ?? "");
+  return LEVELS[Math.max(least, LEVELS.indexOf(own))] ?? own;
+}
+
+/**
+ * Writes the line past `console`, which the runtime client prefixes. Written behind all that was logged before, and
+ * waited for: the process ends next, and a pipe that is full would lose it.
+ */
+export function log(line: string): Promise<void> {
+  return new Promise((resolve) => {
+    stdout.write(`${line}\n`, () => {
+      resolve();
+    });
+  });
+}
