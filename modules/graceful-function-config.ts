@@ -1,5 +1,5 @@
 import { arnProblems, KMS_KEY } from "./arn";
-import { CodeBundle } from "./code-bundle";
+import { CodeBundle, type CodeBundleConfig } from "./code-bundle";
 import { authorityProblems } from "./certificate-authorities";
 import { CodeDirectory, type CodeDirectoryConfig } from "./code-directory";
 import { databaseEnvironment, databaseProblems, type Database } from "./database";
@@ -57,7 +57,7 @@ export interface GracefulFunctionConfig {
    * The code: `entry`, a TypeScript file that exports `handler`, is checked and bundled; `directory` is deployed as it
    * is. Both are relative to the directory of cdktf.json.
    */
-  readonly code: { readonly entry: string } | CodeDirectoryConfig;
+  readonly code: CodeBundleConfig | CodeDirectoryConfig;
 
   /** @default - none */
   readonly description?: string;
@@ -204,7 +204,7 @@ export function withDefaults(config: GracefulFunctionConfig) {
 export function environmentVariables(config: GracefulFunctionConfig): Record<string, string> {
   const { environment, database, timeout, shutdownExtension } = withDefaults(config);
   return {
-    ...environment,
+    ...("entry" in config.code ? CodeBundle.environment(config.code, environment) : environment),
     ...(database ? databaseEnvironment(database, timeout) : {}),
     ...shutdownExtension.environment,
   };
@@ -265,7 +265,7 @@ export function configProblems(config: GracefulFunctionConfig): string[] {
     ),
     ...(config.vpc ? vpcProblems(config.vpc) : []),
     ...logGroupProblems(config.logGroup ?? {}),
-    ...("entry" in code ? CodeBundle.problems(code.entry) : CodeDirectory.problems(code)),
+    ...("entry" in code ? CodeBundle.problems(code) : CodeDirectory.problems(code)),
   ];
 }
 

@@ -53,7 +53,7 @@ export class GracefulFunction extends Construct {
     const role = this.executionRole(settings, logGroup.name);
     const code = SettingsError.within(this, () =>
       "entry" in settings.code
-        ? new CodeBundle(this, "code", { entry: settings.code.entry, runtime, files: bundledFiles(settings) })
+        ? new CodeBundle(this, "code", { ...settings.code, runtime, architecture, files: bundledFiles(settings) })
         : new CodeDirectory(this, "code", settings.code),
     );
     const zip = new DataArchiveFile(this, "zip", {

@@ -1,70 +1,183 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
 import path from "node:path";
-
-const CACHE = "node_modules/.cache/type-check";
+import { directoriesUpward, projectDirectory } from "./project-directory";
+import { Tsconfig } from "./tsconfig";
 
 /** The native compiler under this project's name for it, and the one of an app that the construct was taken into. */
 const COMPILERS = ["typescript7", "typescript"];
 
-/** The files a check read, and what was in them. */
+/** Packages of types whose globals a function must not see: they are there in the test runner only. */
+const TEST_RUNNERS = /^(jest|mocha|jasmine|qunit|vitest|vitest\/globals|@jest\/globals|testing-library__jest-dom)$/;
+
+/** What the options of a project say about output, which a check does not write; `null` takes an option back. */
+const NO_OUTPUT = {
+  noEmit: true,
+  composite: false,
+  incremental: false,
+  declaration: false,
+  isolatedDeclarations: false,
+  tsBuildInfoFile: null,
+  declarationMap: null,
+  declarationDir: null,
+  emitDeclarationOnly: null,
+  rootDir: null,
+  outDir: null,
+  outFile: null,
+};
+
+interface Compiler {
+  readonly program: string;
+  readonly version: string;
+}
+
+/** The files and directories that a check depends on, and what was in them. */
 interface Stamp {
   readonly files: readonly string[];
+  readonly directories: readonly string[];
   readonly digest: string;
 }
 
 /**
- * The type errors of a function's entry file and of all that it imports, one line each, by the options of the project's
- * tsconfig.json.
+ * The type errors of a function's entry file and of all that it imports, one line each, by the options of the
+ * tsconfig.json nearest to the entry. Modules are found as the bundler finds them, whatever these options say.
  *
  * A check costs most of a second of CPU, and synthesizing is done far more often than the function is changed. So a
  * check that found nothing leaves a stamp, and is done again when one byte differs in any file that it read.
+ *
+ * @param entry an absolute path
  */
 export function typeErrors(entry: string): string[] {
-  const stampFile = stampFileOf(entry);
-  if (isFresh(stampFile)) return [];
-
-  mkdirSync(CACHE, { recursive: true });
-  const configFile = path.resolve("tsconfig.json");
-  const ownConfigFile = path.resolve(stampFile.replace(/\.json$/, ".tsconfig.json"));
-  const ownConfig = {
-    ...(existsSync(configFile) ? { extends: configFile } : {}),
-    // A function must not see the globals of a test runner.
-    compilerOptions: {
-      noEmit: true,
-      skipLibCheck: true,
-      types: ["node"],
-      typeRoots: [path.resolve("node_modules/@types")],
-    },
-    include: [],
-    files: [path.resolve(entry)],
-  };
-  writeFileSync(ownConfigFile, JSON.stringify(ownConfig));
-  const args = [compiler(), "--project", ownConfigFile, "--listFiles", "--pretty", "false"];
-  // Collecting garbage is a quarter of the native compiler's CPU, and without it it ends with 80 MB.
-  const env = { GOGC: "off", ...process.env };
-  const { stdout, stderr, status, error } = spawnSync(process.execPath, args, { encoding: "utf8", env });
-  if (error) throw error;
-
-  // An indented line goes on with the error above it.
-  const lines = stdout
-    .replaceAll(/\n +/g, " ")
-    .split("\n")
-    .filter((line) => line !== "");
-  if (status === 0) {
-    const files = [...(existsSync(configFile) ? [configFile] : []), ...lines];
-    writeFileSync(stampFile, JSON.stringify({ files, digest: digest(files) } satisfies Stamp));
-    return [];
+  let tsconfig: Tsconfig | undefined;
+  try {
+    tsconfig = Tsconfig.nearestTo(entry);
+  } catch (error) {
+    return [(error as Error).message];
   }
-  const errors = lines.filter((line) => !path.isAbsolute(line));
-  return errors.length > 0 ? errors.map(brief) : [`the TypeScript compiler failed (exit code ${status}): ${stderr}`];
+  const compiler = findCompiler(entry);
+  if (compiler === undefined) {
+    return [
+      "no TypeScript compiler to check it with: npm install --save-dev typescript, or set code.typeCheck to false",
+    ];
+  }
+  const options = compilerOptions(entry, tsconfig, compiler);
+  const stampFile = stampFileOf(entry);
+  const basis = JSON.stringify([entry, options, compiler, tsconfig?.files]);
+  if (stampFile !== undefined && isFresh(stampFile, basis)) return [];
+
+  const { status, output, stderr } = check(entry, options, tsconfig, compiler);
+  // An indented line goes on with the error above it.
+  const lines = output
+    .replaceAll(/\r?\n +/g, " ")
+    .split(/\r?\n/)
+    .filter((line) => line !== "");
+  if (status !== 0) {
+    const errors = lines.filter((line) => !path.isAbsolute(line));
+    return errors.length > 0 ? errors.map(brief) : [`the TypeScript compiler failed (exit code ${status}): ${stderr}`];
+  }
+  if (stampFile !== undefined) {
+    const read = lines.map((line) => path.normalize(line));
+    leaveStamp(stampFile, basis, dependencies(read, tsconfig, options.typeRoots));
+  }
+  return [];
 }
 
-/** Where the stamp of an entry is kept. */
-export function stampFileOf(entry: string): string {
-  return path.join(CACHE, `${sha256(realpathSync(entry))}.json`);
+/**
+ * Where the stamp of an entry is kept: in the first node_modules above it, or above cdktf.json. Undefined if there is
+ * none.
+ */
+export function stampFileOf(entry: string): string | undefined {
+  const modules = [path.dirname(entry), projectDirectory()]
+    .flatMap(directoriesUpward)
+    .map((directory) => path.join(directory, "node_modules"))
+    .find((directory) => existsSync(directory));
+  return modules && path.join(modules, ".cache/type-check", `${sha256(realpathSync(entry))}.json`);
+}
+
+function compilerOptions(entry: string, tsconfig: Tsconfig | undefined, { version }: Compiler) {
+  const near = directoriesUpward(path.dirname(entry)).map(typesBelow).filter(existsSync);
+  // An entry that lies outside of the project has the types of the project.
+  const found = near.length > 0 ? near : directoriesUpward(projectDirectory()).map(typesBelow).filter(existsSync);
+  const typeRoots = tsconfig?.paths("typeRoots") ?? found;
+  const types = tsconfig?.option("types") as readonly string[] | undefined;
+  const target = tsconfig?.option("target");
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return {
+    ...NO_OUTPUT,
+    ...tsconfig?.configDirOptions(),
+    skipLibCheck: true,
+    // As esbuild finds modules, and allows "await" outside of functions.
+    module: major > 5 || (major === 5 && minor >= 4) ? "preserve" : "esnext",
+    moduleResolution: "bundler",
+    resolveJsonModule: true,
+    // "await" outside of functions needs ES2017; esbuild compiles for Lambda's Node.js whatever this says.
+    ...(tsconfig === undefined || isOld(target) ? { target: "es2022" } : {}),
+    ...(tsconfig === undefined ? { strict: true } : {}),
+    // The second half finds `types` that are no packages of @types.
+    typeRoots: [...typeRoots, ...typeRoots.filter(isTypes).map((directory) => path.dirname(directory))],
+    types: (types ?? [...new Set(typeRoots.flatMap(packagesIn))]).filter((name) => !TEST_RUNNERS.test(name)),
+  };
+}
+
+function typesBelow(directory: string): string {
+  return path.join(directory, "node_modules/@types");
+}
+
+function isTypes(directory: string): boolean {
+  return path.basename(directory) === "@types";
+}
+
+function isOld(target: unknown): boolean {
+  return typeof target !== "string" || /^es(3|5|6|2015|2016)$/i.test(target);
+}
+
+/** What the compiler would take by itself: https://www.typescriptlang.org/tsconfig/#types */
+function packagesIn(typeRoot: string): string[] {
+  return listing(typeRoot).filter(
+    (name) => !name.startsWith(".") && existsSync(path.join(typeRoot, name, "index.d.ts")),
+  );
+}
+
+function check(entry: string, compilerOptions: object, tsconfig: Tsconfig | undefined, { program }: Compiler) {
+  // Not beside the sources, which may be read-only.
+  const directory = mkdtempSync(path.join(tmpdir(), "type-check-"));
+  try {
+    const project = path.join(directory, "tsconfig.json");
+    const config = {
+      ...(tsconfig ? { extends: tsconfig.file } : {}),
+      compilerOptions,
+      include: [],
+      files: [entry],
+      references: [],
+    };
+    writeFileSync(project, JSON.stringify(config));
+    const args = [program, "--project", project, "--listFiles", "--pretty", "false"];
+    // Collecting garbage is a quarter of the native compiler's CPU, and without it it ends with 80 MB.
+    const env = { GOGC: "off", ...process.env };
+    const { stdout, stderr, status, error } = spawnSync(process.execPath, args, {
+      cwd: projectDirectory(),
+      encoding: "utf8",
+      env,
+      maxBuffer: 64 * 1024 * 1024,
+    });
+    if (error) throw error;
+    return { output: stdout, stderr, status };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 /** `function/index.ts:3:7 TS2322 Type 'string' is not assignable to type 'number'.` */
@@ -73,30 +186,82 @@ function brief(line: string): string {
 }
 
 /** A process of its own: the native compiler is a program, and it takes a fifth of the time of the one in JavaScript. */
-function compiler(): string {
-  const { resolve } = createRequire(path.resolve("package.json"));
+function findCompiler(entry: string): Compiler | undefined {
   for (const name of COMPILERS) {
-    try {
-      return path.join(path.dirname(resolve(`${name}/package.json`)), "bin/tsc");
-    } catch {
-      continue;
+    for (const directory of [projectDirectory(), path.dirname(entry)]) {
+      try {
+        const manifest = createRequire(path.join(directory, "package.json")).resolve(`${name}/package.json`);
+        const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { readonly version: string };
+        return { program: path.join(path.dirname(manifest), "bin/tsc"), version };
+      } catch {
+        continue;
+      }
     }
   }
-  throw new Error("no TypeScript compiler to check the function with: npm install --save-dev typescript");
+  return undefined;
 }
 
-function isFresh(stampFile: string): boolean {
+/** What can change the outcome: the files read, the packages that they are of, and the places for further ones. */
+function dependencies(
+  read: readonly string[],
+  tsconfig: Tsconfig | undefined,
+  typeRoots: readonly string[],
+): Pick<Stamp, "files" | "directories"> {
+  const directories = new Set(read.map((file) => path.dirname(file)));
+  const isPackages = (directory: string): boolean => directory.split(path.sep).includes("node_modules");
+  const manifests = new Set([...directories].flatMap(directoriesUpward).map((each) => path.join(each, "package.json")));
+  const locks = [...directories]
+    .flatMap(directoriesUpward)
+    .map((each) => path.join(each, "node_modules/.package-lock.json"));
+  return {
+    files: [...new Set([...read, ...(tsconfig?.files ?? []), ...manifests, ...locks])],
+    directories: [...new Set([...[...directories].filter((each) => !isPackages(each)), ...typeRoots.filter(isTypes)])],
+  };
+}
+
+function leaveStamp(stampFile: string, basis: string, on: Pick<Stamp, "files" | "directories">): void {
+  try {
+    mkdirSync(path.dirname(stampFile), { recursive: true });
+    const stamp: Stamp = { ...on, digest: digest(basis, on) };
+    // In one step: another synthesis may read it.
+    const unfinished = `${stampFile}.${process.pid}`;
+    writeFileSync(unfinished, JSON.stringify(stamp));
+    renameSync(unfinished, stampFile);
+  } catch {
+    // Not writable: the next synthesis checks again.
+  }
+}
+
+function isFresh(stampFile: string, basis: string): boolean {
   try {
     const stamp = JSON.parse(readFileSync(stampFile, "utf8")) as Stamp;
-    return digest(stamp.files) === stamp.digest;
+    return digest(basis, stamp) === stamp.digest;
   } catch {
-    // No stamp yet, or a file that it names is gone.
+    // No stamp yet, or not a readable one.
     return false;
   }
 }
 
-function digest(files: readonly string[]): string {
-  return sha256(files.map((file) => `${file}\n${sha256(readFileSync(file))}`).join("\n"));
+function digest(basis: string, { files, directories }: Pick<Stamp, "files" | "directories">): string {
+  const contents = files.map((file) => `${file}\n${contentDigest(file)}`);
+  return sha256([basis, ...contents, ...directories.map((each) => `${each}\n${listing(each).join("\n")}`)].join("\n"));
+}
+
+/** Of a file that is not there, too: it must not appear unnoticed. */
+function contentDigest(file: string): string {
+  try {
+    return sha256(readFileSync(file));
+  } catch {
+    return "none";
+  }
+}
+
+function listing(directory: string): string[] {
+  try {
+    return readdirSync(directory).sort();
+  } catch {
+    return [];
+  }
 }
 
 function sha256(content: string | Buffer): string {

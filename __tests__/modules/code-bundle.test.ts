@@ -30,7 +30,7 @@ function writeProject(directory: string, files: Record<string, readonly string[]
     writeFileSync(path.join(directory, name), lines.join("\n"));
   }
   const entry = path.join(directory, "function/index.ts");
-  stamps.push(stampFileOf(entry));
+  stamps.push(stampFileOf(entry) ?? "");
   return entry;
 }
 
@@ -79,7 +79,7 @@ test("the same input gives the same bytes and path, whatever the checkout path, 
     const deep = path.join(temporaryDirectory(), "a/deeper/checkout");
     cpSync(path.dirname(path.dirname(here)), deep, { recursive: true });
     const there = path.join(deep, "function/index.ts");
-    stamps.push(stampFileOf(there));
+    stamps.push(stampFileOf(there) ?? "");
     utimesSync(there, 1, 1);
 
     const first = stage(here);
@@ -113,7 +113,7 @@ test("a second synthesis leaves nothing of the first in the staged directory", (
 });
 
 test.each(["function/missing.ts", "function", "package.json"])("%s is refused as an entry", (entry) => {
-  expect(CodeBundle.problems(entry)).toEqual([
+  expect(CodeBundle.problems({ entry })).toEqual([
     `code.entry "${entry}" is not a TypeScript file, as seen from ${process.cwd()}`,
   ]);
 });
@@ -124,20 +124,20 @@ describe("a type error", () => {
   const broken = `export type Name = string;\nexport const one: number = "1";`;
 
   test("in a file that the entry imports is found, also after a check that found none", () => {
-    expect(CodeBundle.problems(entry)).toEqual([]);
+    expect(CodeBundle.problems({ entry })).toEqual([]);
     writeFileSync(path.join(path.dirname(entry), "name.ts"), broken);
     const expected = `code.entry "${entry}" must compile: ${place}:2:14 TS2322 Type 'string' is not assignable to type 'number'.`;
-    expect(CodeBundle.problems(entry)).toEqual([expected]);
+    expect(CodeBundle.problems({ entry })).toEqual([expected]);
     expect(() => stage(entry)).toThrow(expected);
   });
 
   test("is found again as long as it is there", () => {
-    expect(CodeBundle.problems(entry)).toHaveLength(1);
+    expect(CodeBundle.problems({ entry })).toHaveLength(1);
   });
 
   test("that is mended is found no more", () => {
     writeFileSync(path.join(path.dirname(entry), "name.ts"), `export type Name = string;`);
-    expect(CodeBundle.problems(entry)).toEqual([]);
+    expect(CodeBundle.problems({ entry })).toEqual([]);
   });
 
   test("of several lines is one problem", () => {
@@ -146,7 +146,7 @@ describe("a type error", () => {
         `export const handler: () => { a: { b: string } } = () => ({ a: { b: 1 as string | number } });`,
       ],
     });
-    expect(CodeBundle.problems(file)).toEqual([
+    expect(CodeBundle.problems({ entry: file })).toEqual([
       expect.stringMatching(/:1:\d+ TS2322 Type .* Type 'number' is not assignable to type 'string'.$/),
     ]);
   });
@@ -155,7 +155,7 @@ describe("a type error", () => {
     const file = writeProject(temporaryDirectory(), {
       "function/index.ts": [`export const handler = () => expect(1);`],
     });
-    expect(CodeBundle.problems(file)).toEqual([expect.stringContaining("TS2304 Cannot find name 'expect'")]);
+    expect(CodeBundle.problems({ entry: file })).toEqual([expect.stringContaining("TS2304 Cannot find name 'expect'")]);
   });
 });
 

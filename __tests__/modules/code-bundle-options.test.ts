@@ -1,0 +1,486 @@
+import { App, Testing } from "cdktf";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { CodeBundle, type CodeBundleConfig, type CodeTarget } from "../../modules/code-bundle";
+import { SettingsError } from "../../modules/settings-error";
+import { newStack, synthesize, temporaryDirectory, only } from "./synthesis";
+
+type Files = Readonly<Record<string, string | Buffer>>;
+
+/** An addon's header, as far as it says what it was built for. */
+function addon(machine: "arm64" | "x64", libc = ""): Buffer {
+  const header = Buffer.alloc(64);
+  header.write("\u007fELF", "latin1");
+  header.writeUInt16LE(machine === "arm64" ? 0xb7 : 0x3e, 18);
+  return Buffer.concat([header, Buffer.from(libc)]);
+}
+
+function project(files: Files): string {
+  const directory = temporaryDirectory();
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
+    writeFileSync(path.join(directory, name), content);
+  }
+  return directory;
+}
+
+interface Staged {
+  readonly directory: string;
+  readonly names: readonly string[];
+  readonly code: string;
+  readonly excludes: readonly string[];
+  readonly warnings: readonly string[];
+  readonly sourceDir: string;
+}
+
+/** What the synthesis makes of a project, of whose types other tests care. */
+function stage(root: string, config: Partial<CodeBundleConfig & CodeTarget> = {}, entry = "index.ts"): Staged {
+  const stack = newStack();
+  const bundle = new CodeBundle(stack, "code", {
+    entry: path.join(root, entry),
+    runtime: "nodejs24.x",
+    typeCheck: false,
+    ...config,
+  });
+  App.of(stack).synth();
+  const directory = path.join(App.of(stack).outdir, "stacks/test", bundle.sourceDir.replace("${path.module}/", ""));
+  const names = readdirSync(directory, { recursive: true, encoding: "utf8" });
+  return {
+    directory,
+    names: names.filter((name) => statSync(path.join(directory, name)).isFile()).sort(),
+    code: readFileSync(path.join(directory, "index.mjs"), "utf8"),
+    excludes: bundle.excludes,
+    warnings: bundle.node.metadata.map(({ data }) => String(data)),
+    sourceDir: bundle.sourceDir,
+  };
+}
+
+/** What the deployed code answers, run where it is staged. */
+function run({ directory }: Staged, options: readonly string[] = []): unknown {
+  const script = `import { handler } from "./index.mjs"; console.log(JSON.stringify(await handler()))`;
+  const args = [...options, "--input-type=module", "-e", script];
+  return JSON.parse(execFileSync(process.execPath, args, { cwd: directory, encoding: "utf8" }));
+}
+
+function problemsOf(synthesis: () => unknown): readonly string[] {
+  try {
+    synthesis();
+  } catch (error) {
+    if (error instanceof SettingsError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+const HANDLER = `export const handler = async () => 1;`;
+
+describe("what is left out", () => {
+  const source = `import a from "a"; import b from "@b/c/d"; import { S3 } from "@aws-sdk/client-s3"; import s from "@smithy/x";
+    export const handler = async () => [a, b, S3, s];`;
+
+  test("is what `external` names, by name or pattern, and what the runtime brings", () => {
+    const { code } = stage(project({ "index.ts": source }), { external: ["a", "@b/*"] });
+    for (const name of ["a", "@b/c/d", "@aws-sdk/client-s3", "@smithy/x"]) expect(code).toContain(`from"${name}"`);
+  });
+
+  test("is not the AWS SDK, if it is to be bundled", () => {
+    const sdk = { "package.json": "{}", "index.js": "export const S3 = 'the SDK'; export default 1" };
+    const root = project({
+      "index.ts": source,
+      ...Object.fromEntries(
+        Object.entries(sdk).flatMap(([name, content]) => [
+          [`node_modules/@aws-sdk/client-s3/${name}`, content],
+          [`node_modules/@smithy/x/${name}`, content],
+        ]),
+      ),
+    });
+    const { code } = stage(root, { external: ["a", "@b/*"], awsSdk: "bundle" });
+    expect(code).toContain("the SDK");
+    expect(code).not.toContain("@smithy");
+  });
+
+  test("has to be names", () => {
+    const settings = { external: ["./local", "a/**"], install: ["../x", ""], awsSdk: "none" as "bundle" };
+    expect(problemsOf(() => stage(project({ "index.ts": HANDLER }), settings))).toEqual([
+      expect.stringContaining(`code.external "./local" is not the name of a package`),
+      expect.stringContaining(`code.external "a/**" is not the name of a package`),
+      expect.stringContaining(`code.install "../x" is not the name of a package`),
+      expect.stringContaining(`code.install "" is not the name of a package`),
+      expect.stringContaining(`code.awsSdk "none" is not one of runtime, bundle`),
+    ]);
+  });
+});
+
+describe("installed packages", () => {
+  const manifest = (fields: object): string => JSON.stringify({ main: "index.js", ...fields });
+  const parent = {
+    "index.ts": `import image from "image"; export const handler = async () => image;`,
+    "node_modules/image/package.json": manifest({
+      version: "2.0.0",
+      dependencies: { shared: "^2" },
+      optionalDependencies: {
+        "@image/linux-arm64": "2.0.0",
+        "@image/linux-x64": "2.0.0",
+        "@image/linuxmusl-arm64": "2.0.0",
+        "@image/darwin-arm64": "2.0.0",
+      },
+    }),
+    "node_modules/image/index.js": `module.exports = [require("shared"), require("other")];`,
+    "node_modules/image/README.md": "x",
+    "node_modules/image/node_modules/shared/package.json": manifest({ dependencies: { other: "1" } }),
+    "node_modules/image/node_modules/shared/index.js": `module.exports = "shared 2 with " + require("other");`,
+    "node_modules/shared/package.json": manifest({}),
+    "node_modules/shared/index.js": `module.exports = "shared 1";`,
+    "node_modules/other/package.json": manifest({ dependencies: { shared: "^1" } }),
+    "node_modules/other/index.js": `module.exports = "other with " + require("shared");`,
+    "node_modules/unrelated/package.json": manifest({}),
+  };
+  const binary = (cpu: "arm64" | "x64"): Files => ({
+    [`node_modules/@image/linux-${cpu}/package.json`]: manifest({ os: ["linux"], cpu: [cpu], libc: ["glibc"] }),
+    [`node_modules/@image/linux-${cpu}/image.node`]: addon(cpu),
+  });
+
+  test("come with all that they need, each in its version, and nothing else", () => {
+    const staged = stage(project({ ...parent, ...binary("arm64") }), { install: ["image"] });
+    expect(run(staged)).toEqual(["shared 2 with other with shared 1", "other with shared 1"]);
+    expect(staged.names.filter((name) => name.endsWith("package.json"))).toEqual([
+      "node_modules/@image/linux-arm64/package.json",
+      "node_modules/image/package.json",
+      "node_modules/other/node_modules/shared/package.json",
+      "node_modules/other/package.json",
+      "node_modules/shared/package.json",
+    ]);
+    expect(staged.warnings).toEqual([]);
+  });
+
+  test("are found through symbolic links, as pnpm and workspaces lay them out", () => {
+    const store = (name: string): string => `node_modules/.pnpm/${name}@1/node_modules/${name}`;
+    const root = project({
+      "app/index.ts": `import a from "a"; export const handler = async () => a;`,
+      [`${store("a")}/package.json`]: manifest({ dependencies: { b: "1" } }),
+      [`${store("a")}/index.js`]: `module.exports = "a with " + require("b");`,
+      [`${store("b")}/package.json`]: manifest({}),
+      [`${store("b")}/index.js`]: `module.exports = "b";`,
+    });
+    mkdirSync(path.join(root, "app/node_modules"));
+    symlinkSync(path.join(root, store("a")), path.join(root, "app/node_modules/a"));
+    symlinkSync(path.join(root, store("b")), path.join(root, "node_modules/.pnpm/a@1/node_modules/b"));
+    const staged = stage(root, { install: ["a"] }, "app/index.ts");
+    expect(run(staged)).toBe("a with b");
+    expect(staged.names).toContain("node_modules/b/index.js");
+  });
+
+  test("of the function's platform are taken, whatever else is there", () => {
+    const root = project({ ...parent, ...binary("arm64"), ...binary("x64") });
+    const binaries = (architecture: "arm64" | "x86_64"): readonly string[] =>
+      stage(root, { install: ["image"], architecture }).names.filter((name) => name.endsWith(".node"));
+    expect(binaries("arm64")).toEqual(["node_modules/@image/linux-arm64/image.node"]);
+    expect(binaries("x86_64")).toEqual(["node_modules/@image/linux-x64/image.node"]);
+  });
+
+  test("that are installed for this machine only are refused, with the command that installs the others", () => {
+    const root = project({ ...parent, ...binary("x64") });
+    expect(problemsOf(() => stage(root, { install: ["image"], architecture: "arm64" }))).toEqual([
+      `code.install ["@image/linux-arm64"] are not installed for linux, arm64, glibc: ` +
+        `npm install --no-save --force @image/linux-arm64@2.0.0 (keeps this machine's own packages, which ` +
+        `npm install --os=linux --cpu=arm64 --libc=glibc removes)`,
+    ]);
+  });
+
+  test("are judged by npm's lock file where a name tells nothing", () => {
+    const optional = (fields: object): Files => ({
+      "index.ts": HANDLER,
+      "node_modules/a/package.json": manifest({ optionalDependencies: { "fs-thing": "1.2.3" } }),
+      "package-lock.json": JSON.stringify({ packages: { "node_modules/fs-thing": fields } }),
+    });
+    expect(stage(project(optional({ os: ["darwin"] })), { install: ["a"] }).warnings).toEqual([]);
+    expect(problemsOf(() => stage(project(optional({ os: ["linux"] })), { install: ["a"] }))).toEqual([
+      expect.stringContaining("npm install --no-save --force fs-thing@1.2.3"),
+    ]);
+    expect(stage(project(optional({})), { install: ["a"] }).warnings).toEqual([
+      expect.stringContaining("a can use fs-thing, which is not installed and so not deployed"),
+    ]);
+  });
+
+  test.each([
+    ["another architecture", { "build/x.node": addon("x64") }, "holds native code for linux-x64-glibc only"],
+    ["another C library", { "build/x.node": addon("arm64", "libc.musl-") }, "for linux-arm64-musl only"],
+    ["another system", { "build/x.node": "Mach-O" }, "holds native code for another system only"],
+    ["none", { "binding.gyp": "{}" }, "holds native code that has not been built"],
+  ])("whose native code was built for %s are refused", (_, files: Files, expected) => {
+    const root = project({
+      "index.ts": HANDLER,
+      "node_modules/a/package.json": manifest({}),
+      ...Object.fromEntries(Object.entries(files).map(([name, content]) => [`node_modules/a/${name}`, content])),
+    });
+    expect(problemsOf(() => stage(root, { install: ["a"] }))).toEqual([expect.stringContaining(expected)]);
+  });
+
+  test("that are missing, or miss a dependency, are refused", () => {
+    const root = project({
+      "index.ts": HANDLER,
+      "node_modules/a/package.json": manifest({
+        dependencies: { b: "^1" },
+        peerDependencies: { c: "*", d: "*" },
+        peerDependenciesMeta: { d: { optional: true } },
+      }),
+    });
+    expect(problemsOf(() => stage(root, { install: ["a", "missing"] }))).toEqual([
+      expect.stringMatching(/^code.install "missing" is not installed where .* could import it: npm install missing/),
+      expect.stringContaining(`code.install "a" needs c@*, which is not installed`),
+      expect.stringContaining(`code.install "a" needs b@^1, which is not installed`),
+    ]);
+  });
+
+  test("change the archive's path if and only if a file of theirs changes", () => {
+    const files: Files = { "index.ts": HANDLER, "node_modules/a/package.json": manifest({}) };
+    const path1 = stage(project({ ...files, "node_modules/a/x": "1" }), { install: ["a"] }).sourceDir;
+    expect(stage(project({ ...files, "node_modules/a/x": "1" }), { install: ["a"] }).sourceDir).toBe(path1);
+    expect(stage(project({ ...files, "node_modules/a/x": "2" }), { install: ["a"] }).sourceDir).not.toBe(path1);
+  });
+});
+
+describe("copied files", () => {
+  const files = { "index.ts": HANDLER, "data/rates.json": "{}", "data/more/x.txt": "x" };
+
+  test("are put where they are asked for, directories with all that they hold", () => {
+    const root = project(files);
+    const copy = [
+      { from: path.join(root, "data") },
+      { from: path.join(root, "data/rates.json"), to: "config/r.json" },
+      { from: path.join(root, "data/more"), to: "." },
+    ];
+    expect(stage(root, { copy }).names).toEqual([
+      "config/r.json",
+      "data/more/x.txt",
+      "data/rates.json",
+      "index.mjs",
+      "index.mjs.map",
+      "x.txt",
+    ]);
+  });
+
+  test.each([
+    [{ from: "nowhere.json" }, "code.copy.from", "is no file and no directory"],
+    [{ from: "" }, "code.copy.from", "is no file and no directory"],
+    [{ from: "package.json", to: "../x" }, "code.copy.to", "is not a path inside the archive"],
+    [{ from: "package.json", to: "a/../../x" }, "code.copy.to", "is not a path inside the archive"],
+    [{ from: "package.json", to: "/var/x" }, "code.copy.to", "is not a path inside the archive"],
+    [{ from: "package.json", to: "..\\x" }, "code.copy.to", "is not a path inside the archive"],
+    [{ from: "package.json", to: "." }, "code.copy.to", "names a directory"],
+    [{ from: "package.json", to: "a/" }, "code.copy.to", "names a directory"],
+    [{ from: "package.json", to: "index.mjs" }, "code.copy.to", "is there already"],
+    [{ from: "/", to: "all" }, "code.copy.from", "holds the output of the synthesis"],
+  ])("%j is refused", (copy, setting, expected) => {
+    const [found, ...more] = problemsOf(() => stage(project(files), { copy: [copy] }));
+    expect(found).toMatch(setting);
+    expect(found).toContain(expected);
+    expect(more).toEqual([]);
+  });
+
+  test("at the same place are refused", () => {
+    const copy = [
+      { from: "package.json", to: "a" },
+      { from: "tsconfig.json", to: "./a" },
+    ];
+    expect(problemsOf(() => stage(project(files), { copy }))).toEqual([
+      expect.stringContaining(`code.copy.to "./a" puts two files at a`),
+    ]);
+  });
+});
+
+describe("loaders", () => {
+  const files = {
+    "index.ts": `import sql from "./q.sql"; import pic from "./p.png"; export const handler = async () => [sql, pic];`,
+    "q.sql": "SELECT 1",
+    "p.png": "P",
+  };
+
+  test("say what an import of a file is, and bring the files along", () => {
+    const staged = stage(project(files), { loader: { ".sql": "text", ".png": "file" } });
+    expect(run(staged)).toEqual(["SELECT 1", expect.stringMatching(/^\.\/p-\w+\.png$/)]);
+    expect(staged.names).toContainEqual(expect.stringMatching(/^p-\w+\.png$/));
+  });
+
+  test("are asked for where an extension has none", () => {
+    expect(problemsOf(() => stage(project(files), { loader: { ".png": "file" } }))).toEqual([
+      expect.stringContaining(`No loader is configured for ".sql" files: q.sql: name one in code.loader`),
+    ]);
+  });
+
+  test("have to be esbuild's, for an extension", () => {
+    const loader = { sql: "text", ".x": "magic" as "text" } as const;
+    expect(problemsOf(() => stage(project(files), { loader }))).toEqual([
+      expect.stringContaining(`code.loader "sql" is not the extension of a file`),
+      expect.stringContaining(`code.loader "magic" is not one of base64, binary`),
+    ]);
+  });
+});
+
+describe("the source map", () => {
+  const files = { "index.ts": `interface Long { a: 1 }\n\nexport const handler = async () => new Error("x").stack;` };
+
+  test("is not deployed by default", () => {
+    const { excludes, code } = stage(project(files));
+    expect(excludes).toEqual(["index.mjs.map"]);
+    expect(code).not.toContain("sourceMappingURL");
+  });
+
+  test("is deployed on request, and stack traces name the sources", () => {
+    const staged = stage(project(files), { sourceMap: true });
+    expect(staged.excludes).toEqual([]);
+    expect(run(staged, ["--enable-source-maps"])).toMatch(/index\.ts:3:/);
+  });
+
+  test("is read at run time, together with other options of Node.js", () => {
+    const root = project(files);
+    const code = { entry: path.join(root, "index.ts"), typeCheck: false, sourceMap: true };
+    const variables = (environment: Readonly<Record<string, string>>): unknown =>
+      only(synthesize({ code, environment }).resource, "aws_lambda_function").environment;
+    const options = (value: string): unknown => ({
+      variables: expect.objectContaining({ NODE_OPTIONS: value }) as unknown,
+    });
+    expect(variables({})).toEqual(options("--enable-source-maps"));
+    expect(variables({ NODE_OPTIONS: "--no-warnings" })).toEqual(options("--no-warnings --enable-source-maps"));
+  });
+});
+
+describe("code of packages", () => {
+  test.each([
+    ["asks for __dirname and __filename", `module.exports = [__dirname, __filename].map((each) => typeof each);`],
+    [
+      "declares them itself",
+      `const __dirname = "string", __filename = "string"; module.exports = [__dirname, __filename];`,
+    ],
+    ["declares require", `module.exports = ((require) => ["string", require("string")])((x) => x);`],
+    [
+      "requires a module of Node.js by a variable",
+      `const n = "path"; module.exports = [require(n).sep, "/"].map((x) => typeof x);`,
+    ],
+  ])("starts if it %s", (_, code) => {
+    const root = project({
+      "index.ts": `import a from "a"; export const handler = async () => a;`,
+      "node_modules/a/package.json": "{}",
+      "node_modules/a/index.js": code,
+    });
+    expect(run(stage(root), ["--trace-uncaught"])).toEqual(["string", "string"]);
+  });
+
+  test("starts if the entry declares what the bundle declares", () => {
+    const root = project({
+      "index.ts": `import { createRequire } from "node:module"; import { dirname } from "path"; import a from "a";
+        const require = createRequire(import.meta.url); const __filename = "f"; const __dirname = dirname("/x/y");
+        const $createRequire = 1, lazyModule = 2;
+        await Promise.resolve();
+        export const handler = async () => [require("os").EOL, __filename, __dirname, $createRequire, lazyModule, a];`,
+      "node_modules/a/package.json": "{}",
+      "node_modules/a/index.js": `module.exports = require("os").EOL;`,
+    });
+    expect(run(stage(root))).toEqual(["\n", "f", "/x", 1, 2, "\n"]);
+  });
+});
+
+describe("an entry", () => {
+  test.each(["a b/index.mts", "index.cts", "deep/er/index.tsx"])("can be %s", (entry) => {
+    const staged = stage(project({ [entry]: HANDLER }), {}, entry);
+    expect(run(staged)).toBe(1);
+  });
+
+  test("can export a handler of another module, JSON at hand", () => {
+    const root = project({
+      "index.ts": `export { run as handler } from "./run";`,
+      "run.ts": `import data from "./data.json"; export const run = async () => data.x;`,
+      "data.json": `{ "x": 5 }`,
+    });
+    expect(run(stage(root))).toBe(5);
+  });
+});
+
+describe("what no bundle can hold", () => {
+  const importing = { "index.ts": `import a from "a"; export const handler = async () => a;` };
+
+  test.each([
+    ["an addon", { "index.js": `module.exports = require("./a.node");`, "a.node": addon("arm64") }],
+    ["an addon that is built", { "index.js": `module.exports = 1;`, "binding.gyp": "{}" }],
+    ["prebuilt addons", { "index.js": `module.exports = 1;`, "prebuilds/linux-arm64/a.node": addon("arm64") }],
+    ["packages with addons", { "index.js": "", "package.json": `{"optionalDependencies":{"@a/linux-arm64":"1"}}` }],
+  ])("%s is refused with what to do", (_, files: Files) => {
+    const inside = Object.fromEntries(Object.entries(files).map(([name, value]) => [`node_modules/a/${name}`, value]));
+    const root = project({ ...importing, "node_modules/a/package.json": "{}", ...inside });
+    expect(problemsOf(() => stage(root))).toEqual([
+      expect.stringMatching(/native code.*no bundle can hold.*add "a" to code\.install/),
+    ]);
+  });
+
+  test("native code that is copied has to be for the function", () => {
+    const files = {
+      "index.ts": `const native = require("./a.node"); ${HANDLER} export { native };`,
+      "a.node": addon("arm64"),
+    };
+    const settings = { loader: { ".node": "copy" } } as const;
+    expect(stage(project(files), settings).names).toContainEqual(expect.stringMatching(/^a-\w+\.node$/));
+    expect(problemsOf(() => stage(project(files), { ...settings, architecture: "x86_64" }))).toEqual([
+      expect.stringMatching(/a-\w+\.node" is native code for linux-arm64-glibc, and the function runs on linux-x64/),
+    ]);
+  });
+
+  test("decorators whose metadata is asked for are refused with what to do", () => {
+    const decorated = `const d = (_: unknown, __: unknown) => {}; export class A { @d b = 1 } export const handler = async () => new A().b;`;
+    const metadata = (value: boolean): Files => ({
+      "tsconfig.json": `{ "extends": "./base.json", /* see base */ "compilerOptions": { "experimentalDecorators": true, }, }`,
+      "base.json": JSON.stringify({ compilerOptions: { emitDecoratorMetadata: value } }),
+    });
+    expect(problemsOf(() => stage(project({ ...metadata(true), "index.ts": decorated })))).toEqual([
+      expect.stringMatching(/index.ts has decorators, and emitDecoratorMetadata is set .* code\.directory/),
+    ]);
+    expect(problemsOf(() => stage(project({ ...metadata(false), "index.ts": decorated })))).toEqual([]);
+    const address = `${HANDLER} // mail@example.com`;
+    expect(problemsOf(() => stage(project({ ...metadata(true), "index.ts": address })))).toEqual([]);
+  });
+
+  test.each([
+    [
+      "an import by a variable",
+      `await import(String(process.argv[9] ?? "node:fs"));`,
+      `This "import" expression will not be`,
+    ],
+    ["a worker", `new URL("./worker.js", import.meta.url);`, `asks for "worker.js" beside itself`],
+    ["a file beside the code", `import.meta.dirname + "/data.txt";`, `asks for "data.txt" beside itself`],
+    [
+      "a joined path",
+      `((...x: string[]) => x)(__dirname, "sub", "data.txt");`,
+      `asks for "sub/data.txt" beside itself`,
+    ],
+    [
+      "a package that a require of its own loads",
+      `const load = (await import("node:module")).createRequire(import.meta.url); try { load("x"); } catch {}`,
+      `loads "x" by createRequire`,
+    ],
+    ["an optional import", `try { require("x"); } catch {}`, `asks for "x", which is not there to bundle`],
+  ])("%s is a warning", (_, line, expected) => {
+    const root = project({
+      "index.ts": `${line}\n${HANDLER}`,
+      "worker.ts": "",
+      "data.txt": "x",
+      "sub/data.txt": "y",
+    });
+    expect(stage(root).warnings).toEqual([expect.stringContaining(expected)]);
+  });
+
+  test("is no warning if it is copied", () => {
+    const root = project({ "index.ts": `new URL("./data.txt", import.meta.url);\n${HANDLER}`, "data.txt": "x" });
+    expect(stage(root, { copy: [{ from: path.join(root, "data.txt") }] }).warnings).toEqual([]);
+  });
+});
+
+test("the sample function leaves nothing out", () => {
+  const stack = newStack();
+  const { node } = new CodeBundle(stack, "code", {
+    entry: "function/index.ts",
+    runtime: "nodejs24.x",
+    typeCheck: false,
+  });
+  expect(Testing.synth(stack)).not.toBe("");
+  expect(node.metadata).toEqual([]);
+});

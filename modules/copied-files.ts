@@ -1,0 +1,62 @@
+import { statSync } from "node:fs";
+import path from "node:path";
+import { filesBelow } from "./installed-packages";
+import { projectDirectory, projectPath } from "./project-directory";
+import { problem } from "./settings-error";
+
+const SETTING = "code.copy";
+
+/** A file or a directory that is deployed beside the code. */
+export interface CopiedPath {
+  /** Where it is, relative to the directory of cdktf.json. */
+  readonly from: string;
+  /**
+   * Where it is put, relative to the code in the archive; `.` with a directory is the code's own directory.
+   * @default - the last part of `from`
+   */
+  readonly to?: string;
+}
+
+export interface CopiedFiles {
+  /** Path in the archive → file on this machine. */
+  readonly files: ReadonlyMap<string, string>;
+  readonly problems: readonly string[];
+}
+
+/**
+ * The files that `copy` names.
+ *
+ * @param outdir output of the synthesis, which no copy may hold
+ */
+export function copiedFiles(copies: readonly CopiedPath[], outdir: string): CopiedFiles {
+  const files = new Map<string, string>();
+  const problems: string[] = [];
+  for (const { from, to = path.basename(path.resolve(projectDirectory(), from)) } of copies) {
+    const source = projectPath(from);
+    const stats = from === "" ? undefined : statSync(source, { throwIfNoEntry: false });
+    const target = path.posix.normalize(to.replaceAll("\\", "/")).replace(/\/$/, "");
+    if (stats === undefined || !(stats.isFile() || stats.isDirectory())) {
+      problems.push(
+        problem(`${SETTING}.from`, from, `is no file and no directory, as seen from ${projectDirectory()}`),
+      );
+    } else if (to === "" || path.posix.isAbsolute(target) || path.win32.isAbsolute(to) || /^\.\.(\/|$)/.test(target)) {
+      problems.push(problem(`${SETTING}.to`, to, "is not a path inside the archive, relative to the code"));
+    } else if (stats.isFile() && (target === "." || /[/\\]$/.test(to))) {
+      problems.push(problem(`${SETTING}.to`, to, `names a directory, and ${from} is a file: add the file's name`));
+    } else if (stats.isDirectory() && isInside(outdir, source)) {
+      problems.push(problem(`${SETTING}.from`, from, "holds the output of the synthesis, which would hold itself"));
+    } else {
+      for (const file of stats.isFile() ? [""] : filesBelow(source, ".")) {
+        const place = path.posix.normalize(path.posix.join(target, file));
+        if (files.has(place)) problems.push(problem(`${SETTING}.to`, to, `puts two files at ${place}`));
+        files.set(place, path.join(source, file));
+      }
+    }
+  }
+  return { files, problems };
+}
+
+function isInside(file: string, directory: string): boolean {
+  const relative = path.relative(directory, file);
+  return relative === "" || !(relative.startsWith("..") || path.isAbsolute(relative));
+}
