@@ -6,7 +6,7 @@ import ora from "ora";
 import { CLAIMS, holds, type Claim } from "./claims";
 import { distribution } from "./distribution";
 import { measure, type Effort, type Figures } from "./figures";
-import { apart, difference, ratio } from "./lives";
+import { apart, difference, ratio } from "./lifecycles";
 import { markdown, summary } from "./summary";
 
 const command = new Command("npm run bench --")
@@ -36,8 +36,8 @@ function claimValue({ unit }: Claim, value: number): string {
 }
 
 function print(figures: Figures): void {
-  const { lives } = figures;
-  const all = Object.values(lives);
+  const { lifecycles } = figures;
+  const all = Object.values(lifecycles);
   const table = (title: string, head: readonly string[], rows: readonly (readonly (string | number)[])[]): void => {
     const drawn = new Table({ head: [...head], style: { head: [], border: [], compact: true } });
     for (const row of rows) drawn.push([...row]);
@@ -48,12 +48,12 @@ function print(figures: Figures): void {
     "Shutdown: first signal → the runtime's process gone, one idle connection (milliseconds; ÷ is the median of the rounds)",
     ["", "p50", "p99", "max", "÷ this function, leaving at once", "÷ an empty handler, likewise", "ended by"],
     all.map((each) => [
-      each.way,
+      each.subject,
       each.gone.p50.toFixed(1),
       each.gone.p99.toFixed(1),
       each.gone.max.toFixed(1),
-      apart("gone", each, lives.leaves, ratio).toFixed(2),
-      apart("gone", each, lives.floor, ratio).toFixed(2),
+      apart("gone", each, lifecycles.leaves, ratio).toFixed(2),
+      apart("gone", each, lifecycles.floor, ratio).toFixed(2),
       Object.entries(each.endings)
         .map(([ending, times]) => `${ending} ${times}×`)
         .join(", "),
@@ -61,33 +61,33 @@ function print(figures: Figures): void {
   );
   table(
     "What the server saw, all environments together",
-    ["", "environments", "clean", "aborted", "leaked", "Aborted_clients"],
-    all.map((f) => [f.way, f.gone.count, f.clean, f.aborted, f.leaked, `+${f.abortedClients}`]),
+    ["", "environments", "closed", "aborted", "leaked", "Aborted_clients"],
+    all.map((f) => [f.subject, f.gone.count, f.closed, f.aborted, f.leaked, `+${f.abortedClients}`]),
   );
   table(
     "Init: the runtime's process started → its first /next (milliseconds; ÷ and − are the medians of the rounds)",
     ["", "p50", "p99", "÷ the article's", "− mysql2 alone", "− no extension"],
     all.map((each) => [
-      each.way,
+      each.subject,
       each.init.p50.toFixed(1),
       each.init.p99.toFixed(1),
-      apart("init", each, lives.article, ratio).toFixed(2),
-      apart("init", each, lives.bare, difference).toFixed(1),
-      apart("init", each, lives.noExtension, difference).toFixed(1),
+      apart("init", each, lifecycles.article, ratio).toFixed(2),
+      apart("init", each, lifecycles.bare, difference).toFixed(1),
+      apart("init", each, lifecycles.noExtension, difference).toFixed(1),
     ]),
   );
   table(
     "Warm invocation, as its caller sees it (milliseconds)",
     ["", "invocations", "p50", "p99", "p50 ÷ mysql2 alone"],
-    Object.values(figures.warm).map(({ way, invocation: { count, p50, p99 } }) => [
-      ...[way, count, p50.toFixed(3), p99.toFixed(3)],
+    Object.values(figures.warm).map(({ subject, invocation: { count, p50, p99 } }) => [
+      ...[subject, count, p50.toFixed(3), p99.toFixed(3)],
       (p50 / figures.warm.bare.invocation.p50).toFixed(3),
     ]),
   );
   table(
     "Deployed code",
     ["", "files", "bytes", "zip, bytes"],
-    Object.entries(figures.code).map(([way, { files, bytes, zipBytes }]) => [way, files, bytes, zipBytes]),
+    Object.entries(figures.code).map(([subject, { files, bytes, zipBytes }]) => [subject, files, bytes, zipBytes]),
   );
   const rivals = [...new Set(figures.faults.map((result) => result.function))];
   const played = (fault: string, name: string): string => {

@@ -1,17 +1,18 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
-import { stageFaultFunction } from "../__tests__/e2e/fault-function/stage";
-import { startDatabaseServer } from "../lab/database-server";
-import { playFaults, playsOf } from "../lab/faults/play-faults";
+import { bundleFaultHandler } from "../lab/faults/fault-handler";
+import { startDatabaseServer } from "../lab/mysql/database-server";
+import { runFaults, faultRunsOf } from "../lab/faults/fault-runs";
 import type { FaultResult } from "../lab/faults/run-fault";
-import { lambdaRuntime } from "../lab/lambda-runtime";
-import { synth } from "../lab/synth";
-import { synthesizedFunction } from "../lab/synthesized-function";
+import { lambdaRuntime } from "../lab/lambda/lambda-runtime";
+import { findProject } from "../lab/subjects/project";
+import { synth } from "../lab/subjects/synth";
+import { synthesizedFunction } from "../lab/subjects/synthesized-function";
 import { codeSize, type CodeSize } from "./code-size";
-import { contestants, type Contestant } from "./contestants";
-import { lives, type Lives } from "./lives";
-import { RIVALS } from "./rivals/rivals";
+import { benchSubjects, type SubjectKey } from "./subjects";
+import { lifecycles, type Lifecycles } from "./lifecycles";
+import { ALTERNATIVES } from "../lab/faults/alternatives";
 import { synthesis, type Synthesis } from "./synthesis";
 import { warm, type Warm } from "./warm";
 
@@ -27,7 +28,7 @@ export interface Figures {
   readonly machine: string;
   readonly runtime: string;
   readonly database: string;
-  readonly lives: Readonly<Record<Contestant, Lives>>;
+  readonly lifecycles: Readonly<Record<SubjectKey, Lifecycles>>;
   readonly warm: Readonly<Record<"ours" | "bare", Warm>>;
   readonly code: Readonly<Record<"ours" | "article", CodeSize>>;
   readonly synthesis: Synthesis;
@@ -51,10 +52,10 @@ export async function measure(effort: Effort, onProgress: (message: string) => v
   const runtime = lambdaRuntime(synthesized.runtime);
   const database = await startDatabaseServer();
   try {
-    const ways = contestants(synthesized, scratch);
-    const lived = await lives(ways, effort.environments, runtime, database, onProgress);
+    const subjects = benchSubjects(synthesized, scratch);
+    const lived = await lifecycles(subjects, effort.environments, runtime, database, onProgress);
     onProgress("warm invocations");
-    const [ours, bare] = await warm([ways.ours, ways.bare], effort.invocations, runtime, database);
+    const [ours, bare] = await warm([subjects.ours, subjects.bare], effort.invocations, runtime, database);
     if (ours === undefined || bare === undefined) throw new Error("a way was not invoked");
     onProgress("faults, for minutes");
     const played = await faults(scratch);
@@ -64,11 +65,11 @@ export async function measure(effort: Effort, onProgress: (message: string) => v
       machine: `${cpus().length} × ${cpus()[0]?.model ?? "unknown CPU"}, Node.js ${process.version} for the lab`,
       runtime: runtime.description,
       database: database.description,
-      lives: lived,
+      lifecycles: lived,
       warm: { ours, bare },
       code: {
         ours: codeSize(synthesized.directory, (file) => !file.endsWith(".map")),
-        article: codeSize(ways.article.lambdaFunction.directory, () => true),
+        article: codeSize(subjects.article.lambdaFunction.directory, () => true),
       },
       synthesis: synthesis(SYNTH_RUNS),
       faults: played.map(({ fault, function: name, problems }) => ({ fault, function: name, problems })),
@@ -82,10 +83,10 @@ export async function measure(effort: Effort, onProgress: (message: string) => v
 /** The fault table, played to this function and to its rivals, with an external extension. */
 async function faults(scratch: string): Promise<readonly FaultResult[]> {
   const directory = join(scratch, "faults");
-  await stageFaultFunction(directory);
+  await bundleFaultHandler(findProject(), directory);
   const ours = { name: OURS, directory, handler: "index.handler", logsShutdown: true };
-  const plays = [ours, ...RIVALS].flatMap((faulted) => playsOf(faulted, ["external"]));
-  const { results, close } = await playFaults(plays, scratch);
+  const faultRuns = [ours, ...ALTERNATIVES].flatMap((faulted) => faultRunsOf(faulted, ["external"]));
+  const { results, close } = await runFaults(faultRuns, scratch);
   try {
     return await Promise.all(results);
   } finally {

@@ -1,11 +1,11 @@
 import { faultsOf, survived } from "./claims";
-import type { Contestant } from "./contestants";
+import type { SubjectKey } from "./subjects";
 import type { Figures } from "./figures";
-import { apart, ratio } from "./lives";
+import { apart, ratio } from "./lifecycles";
 
 type Cells = readonly string[];
 
-const COLUMNS: Readonly<Record<Exclude<Contestant, "leaves" | "floor">, string>> = {
+const COLUMNS: Readonly<Record<Exclude<SubjectKey, "leaves" | "floor">, string>> = {
   ours: "this function",
   internal: "internal extension",
   article: "the article's way",
@@ -14,28 +14,34 @@ const COLUMNS: Readonly<Record<Exclude<Contestant, "leaves" | "floor">, string>>
   noExtension: "no extension",
 };
 
-const WAYS = Object.keys(COLUMNS) as (keyof typeof COLUMNS)[];
+const SUBJECTS = Object.keys(COLUMNS) as (keyof typeof COLUMNS)[];
 
 /** The figures that the README gives: the head of a table and its rows. */
 export function summary(figures: Figures): readonly Cells[] {
-  const { lives, warm, code } = figures;
-  const each = (label: string, cell: (way: keyof typeof COLUMNS) => string): Cells => [label, ...WAYS.map(cell)];
+  const { lifecycles, warm, code } = figures;
+  const each = (label: string, cell: (subject: keyof typeof COLUMNS) => string): Cells => [
+    label,
+    ...SUBJECTS.map(cell),
+  ];
   const some = (label: string, cells: Partial<Record<keyof typeof COLUMNS, string>>): Cells =>
-    each(label, (way) => cells[way] ?? "");
-  const isKilled = (way: keyof typeof COLUMNS): boolean => lives[way].endings["SIGKILL at once"] !== undefined;
+    each(label, (subject) => cells[subject] ?? "");
+  const isKilled = (subject: keyof typeof COLUMNS): boolean =>
+    lifecycles[subject].endings["SIGKILL at once"] !== undefined;
   return [
-    each("", (way) => COLUMNS[way]),
-    each("SIGTERM → process gone, p50 / p99 (ms)", (way) =>
-      isKilled(way) ? "killed" : `${lives[way].gone.p50.toFixed(1)} / ${lives[way].gone.p99.toFixed(1)}`,
+    each("", (subject) => COLUMNS[subject]),
+    each("SIGTERM → process gone, p50 / p99 (ms)", (subject) =>
+      isKilled(subject)
+        ? "killed"
+        : `${lifecycles[subject].gone.p50.toFixed(1)} / ${lifecycles[subject].gone.p99.toFixed(1)}`,
     ),
-    each("÷ the same code that only leaves, p50", (way) =>
-      isKilled(way) ? "" : apart("gone", lives[way], lives.leaves, ratio).toFixed(1),
+    each("÷ the same code that only leaves, p50", (subject) =>
+      isKilled(subject) ? "" : apart("gone", lifecycles[subject], lifecycles.leaves, ratio).toFixed(1),
     ),
-    each("connections: clean / aborted / leaked", (way) => {
-      const { clean, aborted, leaked } = lives[way];
-      return `${clean} / ${aborted} / ${leaked}`;
+    each("connections: closed / aborted / leaked", (subject) => {
+      const { closed, aborted, leaked } = lifecycles[subject];
+      return `${closed} / ${aborted} / ${leaked}`;
     }),
-    each("Init to the first `/next`, p50 (ms)", (way) => lives[way].init.p50.toFixed(1)),
+    each("Init to the first `/next`, p50 (ms)", (subject) => lifecycles[subject].init.p50.toFixed(1)),
     some("warm invocation ÷ mysql2 alone, p50", {
       ours: (warm.ours.invocation.p50 / warm.bare.invocation.p50).toFixed(3),
       bare: "1",

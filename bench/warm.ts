@@ -1,12 +1,12 @@
-import type { DatabaseServer } from "../lab/database-server";
-import { ExecutionEnvironment } from "../lab/execution-environment";
-import type { LambdaRuntime } from "../lab/lambda-runtime";
-import type { Way } from "../lab/way";
+import type { DatabaseServer } from "../lab/mysql/server";
+import { ExecutionEnvironment } from "../lab/lambda/execution-environment";
+import type { LambdaRuntime } from "../lab/lambda/lambda-runtime";
+import type { Subject } from "../lab/subjects/subject";
 import { distribution, type Distribution } from "./distribution";
 
 /** Milliseconds of a warm invocation, as its caller sees them. */
 export interface Warm {
-  readonly way: string;
+  readonly subject: string;
   readonly invocation: Distribution;
 }
 
@@ -21,7 +21,7 @@ const NOT_COUNTED = 100;
  * than one environment, since two processes of the same code differ by percents for all their lives (measured).
  */
 export async function warm(
-  ways: readonly Way[],
+  subjects: readonly Subject[],
   invocations: number,
   runtime: LambdaRuntime,
   database: DatabaseServer,
@@ -34,8 +34,8 @@ export async function warm(
     DB_USER: user,
     DB_AUTH: "password",
   };
-  const durations = new Map(ways.map(({ name }) => [name, [] as number[]]));
-  const running = Array.from({ length: ENVIRONMENTS }, () => ways)
+  const durations = new Map(subjects.map(({ name }) => [name, [] as number[]]));
+  const running = Array.from({ length: ENVIRONMENTS }, () => subjects)
     .flat()
     .map(({ name, extensions, lambdaFunction }) => {
       const variables = { ...lambdaFunction.environment, ...login, DB_PASSWORD: password, DB_TLS: "off" };
@@ -54,7 +54,7 @@ export async function warm(
         if (round >= NOT_COUNTED) durations.get(name)?.push(result.durationMs);
       }
     }
-    return [...durations].map(([way, each]) => ({ way, invocation: distribution(each) }));
+    return [...durations].map(([subject, each]) => ({ subject, invocation: distribution(each) }));
   } finally {
     for (const { environment } of running) await environment.shutdown();
   }

@@ -1,5 +1,5 @@
-import type { ShutdownExtension } from "./run-fault";
-import type { HookEntry, ShutdownLine } from "./shutdown-line";
+import type { Fault } from "./fault";
+import type { HookEntry } from "./shutdown-line";
 import {
   begin,
   beginInit,
@@ -17,54 +17,7 @@ import {
   thaw,
   wait,
   waitTimeout,
-  type Step,
-} from "./stage";
-
-/** What a handler must understand beside an event that runs one statement. The key is for the rows, the text for people. */
-export const NEEDS = {
-  "slow event": "it needs an event whose statement runs for 30 seconds (--slow-event)",
-  "DB_AUTH, DB_TLS": "it sets DB_AUTH or DB_TLS, which are this template's",
-  "AWS SDK": "it needs the AWS SDK, which Lambda has, in a node_modules above the code (CDKTF_OUTDIR)",
-  "the faults' events": "it asks for hooks, transactions or logs; npx jest faults plays it to the template's library",
-} as const;
-export type Need = keyof typeof NEEDS;
-
-/** Something that goes wrong, and what a function that meets it has to do. A SIGTERM comes after the last step. */
-export interface Fault {
-  readonly name: string;
-  /** What happens, for people. */
-  readonly happens: string;
-  /** What a function that does everything right makes of it, for people. */
-  readonly answer: string;
-  /** What stays on the server, for people. @default "nothing" */
-  readonly leaves?: string;
-  readonly steps: readonly Step[];
-  /** @default none */
-  readonly needs?: readonly Need[];
-  /** What each invocation comes to: `ok`, or a pattern for the type and message of its error. */
-  readonly invocations: readonly ("ok" | RegExp)[];
-  /** What the line in the log says of itself. @default - no line is expected, nothing is there that could write it */
-  readonly line?: {
-    readonly phase: ShutdownLine["phase"];
-    /** Their names, and what must stand in their entries. */
-    readonly hooks: Readonly<Record<string, Partial<HookEntry>>>;
-  };
-  /** What the function finds at DB_HOST and DB_PORT. @default "server" */
-  readonly target?: "server" | "nobody" | "dropped packets" | "silent server";
-  /** A server of its own, since the next fault could not use it any more. @default - one that others use as well */
-  readonly ownServer?: { readonly certificate: "right name" | "wrong name" };
-  /** With TLS, and whose certificates the function trusts. @default - without TLS */
-  readonly trusts?: "authority" | "stranger";
-  readonly environment?: Readonly<Record<string, string>>;
-  /** Milliseconds that an invocation may take. @default 10000 */
-  readonly timeoutMs?: number;
-  /** What makes Lambda send the SIGTERM. @default both */
-  readonly extensions?: readonly ShutdownExtension[];
-  /** No function can help what is left on the server. @default false */
-  readonly outOfReach?: boolean;
-  /** Loads a module that never finishes loading in the place of the function. @default false */
-  readonly slowImport?: boolean;
-}
+} from "./steps";
 
 /** Milliseconds after which a function that hangs is timed out: a connect and a statement take far less. */
 const TIMEOUT_MS = 2_000;

@@ -1,4 +1,4 @@
-import type { Fault } from "./faults";
+import type { Fault } from "./fault";
 
 /** The table for docs/faults.md. */
 export function faultPage(faults: readonly Fault[]): string {

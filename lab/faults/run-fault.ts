@@ -3,24 +3,18 @@ import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import type { Login } from "../database-server";
-import { endingOf } from "../ending";
-import { ExecutionEnvironment, type InvocationResult, type ShutdownResult } from "../execution-environment";
-import type { LambdaRuntime } from "../lambda-runtime";
-import { Relay } from "../relay";
-import { findServerProgram, startThrowawayServer, type ThrowawayServer } from "../throwaway-server";
-import { droppedPackets, silentServer, type BlackHole } from "./black-hole";
-import type { Certificates } from "./certificates";
-import type { Fault } from "./faults";
-import { startSecretsManagerMock } from "./secrets-manager-mock";
-import { lies, shutdownLines, type ShutdownLine } from "./shutdown-line";
-import { connections, endConnections, statements, type Stage } from "./stage";
-
-/** What makes Lambda send SIGTERM: an extension beside the runtime, or one inside the function. */
-export type ShutdownExtension = "external" | "internal";
-
-/** Milliseconds from SIGTERM to SIGKILL. */
-export const BUDGET_MS: Readonly<Record<ShutdownExtension, number>> = { external: 300, internal: 500 };
+import type { Login } from "../mysql/server";
+import { endingOf } from "../lambda/ending";
+import { ExecutionEnvironment, type InvocationResult, type ShutdownResult } from "../lambda/execution-environment";
+import type { LambdaRuntime } from "../lambda/lambda-runtime";
+import { Relay } from "../mysql/relay";
+import { findServerProgram, startThrowawayServer, type ThrowawayServer } from "../mysql/throwaway-server";
+import { droppedPackets, silentServer, type BlackHole } from "../mysql/black-hole";
+import type { Certificates } from "../mysql/certificates";
+import { BUDGET_MS, type Fault, type ShutdownExtension } from "./fault";
+import { startSecretsManagerMock } from "../lambda/secrets-manager-mock";
+import { contradictions, shutdownLines, type ShutdownLine } from "./shutdown-line";
+import { connections, endConnections, statements, type Scenario } from "./steps";
 
 /** Whom a fault is played to. */
 export interface FaultedFunction {
@@ -30,14 +24,14 @@ export interface FaultedFunction {
   /** Whether it logs what its Shutdown came to; other people's ways do not. */
   readonly logsShutdown: boolean;
   /** The events that it understands. @default - those of the faults */
-  readonly events?: Stage["events"];
+  readonly events?: Scenario["events"];
   /** Variables of its own. @default none */
   readonly environment?: Readonly<Record<string, string>>;
   /** The variables that tell a stranger's handler, whose errors are its own, where the database is. @default - DB_* */
-  readonly strangersVariables?: (login: Login) => Readonly<Record<string, string>>;
+  readonly userVariables?: (login: Login) => Readonly<Record<string, string>>;
 }
 
-export interface Theatre {
+export interface TestBed {
   readonly runtime: LambdaRuntime;
   readonly certificates: Certificates;
   /** For the faults that leave a server as it was; it shows the certificate with the right name. */
@@ -84,19 +78,24 @@ export async function runFault(
   fault: Fault,
   faulted: FaultedFunction,
   extension: ShutdownExtension,
-  theatre: Theatre,
+  testBed: TestBed,
 ): Promise<FaultResult> {
-  const server = await serverFor(fault, theatre);
+  const server = await serverFor(fault, testBed);
   const secrets = await startSecretsManagerMock(SECRET_ARN);
   const relay = await Relay.start({ host: server.host, port: server.port });
   const target = await targetOf(fault, relay);
   const createdAt = performance.now();
   const environment = new ExecutionEnvironment({
-    runtime: theatre.runtime,
+    runtime: testBed.runtime,
     extensions:
       extension === "internal"
         ? []
-        : [{ name: "insights-stand-in", command: [process.execPath, join(__dirname, "..", "insights-stand-in.mjs")] }],
+        : [
+            {
+              name: "insights-stand-in",
+              command: [process.execPath, join(__dirname, "../lambda/insights-stand-in.mjs")],
+            },
+          ],
     onGone: () => {
       relay.sever();
     },
@@ -115,15 +114,15 @@ export async function runFault(
         DB_NAME: server.database,
         DB_USER: server.user,
         ...login(fault, server, secrets.endpoint),
-        ...tls(fault, theatre.certificates),
+        ...tls(fault, testBed.certificates),
         ...fault.environment,
-        ...faulted.strangersVariables?.({ ...loginOf(server), port: target.port }),
+        ...faulted.userVariables?.({ ...loginOf(server), port: target.port }),
       },
     },
   });
   try {
     await prepare(server);
-    const stage: Stage = {
+    const scenario: Scenario = {
       ...{ environment, server, secrets },
       events: faulted.events ?? { quick: {}, slow: { sleepSeconds: 30 } },
       invocations: [],
@@ -131,21 +130,21 @@ export async function runFault(
       serverIs: "well",
       abortedBefore: await server.abortedClients(),
     };
-    for (const step of fault.steps) await step(stage);
+    for (const step of fault.steps) await step(scenario);
     await environment.shutdown();
-    await stage.pendingInit;
-    const invocations = (await Promise.all(stage.invocations)).map(describe);
+    await scenario.pendingInit;
+    const invocations = (await Promise.all(scenario.invocations)).map(describe);
     const witnessed = endingOf(environment.timeline);
     const { goneMs, endedBy, killedAfterMs = BUDGET_MS[extension] } = witnessed;
     const played = {
       ...{ fault: fault.name, function: faulted.name, extension, invocations },
       ...{ goneMs, endedBy, killLateMs: killedAfterMs - BUDGET_MS[extension] },
-      ...(await ask(stage)),
+      ...(await ask(scenario)),
       unhandledRejection: environment.logs.some((line) => UNHANDLED.test(line)),
       lines: shutdownLines(environment.logs),
     };
     const untrue = played.lines.flatMap((line) =>
-      lies(line, {
+      contradictions(line, {
         budgetMs: BUDGET_MS[extension],
         goneMs: witnessed.goneMs,
         signalAt: createdAt + witnessed.signalAt,
@@ -161,7 +160,7 @@ export async function runFault(
     await environment.shutdown();
     await relay.close();
     await Promise.all([secrets.close(), target.close()]);
-    if (server === theatre.server) await endConnections(server);
+    if (server === testBed.server) await endConnections(server);
     else await server.stop();
   }
 }
@@ -176,7 +175,7 @@ export async function startServer(
   return startThrowawayServer(program, { certificate: certificate === "right name" ? rightName : wrongName });
 }
 
-async function serverFor({ ownServer }: Fault, { server, certificates }: Theatre): Promise<ThrowawayServer> {
+async function serverFor({ ownServer }: Fault, { server, certificates }: TestBed): Promise<ThrowawayServer> {
   return ownServer === undefined ? server : startServer(certificates, ownServer.certificate);
 }
 
@@ -215,7 +214,7 @@ function login(fault: Fault, { password }: ThrowawayServer, endpoint: string): R
 
 function tls({ trusts }: Fault, certificates: Certificates): Readonly<Record<string, string>> {
   if (trusts === undefined) return { DB_HOST: "127.0.0.1", DB_TLS: "off" };
-  const file = trusts === "authority" ? certificates.authorityFile : certificates.strangerFile;
+  const file = trusts === "authority" ? certificates.authorityFile : certificates.otherAuthorityFile;
   return { DB_HOST: "localhost", DB_TLS: "verify", NODE_EXTRA_CA_CERTS: file };
 }
 
@@ -240,7 +239,7 @@ async function ask({
   server,
   serverIs,
   abortedBefore,
-}: Stage): Promise<Pick<FaultResult, "connectionsLeft" | "statementsLeft" | "abortedClients" | "locksFree">> {
+}: Scenario): Promise<Pick<FaultResult, "connectionsLeft" | "statementsLeft" | "abortedClients" | "locksFree">> {
   if (serverIs === "gone") {
     const told = "unreachable";
     return { connectionsLeft: told, statementsLeft: told, abortedClients: told, locksFree: told };
@@ -264,7 +263,7 @@ async function ask({
 function problemsOf(
   played: Omit<FaultResult, "problems">,
   fault: Fault,
-  { logsShutdown, strangersVariables }: FaultedFunction,
+  { logsShutdown, userVariables }: FaultedFunction,
   untrue: readonly string[],
 ): string[] {
   const problems: string[] = [];
@@ -278,7 +277,7 @@ function problemsOf(
     fault.invocations.every((expected, index) =>
       expected === "ok"
         ? invocations[index] === "ok"
-        : strangersVariables !== undefined || expected.test(invocations[index] ?? ""),
+        : userVariables !== undefined || expected.test(invocations[index] ?? ""),
     );
   if (!asExpected) problems.push(`the invocations came to ${JSON.stringify(invocations)}`);
   const { connectionsLeft, statementsLeft, abortedClients, locksFree } = played;

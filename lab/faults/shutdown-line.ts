@@ -1,4 +1,4 @@
-import type { RelayedConnection } from "../relay";
+import type { RelayedConnection } from "../mysql/relay";
 
 /** The line that a function logs when it has shut down. */
 export interface ShutdownLine {
@@ -39,7 +39,7 @@ export interface Witnessed {
 }
 
 /** What the line says that is not so; empty if it is true. */
-export function lies({ signal, budgetMs, durationMs, hooks }: ShutdownLine, witnessed: Witnessed): string[] {
+export function contradictions({ signal, budgetMs, durationMs, hooks }: ShutdownLine, witnessed: Witnessed): string[] {
   const open = witnessed.connections.filter(
     ({ threadId, openedAt, closedAt }) =>
       threadId !== undefined && openedAt < witnessed.signalAt && (closedAt ?? Infinity) > witnessed.signalAt,

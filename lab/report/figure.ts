@@ -65,7 +65,9 @@ export function figureStyle(): string {
       `.grid { stroke: ${palette.grid} } .mark { stroke: ${palette.ink}; fill: none }`,
       `.init { fill: ${palette.init} } .invoke { fill: ${palette.invoke} } .idle { fill: ${palette.grid} } .ending { fill: ${palette.ending} }`,
       `.good { fill: ${palette.good} } .bad { fill: ${palette.bad} } .good-cell { fill: ${palette.goodPaper} } .bad-cell { fill: ${palette.badPaper} }`,
-      ...palette.ways.map((colour, way) => `.way-${way} { fill: ${colour} } .line-${way} { stroke: ${colour} }`),
+      ...palette.subjects.map(
+        (colour, subject) => `.way-${subject} { fill: ${colour} } .line-${subject} { stroke: ${colour} }`,
+      ),
     ].join("\n");
   return `
 .chart { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif } .chart text { white-space: pre } .strong { font-weight: 600 }
@@ -76,9 +78,9 @@ ${schemes(colours)}`;
 const DASHES = ["none", "7 3", "2 3", "9 3 2 3", "12 4", "4 2 1 2"];
 
 /** The look of the way with this number. */
-export function look(way: number): { readonly fill: string; readonly line: string; readonly dashes: string } {
-  const index = way % LIGHT.ways.length;
-  return { fill: `way-${index}`, line: `line-${index}`, dashes: DASHES[way % DASHES.length] ?? "none" };
+export function look(subject: number): { readonly fill: string; readonly line: string; readonly dashes: string } {
+  const index = subject % LIGHT.subjects.length;
+  return { fill: `way-${index}`, line: `line-${index}`, dashes: DASHES[subject % DASHES.length] ?? "none" };
 }
 
 export function milliseconds(ms: number): string {

@@ -12,7 +12,7 @@ export interface Palette {
   readonly goodPaper: string;
   readonly badPaper: string;
   /** Of the ways, which the colour-blind can tell apart, too (after Okabe and Ito, https://jfly.uni-koeln.de/color/). */
-  readonly ways: readonly string[];
+  readonly subjects: readonly string[];
 }
 
 export const LIGHT: Palette = {
@@ -27,7 +27,7 @@ export const LIGHT: Palette = {
   bad: "#b3202c",
   goodPaper: "#dafbe1",
   badPaper: "#ffe3df",
-  ways: ["#0067a3", "#b04a00", "#8e2a8e", "#006d4d", "#6b5d00", "#59636e"],
+  subjects: ["#0067a3", "#b04a00", "#8e2a8e", "#006d4d", "#6b5d00", "#59636e"],
 };
 
 export const DARK: Palette = {
@@ -42,7 +42,7 @@ export const DARK: Palette = {
   bad: "#ff8e85",
   goodPaper: "#12351d",
   badPaper: "#4b1a1a",
-  ways: ["#56b4e9", "#e69f00", "#dd9be0", "#3fc79a", "#f0e442", "#9da7b1"],
+  subjects: ["#56b4e9", "#e69f00", "#dd9be0", "#3fc79a", "#f0e442", "#9da7b1"],
 };
 
 /** Rules for a reader who wants it light, and for one who wants it dark. */

@@ -1,9 +1,9 @@
 import type { FaultResult } from "../faults/run-fault";
-import type { RunResult } from "../run";
-import type { StormResult } from "../storm";
+import type { RunResult } from "../scenarios/run";
+import type { StormResult } from "../scenarios/storm";
 
 /** One life, without what the function wrote: nobody knows what stands in a log. */
-export type Run = Pick<RunResult, "way" | "shutdown" | "fates" | "timeline">;
+export type Run = Pick<RunResult, "subject" | "shutdown" | "outcomes" | "timeline">;
 export type Storm = Omit<StormResult, "cpu">;
 export type Fault = Pick<FaultResult, "fault" | "function" | "extension" | "problems">;
 
@@ -42,9 +42,9 @@ const SHAPE: Shape = {
     runs: {
       listOf: {
         has: {
-          way: "text",
+          subject: "text",
           shutdown: { has: { endedBy: "text", runtimeMs: "number" } },
-          fates: { listOf: { oneOf: ["clean", "aborted", "leaked"] } },
+          outcomes: { listOf: { oneOf: ["closed", "aborted", "leaked"] } },
           timeline: {
             listOf: { has: { at: "number", phase: { oneOf: ["Init", "Invoke", "Shutdown"] }, what: "text" } },
           },
@@ -54,7 +54,7 @@ const SHAPE: Shape = {
     storms: {
       listOf: {
         has: {
-          way: "text",
+          subject: "text",
           environments: "number",
           peakEnvironments: "number",
           seed: "number",
@@ -64,7 +64,7 @@ const SHAPE: Shape = {
             },
           },
           opened: "number",
-          clean: "number",
+          closed: "number",
           aborted: "number",
           leaked: "number",
           goneMs: { listOf: "number" },

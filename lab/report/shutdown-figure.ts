@@ -1,5 +1,5 @@
 import * as Plot from "@observablehq/plot";
-import { AWS_LIMITS } from "../execution-environment";
+import { AWS_LIMITS } from "../lambda/execution-environment";
 import { draw, look, milliseconds, percentile, shortened, type Figure } from "./figure";
 import type { Storm } from "./report-data";
 
@@ -43,7 +43,7 @@ export function shutdownFigure(storms: readonly Storm[]): Figure {
       }),
       Plot.ruleX([budget], { className: "mark", strokeDasharray: "3 4" }),
       Plot.text([`SIGKILL at ${budget} ms`], { x: () => budget, frameAnchor: "top", dy: -14 }),
-      ...storms.flatMap(({ way, goneMs, endings }, index) => {
+      ...storms.flatMap(({ subject, goneMs, endings }, index) => {
         const { fill, line } = look(index);
         const dots = dotsOf(goneMs, endings, index);
         const median = goneMs.length === 0 ? [] : [Math.max(SHORTEST_MS, percentile(goneMs, 0.5))];
@@ -59,7 +59,7 @@ export function shutdownFigure(storms: readonly Storm[]): Figure {
             { ...mark, symbol: "times" },
           ),
           Plot.ruleX(median, { y1: index - 0.36, y2: index + 0.36, className: line, strokeWidth: 3 }),
-          Plot.text([shortened(way, 19)], {
+          Plot.text([shortened(subject, 19)], {
             ...{ ...beside, frameAnchor: "left", dx: 12 - MARGIN.marginLeft, fontWeight: 600, className: fill },
           }),
           Plot.text([`${figures(goneMs)}\n${endingsOf(endings, "\n")}`], {
@@ -73,13 +73,13 @@ export function shutdownFigure(storms: readonly Storm[]): Figure {
     name: "shutdown",
     title: "From the first signal to the end of the process",
     description: `${storms
-      .map(({ way, goneMs, endings }) => `${way}: ${figures(goneMs)}, ended by ${endingsOf(endings)}`)
+      .map(({ subject, goneMs, endings }) => `${subject}: ${figures(goneMs)}, ended by ${endingsOf(endings)}`)
       .join(". ")}. Circles left by themselves, crosses were killed; the stroke is the median.`,
     ...{ width: WIDTH, height, body },
     table: [
       ["milliseconds", "environments", "p50", "p90", "p99", "max", "ended by"],
-      ...storms.map(({ way, goneMs, endings }) => [
-        ...[way, String(goneMs.length)],
+      ...storms.map(({ subject, goneMs, endings }) => [
+        ...[subject, String(goneMs.length)],
         ...[0.5, 0.9, 0.99, 1].map((share) => (goneMs.length === 0 ? "" : percentile(goneMs, share).toFixed(1))),
         endingsOf(endings),
       ]),

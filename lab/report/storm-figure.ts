@@ -1,6 +1,6 @@
 import * as Plot from "@observablehq/plot";
 import { draw, look, milliseconds, percentile, shortened, type Figure } from "./figure";
-import type { StormSample } from "../storm";
+import type { StormSample } from "../scenarios/storm";
 import type { Storm } from "./report-data";
 
 const WIDTH = 900;
@@ -29,7 +29,7 @@ export function stormFigure(storms: readonly Storm[]): Figure {
       }),
       Plot.gridY({ className: "grid", strokeOpacity: 1 }),
       Plot.ruleY([0], { className: "grid" }),
-      ...storms.flatMap(({ way, samples, leaked, aborted }, index) => {
+      ...storms.flatMap(({ subject, samples, leaked, aborted }, index) => {
         const { fill, line, dashes } = look(index);
         return [
           Plot.line(samples, {
@@ -44,7 +44,7 @@ export function stormFigure(storms: readonly Storm[]): Figure {
           Plot.dot(samples.slice(-1), {
             ...{ x: ({ at }: StormSample) => at / 1_000, y: "connections", r: 4, className: fill, stroke: "none" },
           }),
-          Plot.text([`${shortened(way, 24)}\n${leaked} leaked, ${aborted} aborted`], {
+          Plot.text([`${shortened(subject, 24)}\n${leaked} leaked, ${aborted} aborted`], {
             ...{ frameAnchor: "top-right", textAnchor: "start", lineAnchor: "middle", lineHeight: 1.25 },
             ...{ fontWeight: 600, className: fill, dx: 12, dy: (places[index] ?? 0) - MARGIN.marginTop },
           }),
@@ -58,15 +58,15 @@ export function stormFigure(storms: readonly Storm[]): Figure {
     title: "Connections on the server during the storm",
     description: `${first?.environments ?? 0} execution environments of each way under load, taken away at random (seed ${first?.seed ?? 0}). ${storms
       .map(
-        ({ way, opened, clean, aborted, leaked }) =>
-          `${way}: ${opened} opened, ${clean} closed cleanly, ${aborted} aborted, ${leaked} leaked`,
+        ({ subject, opened, closed, aborted, leaked }) =>
+          `${subject}: ${opened} opened, ${closed} closed, ${aborted} aborted, ${leaked} leaked`,
       )
       .join(". ")}.`,
     ...{ width: WIDTH, height: HEIGHT, body },
     table: [
-      ["", "environments at once", "opened", "clean", "aborted", "leaked", "invocations", "failed", "gone, p50 (ms)"],
-      ...storms.map(({ way, peakEnvironments, opened, clean, aborted, leaked, invocations, goneMs }) => [
-        ...[way, ...[peakEnvironments, opened, clean, aborted, leaked].map(String)],
+      ["", "environments at once", "opened", "closed", "aborted", "leaked", "invocations", "failed", "gone, p50 (ms)"],
+      ...storms.map(({ subject, peakEnvironments, opened, closed, aborted, leaked, invocations, goneMs }) => [
+        ...[subject, ...[peakEnvironments, opened, closed, aborted, leaked].map(String)],
         ...[String(invocations.ok + invocations.failed), String(invocations.failed)],
         goneMs.length === 0 ? "" : milliseconds(percentile(goneMs, 0.5)),
       ]),

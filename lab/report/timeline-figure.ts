@@ -12,25 +12,29 @@ type Panel = typeof LIFE;
 
 /** Each way's life, from its start to its first signal and, enlarged, from there to its end. */
 export function timelineFigure(runs: readonly Run[]): Figure {
-  const lives = runs.map((run) => ({ run, ...phasesOf(run) }));
-  const life = scale(LIFE, Math.max(1, ...lives.map(({ signalAt }) => signalAt)));
-  const shutdown = scale(SHUTDOWN, 1.04 * Math.max(10, ...lives.map(({ goneAt, signalAt }) => goneAt - signalAt)));
+  const lifecycles = runs.map((run) => ({ run, ...phasesOf(run) }));
+  const lifecycle = scale(LIFE, Math.max(1, ...lifecycles.map(({ signalAt }) => signalAt)));
+  const shutdown = scale(SHUTDOWN, 1.04 * Math.max(10, ...lifecycles.map(({ goneAt, signalAt }) => goneAt - signalAt)));
   const height = TOP + LANE_HEIGHT * runs.length + 34;
   const bottom = TOP + LANE_HEIGHT * runs.length;
   return {
     name: "timeline",
     title: "One execution environment of each way, from its start to its end",
-    description: lives.map(({ run, ...phases }) => `${run.way}: ${sentence(run, phases)}`).join(" "),
+    description: lifecycles.map(({ run, ...phases }) => `${run.subject}: ${sentence(run, phases)}`).join(" "),
     ...{ width: WIDTH, height },
     body: [
       legend(),
-      axis(life, bottom, "ms since the environment was created"),
+      axis(lifecycle, bottom, "ms since the environment was created"),
       axis(shutdown, bottom, "ms since the first signal"),
-      ...lives.map(({ run, ...phases }, index) => lane(run, phases, TOP + LANE_HEIGHT * index, life, shutdown)),
+      ...lifecycles.map(({ run, ...phases }, index) =>
+        lane(run, phases, TOP + LANE_HEIGHT * index, lifecycle, shutdown),
+      ),
     ].join("\n"),
     table: [
       ["way", "ms since its start", "phase", "what"],
-      ...runs.flatMap(({ way, timeline }) => timeline.map(({ at, phase, what }) => [way, at.toFixed(1), phase, what])),
+      ...runs.flatMap(({ subject, timeline }) =>
+        timeline.map(({ at, phase, what }) => [subject, at.toFixed(1), phase, what]),
+      ),
     ],
   };
 }
@@ -65,21 +69,21 @@ function phasesOf({ timeline, shutdown }: Run): Phases {
   };
 }
 
-function lane(run: Run, phases: Phases, top: number, life: Scale, shutdown: Scale): string {
+function lane(run: Run, phases: Phases, top: number, lifecycle: Scale, shutdown: Scale): string {
   const { readyAt, invocations, signalAt, quitsAt, killedAt, goneAt } = phases;
   const bar = top + 22;
   const after = (at: number): number => shutdown.x(Math.max(0, at - signalAt));
   const count = invocations.length;
-  const leaked = run.fates.includes("leaked");
-  const opened = run.fates.length > 0;
+  const leaked = run.outcomes.includes("leaked");
+  const opened = run.outcomes.length > 0;
   // The connection of the last invocation stays until COM_QUIT, until the process is gone, or for hours.
   const heldUntil = leaked ? SHUTDOWN.to : after(Math.max(...(quitsAt.length > 0 ? quitsAt : [goneAt])));
   const quit = quitsAt.at(-1);
   return [
-    text(LIFE.from, top + 13, "ink strong", shortened(run.way, 40)),
-    rect("idle", LIFE.from, life.x(signalAt), bar + 6, 6),
-    rect("init", LIFE.from, life.x(readyAt), bar, 18),
-    ...invocations.map(({ from, to }) => rect("invoke", life.x(from), life.x(to), bar, 18)),
+    text(LIFE.from, top + 13, "ink strong", shortened(run.subject, 40)),
+    rect("idle", LIFE.from, lifecycle.x(signalAt), bar + 6, 6),
+    rect("init", LIFE.from, lifecycle.x(readyAt), bar, 18),
+    ...invocations.map(({ from, to }) => rect("invoke", lifecycle.x(from), lifecycle.x(to), bar, 18)),
     text(
       LIFE.from,
       bar + 36,
@@ -103,15 +107,15 @@ function lane(run: Run, phases: Phases, top: number, life: Scale, shutdown: Scal
 }
 
 /** What became of the process and of its connections. */
-function sentence({ shutdown, fates }: Run, { signal, goneAt, signalAt }: Phases): string {
-  const count = (fate: string): number => fates.filter((each) => each === fate).length;
-  const fate = [
-    ...(count("clean") > 0 ? [`${count("clean")} closed`] : []),
+function sentence({ shutdown, outcomes }: Run, { signal, goneAt, signalAt }: Phases): string {
+  const count = (outcome: string): number => outcomes.filter((each) => each === outcome).length;
+  const outcome = [
+    ...(count("closed") > 0 ? [`${count("closed")} closed`] : []),
     ...(count("aborted") > 0 ? [`${count("aborted")} aborted`] : []),
     ...(count("leaked") > 0 ? [`${count("leaked")} leaked until wait_timeout`] : []),
   ];
   const ending = shutdown.endedBy === "itself" ? "left by itself" : shutdown.endedBy;
-  return `${ending.startsWith(signal) ? "" : `${signal}, `}${ending}, gone + ${milliseconds(goneAt - signalAt)} ms; ${fate.join(", ") || "no connection"}.`;
+  return `${ending.startsWith(signal) ? "" : `${signal}, `}${ending}, gone + ${milliseconds(goneAt - signalAt)} ms; ${outcome.join(", ") || "no connection"}.`;
 }
 
 function legend(): string {

@@ -11,15 +11,15 @@ export interface Verdict {
 export function reportVerdict({ runs, storms, faults }: ReportData): Verdict {
   const [run] = runs;
   const [storm] = storms;
-  const name = run?.way ?? storm?.way ?? faults[0]?.function ?? "";
+  const name = run?.subject ?? storm?.subject ?? faults[0]?.function ?? "";
   const played = faults.filter((fault) => fault.function === name);
   const wrong = played.filter(({ problems }) => problems.length > 0);
   const checks: { readonly clean: boolean; readonly fact: string }[] = [];
   if (run !== undefined) {
-    const closed = run.fates.filter((fate) => fate === "clean").length;
+    const closed = run.outcomes.filter((outcome) => outcome === "closed").length;
     checks.push({
-      clean: run.fates.length > 0 && closed === run.fates.length && run.shutdown.endedBy === "itself",
-      fact: `One life: ${closed} of ${run.fates.length} connections closed, the process ended by ${run.shutdown.endedBy}.`,
+      clean: run.outcomes.length > 0 && closed === run.outcomes.length && run.shutdown.endedBy === "itself",
+      fact: `One life: ${closed} of ${run.outcomes.length} connections closed, the process ended by ${run.shutdown.endedBy}.`,
     });
   }
   if (storm !== undefined) {

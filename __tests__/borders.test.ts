@@ -1,0 +1,42 @@
+/** The linter holds the borders between the rooms: each room is given one import that it may not have. */
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+
+const ROOT = join(__dirname, "..");
+
+/** A room, and what it may not import. */
+const FORBIDDEN: readonly (readonly [room: string, path: string])[] = [
+  ["function", "../modules/arn"],
+  ["modules", "../function/database"],
+  ["__tests__", "../lab/lambda/ending"],
+  ["bench", "../modules/arn"],
+  ["lab/processes", "../mysql/server"],
+  ["lab/mysql", "../lambda/ending"],
+  ["lab/lambda", "../mysql/relay"],
+  ["lab/subjects", "../scenarios/run"],
+  ["lab/scenarios", "../cli/usage-error"],
+  ["lab/faults", "../scenarios/run"],
+  ["lab/report", "../cli/usage-error"],
+  ["lab/cli", "../../modules/arn"],
+];
+
+// A process of its own: ESLint loads its configuration as an ES module, which Jest does not.
+const LINT = `
+  import { ESLint } from "eslint";
+  const eslint = new ESLint({ ruleFilter: ({ ruleId }) => ruleId === "no-restricted-imports", overrideConfig: {
+    languageOptions: { parserOptions: { projectService: false, project: null } } } });
+  const rules = async ([room, path]) => {
+    const [result] = await eslint.lintText(\`import "\${path}";\n\`, { filePath: \`\${room}/made-up.ts\` });
+    return result.messages.map(({ ruleId }) => ruleId);
+  };
+  console.log(JSON.stringify(await Promise.all(JSON.parse(process.argv[1]).map(rules))));`;
+
+test("each room's forbidden import is found", () => {
+  const rooms = FORBIDDEN.filter(([room]) => existsSync(join(ROOT, room)));
+  const command = ["--input-type=module", "--eval", LINT, JSON.stringify(rooms)];
+  const found = JSON.parse(execFileSync(process.execPath, command, { cwd: ROOT, encoding: "utf8" })) as string[][];
+  expect(rooms.map(([room], index) => [room, found[index]])).toEqual(
+    rooms.map(([room]) => [room, ["no-restricted-imports"]]),
+  );
+});

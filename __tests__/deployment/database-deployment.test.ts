@@ -1,0 +1,194 @@
+/** Both stacks, as `cdktf deploy '*'` brings them up: the real Terraform and AWS provider, against moto's AWS API. */
+import {
+  DescribeSecurityGroupRulesCommand,
+  DescribeSubnetsCommand,
+  DescribeVpcEndpointsCommand,
+  DescribeVpcsCommand,
+  EC2Client,
+} from "@aws-sdk/client-ec2";
+import { GetFunctionConfigurationCommand, LambdaClient, ListFunctionsCommand } from "@aws-sdk/client-lambda";
+import {
+  DescribeDBInstancesCommand,
+  DescribeDBParametersCommand,
+  DescribeDBSnapshotsCommand,
+  RDSClient,
+  type DBInstance,
+} from "@aws-sdk/client-rds";
+import { ListSecretsCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startArchiveStandIn, type ArchiveStandIn } from "./archive-stand-in";
+import { AwsApi } from "./aws-api";
+import { Project } from "./project";
+import { findTerraformParts, type TerraformParts } from "./terraform-parts";
+
+const scratch = mkdtempSync(join(tmpdir(), "database-deployment-"));
+afterAll(() => {
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+const parts = findTerraformParts(scratch);
+if ("missing" in parts) {
+  test(`deployment not tested: ${parts.missing.join("; ")}`, () => {
+    console.warn(`deployment not tested:\n${parts.missing.join("\n")}`);
+  });
+} else {
+  describe(`deployed with ${parts.description}`, () => {
+    deploymentTests(parts);
+  });
+}
+
+function deploymentTests(parts: TerraformParts): void {
+  jest.setTimeout(400_000);
+
+  let api: AwsApi;
+  let project: Project;
+  let archive: ArchiveStandIn | undefined;
+  let ec2: EC2Client;
+  let lambda: LambdaClient;
+  let rds: RDSClient;
+  let secrets: SecretsManagerClient;
+
+  beforeAll(async () => {
+    api = await AwsApi.start({ account: "123456789012" });
+    const directory = join(scratch, "project");
+    mkdirSync(directory);
+    project = new Project({ directory, parts, apiUrl: api.url });
+    project.edit("main.ts", /CREATE_DATABASE = false/, "CREATE_DATABASE = true");
+    // Else RDS refuses to destroy it; the last snapshot is kept, as by default.
+    project.edit("main.ts", /databaseName: "app",/, "$& deletionProtection: false,");
+    // moto has one account, in which the layer of Insights cannot be.
+    project.edit("main.ts", /timeout: 60,/, "$& shutdownExtension: ShutdownExtension.internal(),");
+    project.edit(
+      "main.ts",
+      /import { SettingsError }/,
+      'import { ShutdownExtension } from "./modules/shutdown-extension";\n$&',
+    );
+    if (parts.awsIsOlder) project.edit("main.ts", /runtime: "nodejs\d+\.x"/, 'runtime: "nodejs22.x"');
+    if (!parts.hasArchive) {
+      archive = await startArchiveStandIn(project.stackDirectory);
+      project.reattach = archive.reattach;
+    }
+    const client = { endpoint: api.url, region: "us-east-1", credentials: project.credentials };
+    ec2 = new EC2Client(client);
+    lambda = new LambdaClient(client);
+    rds = new RDSClient(client);
+    secrets = new SecretsManagerClient(client);
+  }, 60_000);
+
+  afterAll(async () => {
+    archive?.stop();
+    await api.stop();
+  });
+
+  async function cdktf(...args: Parameters<Project["cdktf"]>): Promise<string> {
+    const { status, output } = await project.cdktf(...args);
+    if (status !== 0) throw new Error(output);
+    return output;
+  }
+
+  async function server(): Promise<DBInstance> {
+    const { DBInstances: [instance] = [] } = await rds.send(new DescribeDBInstancesCommand({}));
+    if (instance === undefined) throw new Error("there is no DB instance");
+    return instance;
+  }
+
+  test("one command brings up both: an encrypted MySQL 8.4 that only the VPC reaches", async () => {
+    await cdktf("deploy", "*");
+    expect(await server()).toMatchObject({
+      Engine: "mysql",
+      EngineVersion: expect.stringMatching(/^8\.4/) as unknown,
+      DBName: "app",
+      StorageEncrypted: true,
+      PubliclyAccessible: false,
+      BackupRetentionPeriod: 7,
+      MasterUserSecret: { SecretArn: expect.stringContaining(":secret:rds!") as unknown },
+    });
+  });
+
+  test("the server insists on TLS and closes what leaked", async () => {
+    const [group] = (await server()).DBParameterGroups ?? [];
+    const { Parameters = [] } = await rds.send(
+      new DescribeDBParametersCommand({ DBParameterGroupName: group?.DBParameterGroupName, Source: "user" }),
+    );
+    expect(Object.fromEntries(Parameters.map((each) => [each.ParameterName, each.ParameterValue]))).toEqual({
+      require_secure_transport: "1",
+      wait_timeout: "300",
+      interactive_timeout: "300",
+    });
+  });
+
+  test("the function is told of the server, and stands in its private subnets", async () => {
+    const { Endpoint, MasterUserSecret, DBSubnetGroup } = await server();
+    const { Environment, VpcConfig } = await lambda.send(
+      new GetFunctionConfigurationCommand({ FunctionName: "graceful-shutdown" }),
+    );
+    expect(Environment?.Variables).toMatchObject({
+      DB_HOST: Endpoint?.Address,
+      DB_NAME: "app",
+      DB_AUTH: "secret",
+      DB_SECRET_ARN: MasterUserSecret?.SecretArn,
+    });
+    const subnets = DBSubnetGroup?.Subnets?.map(({ SubnetIdentifier = "" }) => SubnetIdentifier) ?? [];
+    expect(subnets).toHaveLength(2);
+    expect([...(VpcConfig?.SubnetIds ?? [])].sort()).toEqual([...subnets].sort());
+    const { Subnets = [] } = await ec2.send(new DescribeSubnetsCommand({ SubnetIds: subnets }));
+    expect(Subnets.map(({ MapPublicIpOnLaunch }) => MapPublicIpOnLaunch)).toEqual([false, false]);
+  });
+
+  test("the server lets in the function's security group, and nobody else", async () => {
+    const { VpcConfig } = await lambda.send(new GetFunctionConfigurationCommand({ FunctionName: "graceful-shutdown" }));
+    const [own = "", ...others] = VpcConfig?.SecurityGroupIds ?? [];
+    expect(others).toEqual([]);
+    const [group] = (await server()).VpcSecurityGroups ?? [];
+    const { SecurityGroupRules = [] } = await ec2.send(new DescribeSecurityGroupRulesCommand({}));
+    expect(SecurityGroupRules.filter(({ GroupId }) => GroupId === group?.VpcSecurityGroupId)).toMatchObject([
+      { IsEgress: false, IpProtocol: "tcp", FromPort: 3306, ToPort: 3306, ReferencedGroupInfo: { GroupId: own } },
+    ]);
+    const ofFunction = SecurityGroupRules.filter(({ GroupId }) => GroupId === own);
+    expect(ofFunction.map(({ IsEgress, FromPort }) => [IsEgress, FromPort]).sort()).toEqual([
+      [true, 3306],
+      [true, 443],
+    ]);
+  });
+
+  test("Logs and Secrets Manager are reached without NAT", async () => {
+    const { VpcEndpoints = [] } = await ec2.send(new DescribeVpcEndpointsCommand({}));
+    expect(VpcEndpoints.map(({ ServiceName }) => ServiceName).sort()).toEqual([
+      "com.amazonaws.us-east-1.logs",
+      "com.amazonaws.us-east-1.secretsmanager",
+    ]);
+  });
+
+  test("the next plan of the function is empty, and that of the database but for what moto answers otherwise", async () => {
+    expect(await cdktf("diff", "graceful-shutdown", "--skip-synth")).toContain("No changes.");
+    const plan = await cdktf("diff", "graceful-shutdown-database", "--skip-synth");
+    expect(plan).toContain("0 to add");
+    expect(plan).toContain("0 to destroy");
+    const changed = new Set(Array.from(plan.matchAll(/# (\w+)\.\S+ .*will be updated/g), ([, type]) => type));
+    // It has an account id before each referenced group, and does not say whose each parameter is.
+    for (const type of ["ingress", "egress"]) changed.delete(`aws_vpc_security_group_${type}_rule`);
+    changed.delete("aws_db_parameter_group");
+    expect([...changed]).toEqual([]);
+  });
+
+  test("one command takes both away, and leaves the last snapshot alone", async () => {
+    await cdktf("destroy", "*", "--skip-synth");
+    const { DBInstances } = await rds.send(new DescribeDBInstancesCommand({}));
+    const { DBSnapshots } = await rds.send(new DescribeDBSnapshotsCommand({}));
+    const { Functions } = await lambda.send(new ListFunctionsCommand({}));
+    const { SecretList } = await secrets.send(new ListSecretsCommand({}));
+    const snapshots = DBSnapshots?.map(({ DBSnapshotIdentifier }) => DBSnapshotIdentifier);
+    expect({ DBInstances, snapshots, Functions, SecretList }).toEqual({
+      DBInstances: [],
+      snapshots: ["graceful-shutdown-final"],
+      Functions: [],
+      SecretList: [],
+    });
+    const { Vpcs = [] } = await ec2.send(new DescribeVpcsCommand({}));
+    expect(Vpcs.map(({ IsDefault }) => IsDefault)).toEqual([true]);
+    expect(project.stateOf("graceful-shutdown")).toEqual({});
+    expect(project.stateOf("graceful-shutdown-database")).toEqual({});
+  });
+}

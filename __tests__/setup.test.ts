@@ -1,0 +1,89 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { RUNTIMES } from "../modules/graceful-function";
+
+const ROOT = join(__dirname, "..");
+const LAB = join(ROOT, "lab");
+
+function setup(...args: readonly string[]) {
+  return spawnSync(process.execPath, [join(LAB, "setup.mjs"), ...args], { encoding: "utf8" });
+}
+
+const scratch = mkdtempSync(join(tmpdir(), "setup-"));
+afterAll(() => {
+  rmSync(scratch, { recursive: true });
+});
+
+function lockedPackages(...directory: readonly string[]): Readonly<Record<string, { readonly version?: string }>> {
+  const lock = JSON.parse(readFileSync(join(ROOT, ...directory, "package-lock.json"), "utf8")) as {
+    packages: Record<string, { version?: string }>;
+  };
+  return lock.packages;
+}
+
+test("what is prepared is not prepared again: nothing is run, nothing is said", () => {
+  const { status, stdout, stderr } = setup("--test");
+  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "", stderr: "" });
+});
+
+const PROGRAMS = ["cmake", "make", "g++", "python3", "xz", "mariadbd", "mysqld"];
+const APT_GET =
+  '#!/bin/sh\necho "$@" >>"$APT_LOG"\ncase "$*" in *"$REFUSED"*) echo "E: no $REFUSED here"; exit 100;; esac';
+
+/** Setting up a machine that has no browser; what is asked of its apt-get, a stand-in. */
+function setupWithoutBrowser(refused: string) {
+  const machine = mkdtempSync(join(scratch, "bin-"));
+  for (const name of PROGRAMS) {
+    const found = (process.env["PATH"] ?? "").split(delimiter).find((folder) => existsSync(join(folder, name)));
+    symlinkSync(join(found ?? "/nowhere", name), join(machine, name));
+  }
+  writeFileSync(join(machine, "apt-get"), APT_GET, { mode: 0o755 });
+  const log = join(machine, "log");
+  const env = { PATH: machine, APT_LOG: log, REFUSED: refused };
+  const { status, stderr } = spawnSync(process.execPath, [join(LAB, "setup.mjs"), "--test"], { encoding: "utf8", env });
+  return { status, stderr, asked: existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : [] };
+}
+
+const INSTALL = "install -y --no-install-recommends chromium";
+const mayInstall = process.platform === "linux" && process.getuid?.() === 0;
+
+test("who may install a browser for the report's tests has one installed, others are not stopped for it", () => {
+  const { status, asked } = setupWithoutBrowser("nothing");
+  expect({ status, asked }).toEqual({ status: 0, asked: mayInstall ? ["update", INSTALL] : [] });
+});
+
+test("a browser that cannot be installed is said, and does not stop the other tests", () => {
+  const { status, stderr } = setupWithoutBrowser("chromium");
+  expect(status).toBe(0);
+  expect(stderr.includes("E: no chromium here")).toBe(mayInstall);
+});
+
+test("an unknown runtime is refused with the place where the known ones are", () => {
+  const { status, stderr } = setup("--runtime", "nodejs14.x");
+  expect(status).toBe(1);
+  expect(stderr).toBe('setup: the lab has no runtime "nodejs14.x"; the ones it has are the folders of lab/runtimes\n');
+});
+
+test("the lab has every runtime that the construct allows, locked, with the same client", () => {
+  expect(readdirSync(join(LAB, "runtimes")).sort()).toEqual([...RUNTIMES].sort());
+  for (const runtime of RUNTIMES) {
+    const packages = lockedPackages("lab/runtimes", runtime);
+    expect(packages["node_modules/aws-lambda-ric"]?.version).toBe("4.0.2");
+    const major = runtime.replace(/\D/g, "");
+    for (const cpu of ["x64", "arm64"]) {
+      expect(packages[`node_modules/node-linux-${cpu}`]?.version).toMatch(new RegExp(`^${major}\\.`));
+    }
+  }
+});
+
+test("CDK Terrain is locked, apart from the project's own dependencies, with the constructs of the project", () => {
+  const own = lockedPackages();
+  const terrain = lockedPackages("__tests__/cdktn");
+  expect(Object.keys(own).filter((name) => name.includes("cdktn"))).toEqual([]);
+  for (const name of ["cdktn", "@cdktn/provider-aws", "@cdktn/provider-archive"]) {
+    expect(terrain[`node_modules/${name}`]?.version).toMatch(/^\d+\.\d+\.\d+$/);
+  }
+  expect(terrain["node_modules/constructs"]?.version).toBe(own["node_modules/constructs"]?.version);
+});

@@ -1,9 +1,0 @@
-import type { FaultedFunction } from "../../lab/faults/run-fault";
-
-/** Other people's ways to end, as handlers that understand the events of the faults. */
-export const RIVALS: readonly FaultedFunction[] = [
-  { name: "the article's way", handler: "article/index.handler" },
-  { name: "close-with-grace", handler: "close-with-grace/index.handler" },
-  { name: "serverless-mysql", handler: "serverless-mysql/index.handler" },
-  { name: "mysql2 alone", handler: "bare/index.handler" },
-].map((rival) => ({ ...rival, directory: __dirname, logsShutdown: false }));

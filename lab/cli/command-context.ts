@@ -1,0 +1,103 @@
+import { relative } from "node:path";
+import ora from "ora";
+import { containerRuntime } from "../lambda/container-image";
+import { startDatabaseServer } from "../mysql/database-server";
+import type { DatabaseServer } from "../mysql/server";
+import { lambdaRuntime, type LambdaRuntime } from "../lambda/lambda-runtime";
+import { temporaryDirectory } from "../processes/reaper";
+import { findProject, type Project } from "../subjects/project";
+import { synth } from "../subjects/synth";
+import { synthesizedFunction, type SynthesizedFunction } from "../subjects/synthesized-function";
+
+/** What a command of the lab works with. Progress goes to standard error: what is found out has standard output alone. */
+export interface CommandContext {
+  /** The project around the directory that the command was started in. */
+  readonly project: Project;
+  /** A directory that is removed at the end, whatever the end is. */
+  readonly scratch: string;
+  /**
+   * Says what is being done, and what it came to: on a terminal with a spinner, elsewhere a line each. Work that takes
+   * long tells how far it is.
+   */
+  step<T>(
+    title: string,
+    work: (onProgress: (progress: string) => void) => T | Promise<T>,
+    done: (result: T) => string,
+  ): Promise<T>;
+  /** What is known without doing anything. */
+  say(fact: string): void;
+  synthesized(): Promise<SynthesizedFunction>;
+  /** @param image a container image in the place of this machine's Node.js */
+  runtime(name: string, image?: string): Promise<LambdaRuntime>;
+  /** The server to talk to; it is stopped at the end. */
+  database(): Promise<DatabaseServer>;
+}
+
+/** Exit codes of a process that a signal has ended, as a shell gives them. */
+const INTERRUPTED = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/** Milliseconds between two lines about how far it is, where nothing can be written over. */
+const LINE_EVERY_MS = 15_000;
+
+/** Does the work, then puts everything away: also when it fails, or on Ctrl-C. */
+export async function inCommandContext<T>(work: (context: CommandContext) => Promise<T>): Promise<T> {
+  // Exiting ends the environments' processes, and what else there is goes with the lab, however it ends.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(INTERRUPTED[signal]));
+  const project = findProject();
+  const progress = ora({ stream: process.stderr });
+  const scratch = temporaryDirectory();
+  const databases: DatabaseServer[] = [];
+  const step: CommandContext["step"] = async (title, doIt, done) => {
+    progress.start(title);
+    let lastLine = performance.now();
+    const onProgress = (text: string): void => {
+      progress.text = `${title}: ${text}`;
+      if (process.stderr.isTTY || performance.now() - lastLine < LINE_EVERY_MS) return;
+      lastLine = performance.now();
+      process.stderr.write(`- ${progress.text}\n`);
+    };
+    try {
+      const result = await doIt(onProgress);
+      progress.succeed(done(result));
+      return result;
+    } catch (error) {
+      progress.fail(title);
+      throw error;
+    }
+  };
+  try {
+    return await work({
+      project,
+      scratch: scratch.path,
+      step,
+      say: (fact) => progress.succeed(fact),
+      synthesized: async () => {
+        const file = await step(
+          "synthesizing",
+          () => synth(undefined, project),
+          (path) => `synthesized  ${relative(process.cwd(), path)}`,
+        );
+        return synthesizedFunction(file);
+      },
+      runtime: (name, image) =>
+        step(
+          "preparing the runtime",
+          () => (image === undefined ? lambdaRuntime(name) : containerRuntime(image, name)),
+          ({ description }) => `runtime      ${description}`,
+        ),
+      database: async () => {
+        const server = await step(
+          "starting the database",
+          () => startDatabaseServer(),
+          ({ description }) => `database     ${description}`,
+        );
+        databases.push(server);
+        return server;
+      },
+    });
+  } finally {
+    progress.stop();
+    await Promise.all(databases.map((server) => server.stop()));
+    scratch.remove();
+  }
+}

@@ -1,0 +1,157 @@
+import { relative } from "node:path";
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { fromInvocationDirectory } from "./invocation-directory";
+import { filledIn, userFunction, userVariables } from "../subjects/user-function";
+import type { Events } from "../subjects/project";
+import type { SynthesizedFunction } from "../subjects/synthesized-function";
+import {
+  EXTENSION_KINDS,
+  templateVariables,
+  thisFunction,
+  withExtension,
+  type ExtensionKind,
+  type Subject,
+} from "../subjects/subject";
+import type { CommandContext } from "./command-context";
+import { event } from "./events";
+import { UsageError } from "./usage-error";
+
+/** Whose function a command is about; without a handler it is the synthesized one. */
+export interface HandlerOptions {
+  readonly handler?: string;
+  readonly entry?: string;
+  readonly name?: string;
+  readonly runtime?: string;
+  readonly image?: string;
+  /** Seconds. */
+  readonly timeout?: number;
+  readonly extension?: ExtensionKind;
+  readonly env: Readonly<Record<string, string>>;
+  readonly event?: unknown;
+  readonly slowEvent?: unknown;
+  readonly json?: boolean;
+}
+
+/** What runs, and on which runtime. */
+export interface Chosen {
+  readonly subject: Subject;
+  readonly runtime: string;
+  /** Nobody said what makes Lambda send SIGTERM, so the lab brought it. */
+  readonly extensionIsAssumed: boolean;
+  readonly events: Events;
+  /** The synthesized function, if that is what runs. */
+  readonly synthesized?: SynthesizedFunction;
+}
+
+const RUNTIMES = ["nodejs24.x", "nodejs22.x"] as const;
+/** As in Lambda, where nothing else is said. */
+const DEFAULTS = { timeoutMs: 3_000, memorySizeMb: 128 };
+
+export const EXIT_CODES =
+  "\nExit code: 0 clean, 1 not clean or it could not be run, 2 wrong usage, 130 or 143 interrupted.";
+
+export const VARIABLES_HELP = `
+A handler of your own finds the server in the usual variables: DB_HOST, DB_PORT, DB_USER, DB_PASSWORD, DB_NAME and
+DB_DATABASE; MYSQL_HOST, MYSQL_PORT, MYSQL_USER, MYSQL_PASSWORD and MYSQL_DATABASE; MYSQL_URL and DATABASE_URL.
+For others, --env NAME=VALUE fills in {host} {port} {user} {password} {database} {url}. There is no TLS.`;
+
+/** Adds what `run`, `compare` and `faults` have in common. */
+export function withHandlerOptions(command: Command, extensions: readonly ExtensionKind[] = EXTENSION_KINDS): Command {
+  return command
+    .option("--handler <path>", "a handler of yours: a directory or a zip, as you would deploy it")
+    .option("--entry <file.export>", 'where it is in there (default: "index.handler")')
+    .option("--name <name>", "what to call it (default: the name of its directory or zip)")
+    .addOption(new Option("--runtime <name>", "what it runs on (default: nodejs24.x)").choices(RUNTIMES))
+    .option("--image <name>", "a container image as the runtime, such as public.ecr.aws/lambda/nodejs:24; needs Docker")
+    .addOption(
+      new Option(
+        "--extension <kind>",
+        "what makes Lambda send SIGTERM; internal is the handler's own to register (default: the stack's; external for a handler of yours)",
+      ).choices(extensions),
+    )
+    .addOption(
+      new Option("--env <NAME=VALUE>", "a variable for the function; may be repeated")
+        .argParser(variable)
+        .default({}, "none"),
+    )
+    .option(
+      "--event <json>",
+      "an event for which the function runs a statement (default: the project's, else {})",
+      event,
+    )
+    .option("--slow-event <json>", "one whose statement takes 30 seconds (default: the project's)", event)
+    .option("--json", "print the result as JSON, and nothing else, on standard output");
+}
+
+/** For the commands in which a time-out is not of the command's making. */
+export function timeoutOption(): Option {
+  const description = "what an invocation may take (default: the stack's; 3 for a handler of yours)";
+  return new Option("--timeout <seconds>", description).argParser(seconds);
+}
+
+export async function chosen(context: CommandContext, options: HandlerOptions): Promise<Chosen> {
+  const { handler, extension, env } = options;
+  if (handler !== undefined) {
+    const subject = userSubject(handler, context.scratch, options);
+    const runtime = options.runtime ?? RUNTIMES[0];
+    context.say(
+      `function     ${subject.lambdaFunction.handler} on ${runtime}, code in ${subject.lambdaFunction.directory}`,
+    );
+    return { subject, runtime, extensionIsAssumed: extension === undefined, events: eventsOf(options, { quick: {} }) };
+  }
+  for (const option of ["entry", "name", "runtime"] as const) {
+    if (options[option] !== undefined)
+      throw new UsageError(`--${option} is for a handler of yours, with --handler <path>`);
+  }
+  const synthesized = await context.synthesized();
+  context.say(
+    `function     ${synthesized.handler} on ${synthesized.runtime}, code in ${relative(process.cwd(), synthesized.directory)}`,
+  );
+  const ours =
+    extension === undefined ? thisFunction(synthesized) : withExtension(thisFunction(synthesized), extension);
+  const timeoutMs = options.timeout === undefined ? synthesized.timeoutMs : options.timeout * 1_000;
+  return {
+    subject: {
+      ...ours,
+      lambdaFunction: { ...ours.lambdaFunction, timeoutMs },
+      variables: (login) => ({ ...templateVariables(login), ...filledIn(env, login) }),
+    },
+    runtime: synthesized.runtime,
+    extensionIsAssumed: false,
+    events: eventsOf(options, context.project.events),
+    synthesized,
+  };
+}
+
+function userSubject(path: string, scratch: string, { entry, name, timeout, extension, env }: HandlerOptions): Subject {
+  const found = userFunction(fromInvocationDirectory(path), scratch, entry);
+  const timeoutMs = timeout === undefined ? DEFAULTS.timeoutMs : timeout * 1_000;
+  const subject: Subject = {
+    name: name ?? found.name,
+    lambdaFunction: { ...DEFAULTS, ...found, timeoutMs, environment: {} },
+    extensions: [],
+    variables: (login) => userVariables(login, env),
+  };
+  return withExtension(subject, extension ?? "external");
+}
+
+/** What the command line says goes first. lab.config.json is about the project's own function, not about a --handler. */
+export function eventsOf(options: Pick<HandlerOptions, "event" | "slowEvent">, defaults: Events): Events {
+  return {
+    ...defaults,
+    ...("event" in options ? { quick: options.event } : {}),
+    ...("slowEvent" in options ? { slow: options.slowEvent } : {}),
+  };
+}
+
+function seconds(text: string): number {
+  const number = Number(text);
+  if (Number.isFinite(number) && number > 0 && number <= 900) return number;
+  throw new InvalidArgumentError("Allowed are seconds, more than 0 and at most 900.");
+}
+
+function variable(text: string, before: HandlerOptions["env"]): HandlerOptions["env"] {
+  const [, name, value = ""] = /^([A-Za-z_]\w*)=(.*)$/s.exec(text) ?? [];
+  if (name === undefined) throw new InvalidArgumentError("Allowed is NAME=VALUE.");
+  return { ...before, [name]: value };
+}

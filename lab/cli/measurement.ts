@@ -1,0 +1,113 @@
+import { mkdirSync, symlinkSync } from "node:fs";
+import { cpus, totalmem } from "node:os";
+import { join } from "node:path";
+import { bundleFaultHandler } from "../faults/fault-handler";
+import { ALTERNATIVES } from "../faults/alternatives";
+import { version } from "../package.json";
+import { runFaults, faultRunsOf, type FaultRun } from "../faults/fault-runs";
+import type { FaultResult } from "../faults/run-fault";
+import type { LambdaRuntime } from "../lambda/lambda-runtime";
+import type { Events } from "../subjects/project";
+import { run } from "../scenarios/run";
+import { storm } from "../scenarios/storm";
+import { articleSubject, noExtension, thisFunction } from "../subjects/subject";
+import type { CommandContext } from "./command-context";
+import type { Fault, ReportData, Run, Storm } from "../report/report-data";
+
+export interface Effort {
+  /** Of each way's storm. */
+  readonly environments: number;
+  readonly seed: number;
+  readonly seconds: number;
+  /** Whether the fault table is played, which takes minutes and a mariadbd. */
+  readonly faults: boolean;
+  readonly events: Events;
+}
+
+/** How many of our plays may be repeated because something was wrong: a machine that is busy takes from 300 ms. */
+const PATIENCE = 3;
+
+/** Everything that a report shows, one after the other, since each would take CPU from the other. */
+export async function measurement(context: CommandContext, effort: Effort): Promise<ReportData> {
+  const synthesized = await context.synthesized();
+  const runtime = await context.runtime(synthesized.runtime);
+  const database = await context.database();
+  const subjects = [
+    thisFunction(synthesized),
+    articleSubject(synthesized, join(context.scratch, "article")),
+    noExtension(synthesized),
+  ];
+  const runs: Run[] = [];
+  for (const subject of subjects) {
+    const { shutdown, outcomes, timeline } = await context.step(
+      `${subject.name}: Init, Invoke, Shutdown`,
+      () => run(subject, runtime, database, [effort.events.quick, effort.events.quick]),
+      () => `one life     ${subject.name}`,
+    );
+    runs.push({ subject: subject.name, shutdown, outcomes, timeline });
+  }
+  const storms: Storm[] = [];
+  for (const subject of subjects) {
+    const { environments, seed, seconds, events } = effort;
+    storms.push(
+      await context.step(
+        `${subject.name}: a storm of ${environments} environments`,
+        (onProgress) => storm({ subject, runtime, database, environments, seed, seconds, events, onProgress }),
+        ({ opened, aborted, leaked }) =>
+          `storm        ${subject.name}: ${opened} connections, ${aborted} aborted, ${leaked} leaked`,
+      ),
+    );
+  }
+  const [cpu] = cpus();
+  return {
+    date: new Date().toISOString(),
+    machine: `${cpus().length} × ${cpu?.model ?? "unknown CPU"}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
+    versions: {
+      "lambda-shutdown-lab": version,
+      lab: `Node.js ${process.version}`,
+      runtime: runtime.description,
+      database: database.description,
+    },
+    seed: effort.seed,
+    runs,
+    storms,
+    faults: effort.faults && context.project.faultHandler !== undefined ? await faults(context, runtime) : [],
+  };
+}
+
+/** The fault table, played to this function's library and to other people's ways, with an external extension. */
+async function faults(context: CommandContext, runtime: LambdaRuntime): Promise<readonly Fault[]> {
+  const directory = join(context.scratch, "fault-function");
+  mkdirSync(directory);
+  // The AWS SDK is not bundled: in Lambda it is there.
+  symlinkSync(join(context.project.root, "node_modules"), join(directory, "node_modules"));
+  await bundleFaultHandler(context.project, directory);
+  const ours = { name: "this function", directory, handler: "index.handler", logsShutdown: true };
+  const ourRuns = faultRunsOf(ours, ["external"]);
+  const alternativeRuns = ALTERNATIVES.flatMap((alternative) => faultRunsOf(alternative, ["external"]));
+  const count = ourRuns.length + alternativeRuns.length;
+  const played = await context.step(
+    `playing ${count} faults`,
+    async (onProgress) => {
+      const all: FaultResult[] = [];
+      const play = async (faultRuns: readonly FaultRun[], patience: number): Promise<void> => {
+        const { results, close } = await runFaults(faultRuns, context.scratch, patience, runtime);
+        try {
+          for (const result of results) {
+            all.push(await result);
+            onProgress(`${all.length} of ${count}`);
+          }
+        } finally {
+          await close();
+        }
+      };
+      await play(ourRuns, PATIENCE);
+      await play(alternativeRuns, 0); // in most, something is wrong, and that is shown as it comes
+      return all;
+    },
+    ({ length }) => `faults       ${length} played`,
+  );
+  return played.map(({ fault, function: name, extension, problems }) => ({
+    ...{ fault, function: name, extension, problems },
+  }));
+}

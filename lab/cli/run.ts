@@ -1,0 +1,129 @@
+import { Command, InvalidArgumentError, Option } from "commander";
+import { advice } from "../scenarios/advice";
+import { comparison, logOf, logOfFailure, timelineOf, verdict } from "../scenarios/comparison";
+import { events } from "./events";
+import type { Events } from "../subjects/project";
+import { run, type End } from "../scenarios/run";
+import { inCommandContext, type CommandContext } from "./command-context";
+import { UsageError } from "./usage-error";
+import {
+  chosen,
+  EXIT_CODES,
+  timeoutOption,
+  VARIABLES_HELP,
+  withHandlerOptions,
+  type HandlerOptions,
+} from "./handler-options";
+
+const ENDS = ["spindown", "idle", "timeout", "failure"] as const;
+
+interface RunOptions extends HandlerOptions {
+  readonly events?: readonly unknown[];
+  readonly end: End["how"];
+  /** Milliseconds. */
+  readonly frozen: number;
+  readonly logs?: boolean;
+}
+
+/** Seconds: whoever wants to see a time-out does not want to wait for the stack's. */
+const TIMEOUT_TO_SEE = 2;
+
+export function runCommand(): Command {
+  const command = withHandlerOptions(
+    new Command("run")
+      .summary("one execution environment from Init to its end: its timeline, and what became of each connection")
+      .description(
+        "Takes one execution environment through Init, some invocations and its end, and tells what became of each " +
+          "connection: of the function that cdktf synth wrote, or of a handler of yours.",
+      ),
+  );
+  return command
+    .addOption(timeoutOption())
+    .option("--events <file>", "what to invoke it with, a JSON array or JSON lines (default: --event once)", events)
+    .addOption(
+      new Option(
+        "--end <how>",
+        "spindown: frozen, then taken away, as Lambda does; idle: taken away at once; " +
+          "timeout: --slow-event takes longer than --timeout; failure: its process is killed in an invocation",
+      )
+        .choices(ENDS)
+        .default("spindown"),
+    )
+    .option("--frozen <ms>", "how long it is frozen before the spindown", milliseconds, 1_000)
+    .option("--logs", "print what the function logged as well")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ npx lambda-shutdown-lab run                                       what is deployed, at its best
+  $ npx lambda-shutdown-lab run --extension none                      without SIGTERM: its connection is leaked
+  $ npx lambda-shutdown-lab run --end timeout                         SIGTERM in the middle of a statement
+  $ npx lambda-shutdown-lab run --handler ./theirs --events day.jsonl --logs
+  $ npx lambda-shutdown-lab run --handler theirs.zip --env 'SQL_HOST={host}' --end failure
+  $ npx lambda-shutdown-lab run --image public.ecr.aws/lambda/nodejs:24     on AWS's base image, in Docker
+${VARIABLES_HELP}
+
+A process that is killed in an invocation (--end failure) closes nothing, so that end is never clean.${EXIT_CODES}`,
+    )
+    .action(async (options: RunOptions) => {
+      process.exitCode = (await inCommandContext((context) => runAndShow(context, options))) ? 0 : 1;
+    });
+}
+
+async function runAndShow(context: CommandContext, options: RunOptions): Promise<boolean> {
+  const { end } = options;
+  const timeout = options.timeout ?? (end === "timeout" ? TIMEOUT_TO_SEE : undefined);
+  const {
+    subject,
+    runtime: name,
+    extensionIsAssumed,
+    events,
+  } = await chosen(context, { ...options, ...(timeout === undefined ? {} : { timeout }) });
+  const runtime = await context.runtime(name, options.image);
+  const database = await context.database();
+  if (end === "timeout" && !("slow" in events)) {
+    throw new UsageError("--end timeout needs --slow-event <json>: an event that your handler takes long for");
+  }
+  const given = options.events ?? [events.quick];
+  const title = `${subject.name}: Init, Invoke, ${end}`;
+  const result = await context.step(
+    title,
+    () => run(subject, runtime, database, given, endOf(options, given, events)),
+    () => title,
+  );
+  const { clean, sentence } = verdict(result);
+  const change = advice(result, extensionIsAssumed);
+  if (options.json === true) {
+    const { kind, description } = database;
+    console.log(JSON.stringify({ clean, change, runtime, database: { kind, description }, result }, undefined, 2));
+    return clean;
+  }
+  console.log(`\n${timelineOf(result)}\n\n${comparison([result])}\n`);
+  for (const invocation of result.invocations) {
+    if (!invocation.ok) console.log(`${invocation.error.errorType}: ${invocation.error.errorMessage}`);
+  }
+  const log = options.logs === true ? logOf("its log", result.logs) : logOfFailure(result);
+  if (log !== "") console.log(log);
+  console.log(sentence);
+  if (change !== undefined) console.log(`To change: ${change}.`);
+  return clean;
+}
+
+function endOf({ end, frozen }: RunOptions, given: readonly unknown[], { quick, slow }: Events): End {
+  switch (end) {
+    case "spindown":
+      return { how: end, frozenMs: frozen };
+    case "timeout":
+      return { how: end, event: slow };
+    case "failure":
+      return { how: end, event: given.at(-1) ?? quick };
+    case "idle":
+      return { how: end };
+  }
+}
+
+function milliseconds(text: string): number {
+  const number = Number(text);
+  if (text !== "" && Number.isInteger(number) && number >= 0 && number <= 3_600_000) return number;
+  throw new InvalidArgumentError("Allowed are whole milliseconds from 0 to 3600000.");
+}

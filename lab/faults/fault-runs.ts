@@ -1,0 +1,78 @@
+import { lambdaRuntime, type LambdaRuntime } from "../lambda/lambda-runtime";
+import { createCertificates } from "../mysql/certificates";
+import type { Fault, ShutdownExtension } from "./fault";
+import { FAULTS } from "./faults";
+import { runFault, startServer, type FaultedFunction, type FaultResult } from "./run-fault";
+
+/** A fault, and who meets it how. */
+export interface FaultRun {
+  readonly fault: Fault;
+  readonly faulted: FaultedFunction;
+  readonly extension: ShutdownExtension;
+}
+
+/** The table from its first row to its last, in each way to get a SIGTERM. */
+export function faultRunsOf(faulted: FaultedFunction, among: readonly ShutdownExtension[]): readonly FaultRun[] {
+  return among.flatMap((extension) =>
+    FAULTS.filter(({ extensions = ["external", "internal"] }) => extensions.includes(extension)).map((fault) => ({
+      ...{ fault, faulted, extension },
+    })),
+  );
+}
+
+/**
+ * Two at a time, and each of the two with a server of its own, since `Aborted_clients` counts everybody's. More would
+ * be faster, and on two cores would cost the function some of its milliseconds.
+ */
+const LANES = 2;
+
+/**
+ * A machine that keeps the lab's own timer waiting for so many milliseconds has kept the function waiting as well: such a
+ * play says nothing about the function, and is repeated.
+ */
+const STANDSTILL_MS = 20;
+const ATTEMPTS = 3;
+
+/**
+ * Plays them, in their order. The promises that it resolves with, one for each play, are those of the results.
+ *
+ * @param scratch an existing directory, which is the caller's to remove
+ * @param patience how many plays may be repeated in all because something was wrong: a budget of 300 ms is real time,
+ * and a machine that is busy elsewhere takes from it. What is wrong with the function is wrong each time.
+ */
+export async function runFaults(
+  faultRuns: readonly FaultRun[],
+  scratch: string,
+  patience = 0,
+  runtime: LambdaRuntime = lambdaRuntime("nodejs24.x"),
+): Promise<{ readonly results: readonly Promise<FaultResult>[]; readonly close: () => Promise<void> }> {
+  const certificates = createCertificates(scratch);
+  const servers = await Promise.all(Array.from({ length: LANES }, () => startServer(certificates)));
+  const lanes = servers.map((server) => ({ server, idle: Promise.resolve<unknown>(undefined) }));
+  let repeatsLeft = patience;
+  const results = faultRuns.map(async ({ fault, faulted, extension }, index) => {
+    const lane = lanes[index % LANES];
+    if (lane === undefined) throw new Error("there is no lane");
+    const { server } = lane;
+    const play = async (attempt = 1): Promise<FaultResult> => {
+      const result = await runFault(fault, faulted, extension, { runtime, certificates, server });
+      if (attempt === ATTEMPTS) return result;
+      if (result.killLateMs > STANDSTILL_MS) return play(attempt + 1);
+      if (result.problems.length === 0 || repeatsLeft === 0) return result;
+      repeatsLeft -= 1;
+      console.warn(`played again: ${fault.name}, ${extension} extension: ${result.problems.join("; ")}`);
+      return play(attempt + 1);
+    };
+    const result = lane.idle.then(() => play());
+    lane.idle = result.catch(() => undefined);
+    return result;
+  });
+  for (const result of results) result.catch(() => undefined); // whoever waits for it later still gets the rejection
+  return {
+    results,
+    close: async () => {
+      await Promise.allSettled(results);
+      await Promise.all(servers.map((server) => server.stop()));
+    },
+  };
+}

@@ -1,0 +1,496 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { EventEmitter } from "node:events";
+import { createInterface } from "node:readline";
+import { MAX_EXTENSIONS, type ShutdownReason } from "./extensions-api";
+import type { LambdaRuntime } from "./lambda-runtime";
+import { track } from "../processes/reaper";
+import { RuntimeApi, TRACE_ID, type LambdaError } from "./runtime-api";
+
+/** A function as Lambda knows it. */
+export interface LambdaFunction {
+  readonly name: string;
+  /** Directory with the deployed code. */
+  readonly directory: string;
+  readonly handler: string;
+  readonly memorySizeMb: number;
+  readonly timeoutMs: number;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** A program in /opt/extensions. */
+export interface ExternalExtension {
+  readonly name: string;
+  readonly command: readonly string[];
+}
+
+/** Milliseconds that Lambda grants. A test may shorten them, nothing else should. */
+export interface Limits {
+  /** @default 10000, https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib */
+  readonly initMs: number;
+  /** SIGTERM → SIGKILL of the runtime, with external extensions only. @default 300 */
+  readonly runtimeWithExternalMs: number;
+  /** SIGTERM → SIGKILL of a runtime with an internal extension. @default 500 */
+  readonly runtimeWithInternalMs: number;
+  /** The whole Shutdown phase with an external extension. @default 2000 */
+  readonly shutdownMs: number;
+}
+
+export const AWS_LIMITS: Limits = {
+  initMs: 10_000,
+  runtimeWithExternalMs: 300,
+  runtimeWithInternalMs: 500,
+  shutdownMs: 2_000,
+};
+
+export interface EnvironmentConfig {
+  readonly lambdaFunction: LambdaFunction;
+  readonly runtime: LambdaRuntime;
+  /** @default none: the runtime gets SIGKILL instead of SIGTERM */
+  readonly extensions?: readonly ExternalExtension[];
+  /** Called at the moment the environment is gone: from then on nothing of it reaches the network. @default nothing */
+  readonly onGone?: () => void;
+  /** @default AWS_LIMITS */
+  readonly limits?: Partial<Limits>;
+}
+
+export type Phase = "Init" | "Invoke" | "Shutdown";
+
+export interface TimelineEntry {
+  /** Milliseconds since the environment was created. */
+  readonly at: number;
+  readonly phase: Phase;
+  readonly what: string;
+}
+
+export type InvocationResult =
+  | { readonly ok: true; readonly payload: unknown; readonly durationMs: number }
+  | { readonly ok: false; readonly error: LambdaError; readonly durationMs: number };
+
+export interface ShutdownResult {
+  /** What ended the runtime's process. */
+  readonly endedBy: "itself" | "SIGKILL at once" | "SIGKILL at its deadline" | "gone before";
+  /** Milliseconds from the first signal to the end of the runtime's process. */
+  readonly runtimeMs: number;
+  /** Milliseconds of the whole phase. */
+  readonly totalMs: number;
+}
+
+/** Init did not succeed. {@link error} is what Lambda would report. */
+export class InitError extends Error {
+  override readonly name = "InitError";
+  constructor(readonly error: LambdaError) {
+    super(`${error.errorType}: ${error.errorMessage}`);
+  }
+}
+
+interface Process {
+  readonly name: string;
+  readonly child: ChildProcess;
+  /** Resolves when it is gone; AWS's words for how. */
+  readonly gone: Promise<string>;
+  isGone: boolean;
+}
+
+/** One life, from Init to Shutdown or reset: a reset execution environment begins another. */
+interface Lifecycle {
+  readonly api: RuntimeApi;
+  readonly processes: Process[];
+  runtime?: Process;
+  /** What Lambda reports: the first thing that went wrong in it, the runtime's own words apart. */
+  crash?: LambdaError;
+  /** An extension, of either kind, has announced at /exit/error that it will go. */
+  saidExitError?: boolean;
+  /** To be called when its processes are gone: until then the reaper would end them with the lab. */
+  readonly releases: (() => void)[];
+}
+
+/** What extensions do not see: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html */
+const OF_THE_RUNTIME: ReadonlySet<string> = new Set([
+  "AWS_EXECUTION_ENV",
+  "AWS_LAMBDA_LOG_GROUP_NAME",
+  "AWS_LAMBDA_LOG_STREAM_NAME",
+  "LAMBDA_TASK_ROOT",
+  "_HANDLER",
+]);
+
+const TIMED_OUT = "Sandbox.Timedout";
+
+/** As Lambda's own logs name them. */
+const SIGNALS: Partial<Record<NodeJS.Signals, string>> = {
+  SIGABRT: "aborted",
+  SIGBUS: "bus error",
+  SIGKILL: "killed",
+  SIGSEGV: "segmentation fault",
+  SIGTERM: "terminated",
+};
+
+/**
+ * A Lambda execution environment on this machine: a runtime's process and its extensions, taken through Init, Invoke
+ * and Shutdown by AWS's rules, as documented and, where that is silent, as AWS's open-source emulator has them:
+ * https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+ * https://github.com/aws/aws-lambda-runtime-interface-emulator (internal/lambda/rapid)
+ */
+export class ExecutionEnvironment {
+  readonly timeline: TimelineEntry[] = [];
+  /** What the function and its extensions wrote, a line each. */
+  readonly logs: string[] = [];
+  private readonly created = performance.now();
+  private readonly limits: Limits;
+  private readonly extensions: readonly ExternalExtension[];
+  private lifecycle: Lifecycle | undefined;
+  private isFrozen = false;
+  private isGone = false;
+  private phase: Phase = "Init";
+  /** Emits `change` whenever something happened that a phase may wait for. */
+  private readonly changes = new EventEmitter();
+  private initError: LambdaError | undefined;
+  private outcome:
+    { readonly requestId: string; readonly result: { response: string } | { error: LambdaError } } | undefined;
+
+  constructor(private readonly config: EnvironmentConfig) {
+    this.limits = { ...AWS_LIMITS, ...config.limits };
+    this.extensions = config.extensions ?? [];
+  }
+
+  /** It has begun Init, and was neither reset nor shut down since. */
+  get isThere(): boolean {
+    return this.lifecycle !== undefined;
+  }
+
+  /**
+   * The Init phase: extensions first, then the runtime, until each has asked for its first event.
+   *
+   * @throws InitError after the environment was reset; the next {@link invoke} tries again, as in Lambda
+   */
+  async init(limitMs = this.limits.initMs): Promise<void> {
+    if (this.lifecycle !== undefined || this.isGone) throw new Error("Init comes once, before the Shutdown phase");
+    this.phase = "Init";
+    this.initError = undefined;
+    this.outcome = undefined;
+    const { lambdaFunction } = this.config;
+    const api = await RuntimeApi.start(
+      { functionName: lambdaFunction.name, functionVersion: "$LATEST", handler: lambdaFunction.handler },
+      this.extensions.map(({ name }) => name),
+      {
+        runtimeReady: () => {
+          if (this.phase === "Init") this.record("runtime ready (first /next)");
+          this.changes.emit("change");
+        },
+        initError: (error) => {
+          this.initError = error;
+          this.changes.emit("change");
+        },
+        invocationDone: (requestId, result) => {
+          this.outcome = { requestId, result };
+          this.changes.emit("change");
+        },
+        extensionChanged: (event, name) => {
+          if (event !== "ready") this.record(`extension ${name} ${event}`);
+          if (event === "init error") lifecycle.crash ??= { errorType: "Extension.InitError", errorMessage: name };
+          if (event === "exit error") lifecycle.saidExitError = true;
+          this.changes.emit("change");
+        },
+      },
+    );
+    // Every process of this life has it, even one that was started when the lab had no time to note its number.
+    const lifecycle: Lifecycle = { api, processes: [], releases: [track("variable", runtimeApiVariable(api))] };
+    this.lifecycle = lifecycle;
+    if (this.extensions.length > MAX_EXTENSIONS) {
+      lifecycle.crash = { errorType: "Extension.LaunchError", errorMessage: "ErrTooManyExtensions" };
+    } else {
+      for (const { name, command } of this.extensions) this.start(lifecycle, name, command);
+    }
+
+    const failure = (): LambdaError | undefined => this.initError ?? lifecycle.crash;
+    const deadline = performance.now() + limitMs;
+    let done = await this.until(deadline, () => api.extensions.allExternalsRegistered || failure() !== undefined);
+    if (done && failure() === undefined) {
+      this.record("runtime started");
+      lifecycle.runtime = this.start(lifecycle, "runtime", this.config.runtime.command);
+      done = await this.until(
+        deadline,
+        () => (api.runtimeIsReady && api.extensions.allReady) || failure() !== undefined,
+      );
+    }
+    const timedOut = { errorType: TIMED_OUT, errorMessage: `Init timed out after ${limitMs / 1_000} seconds` };
+    const error = done ? failure() : timedOut;
+    if (error === undefined) return;
+    this.record(`Init failed: ${error.errorType}`);
+    await this.end("failure");
+    throw new InitError(error);
+  }
+
+  /** The Invoke phase, with an Init before it if there was none or it failed. A time-out or a crash resets. */
+  async invoke(event: unknown): Promise<InvocationResult> {
+    const begun = performance.now();
+    const { timeoutMs, name } = this.config.lambdaFunction;
+    const deadlineMs = Date.now() + timeoutMs;
+    const requestId = randomUUID();
+    const failed = (error: LambdaError): InvocationResult => ({
+      ok: false,
+      error,
+      durationMs: performance.now() - begun,
+    });
+    if (this.lifecycle === undefined) {
+      try {
+        await this.init(timeoutMs);
+      } catch (error) {
+        if (!(error instanceof InitError)) throw error;
+        const crash = error.error.errorType === TIMED_OUT ? undefined : error.error;
+        return failed(this.initError ?? failure(requestId, crash, timeoutMs));
+      }
+    }
+    if (this.isFrozen) this.thaw();
+    const lifecycle = this.lifecycle as unknown as Lifecycle;
+    this.phase = "Invoke";
+    const functionArn = `arn:aws:lambda:us-east-1:012345678901:function:${name}`;
+    this.record("invocation");
+    const tracing = { type: "X-Amzn-Trace-Id", value: TRACE_ID };
+    lifecycle.api.extensions.send("INVOKE", { deadlineMs, requestId, invokedFunctionArn: functionArn, tracing });
+    lifecycle.api.invoke({ requestId, event: JSON.stringify(event), deadlineMs, functionArn });
+
+    const answered = (): boolean => this.outcome?.requestId === requestId;
+    const idle = (): boolean => answered() && lifecycle.api.runtimeIsReady && lifecycle.api.extensions.allReady;
+    const done = await this.until(begun + timeoutMs, () => idle() || lifecycle.crash !== undefined);
+    if (!done || lifecycle.crash !== undefined) {
+      const inTime = answered(); // what the function says while it is being reset comes too late
+      const error = failure(requestId, lifecycle.crash, timeoutMs);
+      this.record(`${error.errorType}, reset`);
+      await this.end(done ? "failure" : "timeout");
+      if (!inTime) return failed(error);
+    }
+    const outcome = this.outcome?.result ?? { response: "null" };
+    if ("error" in outcome) {
+      this.record(`function error ${outcome.error.errorType}`);
+      return failed(outcome.error);
+    }
+    this.record("response");
+    return { ok: true, payload: parse(outcome.response), durationMs: performance.now() - begun };
+  }
+
+  /** Between invocations an execution environment does not run at all. */
+  freeze(): void {
+    this.isFrozen = true;
+    this.record("frozen");
+    for (const { child } of this.lifecycle?.processes ?? []) signalGroup(child, "SIGSTOP");
+  }
+
+  thaw(): void {
+    this.isFrozen = false;
+    for (const { child } of this.lifecycle?.processes ?? []) signalGroup(child, "SIGCONT");
+    this.record("thawed");
+  }
+
+  /** A signal that is not part of any phase, such as a second SIGTERM. */
+  signal(signal: NodeJS.Signals): void {
+    this.record(`${signal} out of turn`);
+    if (this.lifecycle?.runtime !== undefined) signalGroup(this.lifecycle.runtime.child, signal);
+  }
+
+  /** The Shutdown phase, after which the environment is gone for good. */
+  async shutdown(reason: ShutdownReason = "spindown"): Promise<ShutdownResult> {
+    return this.end(reason, true);
+  }
+
+  /**
+   * Ends the processes by the rules: nobody registered, SIGKILL at once; otherwise SIGTERM, SIGKILL when the runtime's
+   * time is over, then SHUTDOWN to the external extensions for the rest of the time.
+   *
+   * A reset leaves the machine on, so the kernel closes the sockets of a process that was killed and the server hears
+   * of it. When the environment is taken away, nobody does that: `onGone` is called before the SIGKILL that comes at
+   * once, and after the extensions otherwise, for until then the machine is there.
+   */
+  private async end(reason: ShutdownReason, forGood = false): Promise<ShutdownResult> {
+    const lifecycle = this.lifecycle;
+    const begun = performance.now();
+    const since = (): number => performance.now() - begun;
+    if (lifecycle === undefined) {
+      if (forGood) this.vanish();
+      return { endedBy: "gone before", runtimeMs: 0, totalMs: 0 };
+    }
+    this.lifecycle = undefined;
+    this.phase = "Shutdown";
+    const { runtime, api, processes } = lifecycle;
+    const kill = (target: Process): void => {
+      signalGroup(target.child, "SIGKILL");
+    };
+    let endedBy: ShutdownResult["endedBy"] = runtime === undefined || runtime.isGone ? "gone before" : "itself";
+
+    const internals = api.extensions.count("internal");
+    if (this.extensions.length + internals === 0) {
+      if (forGood) this.vanish();
+      this.record("no extension registered: SIGKILL");
+      if (endedBy === "itself") endedBy = "SIGKILL at once";
+      for (const target of processes) kill(target);
+      await Promise.all(processes.map(({ gone }) => gone));
+      const runtimeMs = since();
+      for (const release of lifecycle.releases) release();
+      await api.close();
+      this.record("environment gone");
+      return { endedBy, runtimeMs, totalMs: since() };
+    }
+
+    if (this.isFrozen) for (const { child } of processes) signalGroup(child, "SIGCONT"); // to hear the signal
+    this.isFrozen = false;
+    let runtimeMs = 0;
+    if (runtime !== undefined && !runtime.isGone) {
+      const budget = internals > 0 ? this.limits.runtimeWithInternalMs : this.limits.runtimeWithExternalMs;
+      this.record("SIGTERM to the runtime");
+      signalGroup(runtime.child, "SIGTERM");
+      if (!(await this.until(begun + budget, () => runtime.isGone))) {
+        endedBy = "SIGKILL at its deadline";
+        this.record(`SIGKILL to the runtime, its ${budget} ms are over`);
+        kill(runtime);
+      }
+      await runtime.gone;
+      runtimeMs = since();
+      this.record(`runtime gone (${await runtime.gone})`);
+    }
+    const rest = processes.filter(({ isGone }) => !isGone);
+    if (rest.length > 0) {
+      this.record(`SHUTDOWN (${reason}) to the external extensions`);
+      const deadlineMs = Date.now() + this.limits.shutdownMs - since();
+      api.extensions.send("SHUTDOWN", { shutdownReason: reason, deadlineMs: Math.round(deadlineMs) });
+      for (const target of rest) if (!api.extensions.isSubscribed(target.name, "SHUTDOWN")) kill(target);
+      await this.until(begun + this.limits.shutdownMs, () => rest.every(({ isGone }) => isGone));
+      for (const target of rest) if (!target.isGone) kill(target);
+      await Promise.all(rest.map(({ gone }) => gone));
+    }
+    if (forGood) this.vanish();
+    for (const target of processes) kill(target); // what a process left behind goes with the machine
+    for (const release of lifecycle.releases) release();
+    await api.close();
+    this.record(forGood ? "environment gone" : "environment reset");
+    return { endedBy, runtimeMs, totalMs: since() };
+  }
+
+  private vanish(): void {
+    if (!this.isGone) this.config.onGone?.();
+    this.isGone = true;
+  }
+
+  private start(lifecycle: Lifecycle, name: string, [program, ...args]: readonly string[]): Process {
+    if (program === undefined) throw new Error(`${name} has no command`);
+    const child = spawn(program, args, {
+      cwd: this.config.lambdaFunction.directory,
+      env: this.environment(lifecycle.api.address, name),
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true, // a process group of its own: Lambda signals the group
+    });
+    if (child.pid !== undefined) lifecycle.releases.push(track("group", String(child.pid)));
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface({ input: stream }).on("line", (line) => this.logs.push(line));
+    }
+    const started: Process = {
+      name,
+      child,
+      isGone: false,
+      gone: new Promise((resolve) => {
+        const end = (how: string, isStarted = true): void => {
+          lifecycle.crash ??= crash(name, how, isStarted, lifecycle.saidExitError);
+          started.isGone = true;
+          resolve(how);
+          this.changes.emit("change");
+        };
+        child.on("error", (error) => {
+          end(error.message, false);
+        });
+        child.on("exit", (code, signal) => {
+          end(signal === null ? `exit status ${code ?? 0}` : `signal: ${SIGNALS[signal] ?? signal}`);
+        });
+      }),
+    };
+    lifecycle.processes.push(started);
+    return started;
+  }
+
+  /** Nothing of this machine's environment: the function sees what it would see in Lambda. */
+  private environment(runtimeApi: string, process: string): NodeJS.ProcessEnv {
+    const { name, directory, handler, memorySizeMb, environment } = this.config.lambdaFunction;
+    const all: NodeJS.ProcessEnv = {
+      PATH: "/usr/local/bin:/usr/bin:/bin",
+      LANG: "en_US.UTF-8",
+      TZ: ":UTC",
+      AWS_REGION: "us-east-1",
+      AWS_DEFAULT_REGION: "us-east-1",
+      AWS_EXECUTION_ENV: `AWS_Lambda_${this.config.runtime.name}`,
+      AWS_LAMBDA_FUNCTION_NAME: name,
+      AWS_LAMBDA_FUNCTION_VERSION: "$LATEST",
+      AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(memorySizeMb),
+      AWS_LAMBDA_INITIALIZATION_TYPE: "on-demand",
+      AWS_LAMBDA_LOG_GROUP_NAME: `/aws/lambda/${name}`,
+      AWS_LAMBDA_LOG_STREAM_NAME: "lab",
+      LAMBDA_TASK_ROOT: directory,
+      ...environment,
+      AWS_LAMBDA_RUNTIME_API: runtimeApi,
+      _HANDLER: handler,
+    };
+    if (process === "runtime") return all;
+    return Object.fromEntries(Object.entries(all).filter(([variable]) => !OF_THE_RUNTIME.has(variable)));
+  }
+
+  /** Waits until `condition` holds, or until the deadline (performance.now()); tells whether it holds. */
+  private async until(deadline: number, condition: () => boolean): Promise<boolean> {
+    if (condition()) return true;
+    return new Promise((resolve) => {
+      const finish = (): void => {
+        clearTimeout(timer);
+        this.changes.off("change", check);
+        resolve(condition());
+      };
+      const check = (): void => {
+        if (condition()) finish();
+      };
+      const timer = setTimeout(finish, Math.max(0, deadline - performance.now()));
+      this.changes.on("change", check);
+    });
+  }
+
+  /** Adds to the timeline, for those who watch the environment from outside as well. */
+  record(what: string): void {
+    this.timeline.push({ at: performance.now() - this.created, phase: this.phase, what });
+  }
+}
+
+/** What Lambda reports of a process that goes before its time (internal/lambda/rapid/handlers.go). */
+function crash(name: string, how: string, isStarted: boolean, saidExitError = false): LambdaError {
+  const isRuntime = name === "runtime";
+  if (!isStarted) {
+    return { errorType: isRuntime ? "Runtime.InvalidEntrypoint" : "Extension.LaunchError", errorMessage: how };
+  }
+  const why = how === "exit status 0" ? "without providing a reason" : `with error: ${how}`;
+  return {
+    errorType: saidExitError ? "Extension.ExitError" : isRuntime ? "Runtime.ExitError" : "Extension.Crash",
+    errorMessage: isRuntime ? `Runtime exited ${why}` : `extension ${name}: ${how.replace(/ status 0$/, " code 0")}`,
+  };
+}
+
+/** As it is reported to who invoked the function. */
+function failure(requestId: string, crash: LambdaError | undefined, timeoutMs: number): LambdaError {
+  const timedOut = `Task timed out after ${(timeoutMs / 1_000).toFixed(2)} seconds`;
+  const { errorType, errorMessage } = crash ?? { errorType: TIMED_OUT, errorMessage: timedOut };
+  return { errorType, errorMessage: `RequestId: ${requestId} Error: ${errorMessage}` };
+}
+
+function runtimeApiVariable({ address }: RuntimeApi): string {
+  return `AWS_LAMBDA_RUNTIME_API=${address}`;
+}
+
+/** A handler answers with JSON, a program of another kind with any text. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // The group is gone already.
+  }
+}

@@ -1,0 +1,63 @@
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** What a function runs on: the Node.js of its runtime and a client of the Runtime API, or the program that it brings. */
+export interface LambdaRuntime {
+  readonly name: string;
+  /** Runs in the function's directory. */
+  readonly command: readonly string[];
+  /** AWS's own client; without it, some figures do not tell what happens in Lambda. */
+  readonly isAwsClient: boolean;
+  /** One line for the reader, which says plainly where the lab differs from Lambda. */
+  readonly description: string;
+}
+
+interface Prepared {
+  readonly node: string;
+  readonly client: boolean;
+  readonly why?: string;
+}
+
+/**
+ * Prepares the runtime (which shows its own progress) if that has not been done.
+ *
+ * @param name as in the synthesized stack, e.g. `nodejs24.x`, or one of those whose runtime is the function's own
+ * program `bootstrap`, e.g. `provided.al2023`
+ * @throws if the lab has no such runtime; the message lists what to do
+ */
+export function lambdaRuntime(name: string): LambdaRuntime {
+  if (/^provided(\.|$)/.test(name)) {
+    const description = "the function's own bootstrap, on this machine's operating system instead of Amazon Linux";
+    return { name, command: ["./bootstrap"], isAwsClient: false, description };
+  }
+  const preparation = spawnSync(process.execPath, [join(__dirname, "prepare-runtime.mjs"), name], {
+    stdio: ["ignore", "pipe", "inherit"],
+    encoding: "utf8",
+  });
+  if (preparation.status !== 0) throw new Error(`runtime "${name}" could not be prepared, see above`);
+
+  const modules = join(preparation.stdout.trim(), "node_modules");
+  const prepared = JSON.parse(readFileSync(join(modules, ".prepared.json"), "utf8")) as Prepared;
+  const version = spawnSync(prepared.node, ["--version"], { encoding: "utf8" }).stdout.trim();
+  const wanted = /\d+/.exec(name)?.[0] ?? "";
+  const node = `Node.js ${version}${version.startsWith(`v${wanted}.`) ? "" : ` (this machine's, in the place of ${wanted})`}`;
+  if (!prepared.client) {
+    return {
+      name,
+      command: [prepared.node, join(__dirname, "runtime-client.mjs")],
+      isAwsClient: false,
+      description: `${node}, the lab's own runtime client instead of AWS's: ${prepared.why ?? "it was not built"}`,
+    };
+  }
+  const client = join(modules, "aws-lambda-ric");
+  const { version: clientVersion } = JSON.parse(readFileSync(join(client, "package.json"), "utf8")) as {
+    version: string;
+  };
+  return {
+    name,
+    command: [prepared.node, join(client, "index.mjs")],
+    isAwsClient: true,
+    description: `${node}, aws-lambda-ric ${clientVersion} (AWS's runtime client)`,
+  };
+}

@@ -1,0 +1,118 @@
+/**
+ * Prepares what Lambda runs a function on: the Node.js of a runtime and AWS's runtime client, as the lock file of
+ * lab/lambda/runtimes/<runtime> names them. Does nothing if that is done.
+ *
+ *   node lab/lambda/prepare-runtime.mjs nodejs24.x
+ *
+ * Writes the folder with the runtime's node_modules to standard output, and progress to standard error. It runs before
+ * the lab's own packages are there, so it imports Node.js and nothing else.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  accessSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, join, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const RUNTIMES = fileURLToPath(new URL("runtimes/", import.meta.url));
+
+/** What aws-lambda-ric's addon is compiled with, and the Debian package of each. */
+const COMPILERS = { cmake: "cmake", make: "make", "g++": "g++", python3: "python3", xz: "xz-utils" };
+
+const [runtime = ""] = process.argv.slice(2);
+try {
+  process.stdout.write(`${prepare()}\n`);
+} catch (error) {
+  process.stderr.write(`runtime ${runtime}: ${error.message}\n`);
+  process.exitCode = 1;
+}
+
+function prepare() {
+  const known = readdirSync(RUNTIMES);
+  if (!known.includes(runtime)) {
+    throw new Error(`the lab has no runtime "${runtime}", expected one of ${known.join(", ")}`);
+  }
+  const lockFile = join(RUNTIMES, runtime, "package-lock.json");
+  const lock = createHash("sha256").update(readFileSync(lockFile)).digest("hex");
+  const folder = placeFor(lock);
+  const stampFile = join(folder, "node_modules", ".prepared.json");
+  const stamp = existsSync(stampFile) ? JSON.parse(readFileSync(stampFile, "utf8")) : undefined;
+  const missing = Object.keys(COMPILERS).filter((program) => !isOnPath(program));
+  // A compiler that was installed later is worth another try.
+  const canCompile = process.platform === "linux" && missing.length === 0;
+  if (stamp?.lock === lock && (stamp.client || !canCompile)) return folder;
+
+  process.stderr.write(`… installing Node.js for ${runtime} (about 190 MB)\n`);
+  // The scripts run later and by name: npm 11 does not run them by itself, and a failed build must not undo the rest.
+  const install = npm(folder, ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+  if (install.status !== 0) throw new Error(`npm ci failed in ${folder}\n${excerpt(install.output)}`);
+  const home = join(folder, "node_modules", `node-${process.platform}-${process.arch}`);
+  const node = join(home, "bin", "node");
+  const runs = existsSync(node) && spawnSync(node, ["--version"]).status === 0;
+  const done = (client, why) => {
+    writeFileSync(stampFile, JSON.stringify({ lock, node: runs ? node : process.execPath, client, why }));
+    process.stderr.write(client ? `✓ ${runtime} is ready\n` : `✓ ${runtime} is ready, without AWS's client: ${why}\n`);
+    return folder;
+  };
+  if (process.platform !== "linux") return done(false, `it does not build on ${process.platform}`);
+  if (!runs) return done(false, `there is no Node.js of ${runtime} for this machine to build it with`);
+  if (missing.length > 0) {
+    const packages = missing.map((program) => COMPILERS[program]).join(" ");
+    return done(false, `${missing.join(", ")} not found; on Debian: apt-get install ${packages}`);
+  }
+  process.stderr.write("… compiling AWS's runtime client (about 40 s)\n");
+  const build = npm(folder, ["rebuild", "aws-lambda-ric", "--foreground-scripts"], {
+    PATH: `${join(home, "bin")}${delimiter}${process.env.PATH}`,
+    // node-gyp would download the headers; they are in the package that Node.js came in.
+    npm_config_nodedir: home,
+  });
+  if (build.status === 0) return done(true);
+  process.stderr.write(`${excerpt(build.output)}\n`);
+  return done(false, "its build failed");
+}
+
+/** Beside the lock file in a checkout; where the lab is an installed package, a cache that outlives the next install. */
+function placeFor(lock) {
+  const source = join(RUNTIMES, runtime);
+  if (!RUNTIMES.includes(`${sep}node_modules${sep}`)) return source;
+  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
+  const folder = join(cache, "lambda-shutdown-lab", `${runtime}-${lock.slice(0, 12)}`);
+  mkdirSync(folder, { recursive: true });
+  for (const file of ["package.json", "package-lock.json"]) copyFileSync(join(source, file), join(folder, file));
+  return folder;
+}
+
+/** The npm that called us, so that a machine without npm on its PATH works too. */
+function npm(cwd, args, environment = {}) {
+  const cli = process.env.npm_execpath;
+  const [command, all] = cli?.endsWith(".js") ? [process.execPath, [cli, ...args]] : ["npm", args];
+  const options = { cwd, env: { ...process.env, ...environment }, encoding: "utf8", maxBuffer: 2 ** 28 };
+  const { status, stdout, stderr, error } = spawnSync(command, all, options);
+  return { status, output: `${stdout ?? ""}${stderr ?? ""}${error?.message ?? ""}` };
+}
+
+/** npm says first what is wrong, a compiler last. */
+function excerpt(output) {
+  const lines = output.trim().split("\n");
+  return lines.length <= 50 ? lines.join("\n") : [...lines.slice(0, 20), "…", ...lines.slice(-30)].join("\n");
+}
+
+function isOnPath(program) {
+  return (process.env.PATH ?? "").split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}

@@ -1,0 +1,297 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { RuntimeApi, type Invocation } from "./runtime-api";
+
+const INVOCATION: Invocation = {
+  requestId: "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
+  event: '{"to":"everybody"}',
+  deadlineMs: 1_900_000_000_000,
+  functionArn: "arn:aws:lambda:us-east-1:012345678901:function:a-function",
+};
+const NEXT = "/2018-06-01/runtime/invocation/next";
+const RESPONSE = `/2018-06-01/runtime/invocation/${INVOCATION.requestId}/response`;
+const ERROR = `/2018-06-01/runtime/invocation/${INVOCATION.requestId}/error`;
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Buffer;
+}
+
+let api: RuntimeApi;
+let events: unknown[];
+
+beforeEach(async () => {
+  events = [];
+  const metadata = { functionName: "a-function", functionVersion: "$LATEST", handler: "index.handler" };
+  api = await RuntimeApi.start(metadata, [], {
+    runtimeReady: () => events.push("ready"),
+    initError: (error) => events.push({ initError: error }),
+    invocationDone: (requestId, outcome) => events.push({ requestId, ...outcome }),
+    extensionChanged: (event, name) => events.push(`${name} ${event}`),
+  });
+});
+afterEach(() => api.close());
+
+async function ask(
+  method: string,
+  path: string,
+  body: string | Buffer = "",
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const url = `http://${api.address}${path}`;
+  const response = await fetch(url, {
+    method,
+    headers,
+    ...(method === "GET" ? {} : { body: new Uint8Array(Buffer.from(body)) }),
+  });
+  return { status: response.status, headers: response.headers, body: Buffer.from(await response.arrayBuffer()) };
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (!holds()) {
+    if (Date.now() > deadline) throw new Error(`never became true: ${holds.toString()}`);
+    await sleep(1);
+  }
+}
+
+/** A runtime that asks for an invocation; the answer comes with {@link RuntimeApi.invoke}. */
+async function next(): Promise<{ readonly answered: Promise<Answer> }> {
+  const answered = ask("GET", NEXT);
+  answered.catch(() => undefined); // the server was closed
+  await until(() => api.runtimeIsReady);
+  return { answered };
+}
+
+async function invoked(invocation = INVOCATION): Promise<Answer> {
+  const { answered } = await next();
+  api.invoke(invocation);
+  return answered;
+}
+
+function json({ body }: Answer): unknown {
+  return JSON.parse(body.toString());
+}
+
+describe("next", () => {
+  test("waits until there is an invocation, and says all that a runtime needs to know of it", async () => {
+    const { answered } = await next();
+    expect(events).toEqual(["ready"]);
+    expect(await Promise.race([answered, sleep(50, "still waiting")])).toBe("still waiting");
+    api.invoke(INVOCATION);
+    const { status, headers, body } = await answered;
+    expect(status).toBe(200);
+    expect(Object.fromEntries(headers)).toMatchObject({
+      "content-type": "application/json",
+      "content-length": "18",
+      "lambda-runtime-aws-request-id": INVOCATION.requestId,
+      "lambda-runtime-deadline-ms": "1900000000000",
+      "lambda-runtime-invoked-function-arn": INVOCATION.functionArn,
+      "lambda-runtime-trace-id": expect.stringMatching(/^Root=1-[0-9a-f]{8}-[0-9a-f]{24};Sampled=0$/) as string,
+    });
+    expect(body.toString()).toBe(INVOCATION.event);
+    expect(api.runtimeIsReady).toBe(false);
+  });
+
+  test("an event that is not ASCII arrives byte for byte", async () => {
+    const event = JSON.stringify({ greeting: "Grüß Gott, 世界 👋🏽", "\u2028": "\u0000\u007f" });
+    const { headers, body } = await invoked({ ...INVOCATION, event });
+    expect(body.equals(Buffer.from(event, "utf8"))).toBe(true);
+    expect(headers.get("content-length")).toBe(String(Buffer.byteLength(event)));
+  });
+
+  test("asked again before the answer, the same invocation is given again", async () => {
+    await invoked();
+    const again = await ask("GET", NEXT);
+    expect([again.headers.get("lambda-runtime-aws-request-id"), again.body.toString()]).toEqual([
+      INVOCATION.requestId,
+      INVOCATION.event,
+    ]);
+    expect(await ask("POST", RESPONSE, "1")).toHaveProperty("status", 202);
+  });
+
+  test("of two that wait, the first gets the invocation, and the second does not count as ready for the next", async () => {
+    const { answered } = await next();
+    const second = ask("GET", NEXT);
+    second.catch(() => undefined); // the server was closed
+    await sleep(50);
+    expect(events).toEqual(["ready"]);
+    api.invoke(INVOCATION);
+    expect(await answered).toHaveProperty("status", 200);
+    await ask("POST", RESPONSE, "1");
+    expect(await Promise.race([second, sleep(50, "still waiting")])).toBe("still waiting");
+    expect(api.runtimeIsReady).toBe(false);
+  });
+
+  test("nobody can be invoked who has not asked", () => {
+    expect(() => {
+      api.invoke(INVOCATION);
+    }).toThrow("the runtime does not wait for an invocation");
+  });
+
+  test("from the first one on, no extension can register", async () => {
+    const register = (name: string): Promise<Answer> =>
+      ask("POST", "/2020-01-01/extension/register", '{"events":[]}', { "Lambda-Extension-Name": name });
+    expect(await register("early")).toHaveProperty("status", 200);
+    await next();
+    const late = await register("late");
+    expect([late.status, json(late)]).toMatchObject([403, { errorType: "Extension.RegistrationClosed" }]);
+  });
+});
+
+describe("response and error", () => {
+  test("a response is handed on as it is", async () => {
+    await invoked();
+    const answer = await ask("POST", RESPONSE, '{"grüße":"👋"}');
+    expect([answer.status, json(answer)]).toEqual([202, { status: "OK" }]);
+    expect(events).toEqual(["ready", { requestId: INVOCATION.requestId, response: '{"grüße":"👋"}' }]);
+  });
+
+  test("an error is handed on with its type, message and stack", async () => {
+    await invoked();
+    const error = { errorType: "RangeError", errorMessage: "too far", stackTrace: ["at the end"] };
+    const headers = { "Lambda-Runtime-Function-Error-Type": "Unhandled" };
+    expect(await ask("POST", ERROR, JSON.stringify(error), headers)).toHaveProperty("status", 202);
+    expect(events[1]).toEqual({ requestId: INVOCATION.requestId, error });
+  });
+
+  test.each(["broken", '"broken"', '["broken"]'])(
+    "an error whose body is no object has the type of its header (%s)",
+    async (body) => {
+      await invoked();
+      await ask("POST", ERROR, body, { "Lambda-Runtime-Function-Error-Type": "Runtime.Broken" });
+      const error = { errorType: "Runtime.Broken", errorMessage: body };
+      expect(events[1]).toEqual({ requestId: INVOCATION.requestId, error });
+    },
+  );
+
+  test.each([
+    ["Function.Broken", "Function.Broken"],
+    ["Function.broken", "Function.Unknown"],
+    ["RangeError", "Runtime.Unknown"],
+    ["", "Runtime.Unknown"],
+  ])("the header's type %j, which is not one of Lambda's kind, becomes %s", async (header, errorType) => {
+    await invoked();
+    await ask("POST", ERROR, "{}", { "Lambda-Runtime-Function-Error-Type": header });
+    expect(events[1]).toEqual({ requestId: INVOCATION.requestId, error: { errorType, errorMessage: "" } });
+  });
+
+  test.each(["response", "error"])(
+    "a %s to another invocation is refused, and the right one is taken",
+    async (kind) => {
+      await invoked();
+      const wrong = await ask("POST", `/2018-06-01/runtime/invocation/another/${kind}`, "1");
+      expect([wrong.status, json(wrong)]).toEqual([
+        400,
+        { errorType: "InvalidRequestID", errorMessage: "Invalid request ID" },
+      ]);
+      expect(events).toEqual(["ready"]);
+      expect(await ask("POST", RESPONSE, "1")).toHaveProperty("status", 202);
+    },
+  );
+
+  test("before any invocation every request id is wrong", async () => {
+    expect(await ask("POST", RESPONSE, "1")).toHaveProperty("status", 400);
+  });
+
+  test.each([RESPONSE, ERROR])("a second answer is an invalid transition (%s)", async (second) => {
+    await invoked();
+    await ask("POST", RESPONSE, "1");
+    const answer = await ask("POST", second, "2");
+    const to = second === ERROR ? "InvocationErrorResponse" : "InvocationResponse";
+    const errorMessage = `State transition from RuntimeResponseSentState to ${to} failed for runtime. Error: State transition is not allowed`;
+    expect([answer.status, json(answer)]).toEqual([403, { errorType: "InvalidStateTransition", errorMessage }]);
+    expect(events).toHaveLength(2);
+    await next();
+    expect(await ask("POST", RESPONSE, "3")).toHaveProperty("status", 400);
+  });
+
+  test("6 MB and 100 bytes are the most; one more is 413 and fails the invocation", async () => {
+    const most = 6 * 1024 * 1024 + 100;
+    await invoked();
+    expect(await ask("POST", RESPONSE, Buffer.alloc(most, "1"))).toHaveProperty("status", 202);
+
+    await invoked();
+    const refused = await ask("POST", RESPONSE, Buffer.alloc(most + 1, "1"));
+    const limit = `maximum allowed payload size (${most} bytes).`;
+    const toTheRuntime = { errorType: "RequestEntityTooLarge", errorMessage: `Exceeded ${limit}` };
+    expect([refused.status, json(refused)]).toEqual([413, toTheRuntime]);
+    const errorMessage = `Response payload size (${most + 1} bytes) exceeded ${limit}`;
+    const error = { errorType: "Function.ResponseSizeTooLarge", errorMessage };
+    expect(events.at(-1)).toEqual({ requestId: INVOCATION.requestId, error });
+    await invoked(); // the runtime goes on
+  });
+});
+
+describe("the response mode", () => {
+  const mode = (value: string): Record<string, string> => ({ "Lambda-Runtime-Function-Response-Mode": value });
+
+  test("streaming is taken, and collected", async () => {
+    await invoked();
+    expect(await ask("POST", RESPONSE, "in parts", mode("streaming"))).toHaveProperty("status", 202);
+    expect(events[1]).toEqual({ requestId: INVOCATION.requestId, response: "in parts" });
+  });
+
+  test("any other is 400, fails the invocation and leaves the runtime unable to go on", async () => {
+    await invoked();
+    const refused = await ask("POST", RESPONSE, "1", mode("buffered"));
+    const toTheRuntime = { errorType: "InvalidFunctionResponseMode", errorMessage: "Invalid function response mode" };
+    expect([refused.status, json(refused)]).toEqual([400, toTheRuntime]);
+    const error = { errorType: "Runtime.InvalidResponseModeHeader", errorMessage: "" };
+    expect(events[1]).toEqual({ requestId: INVOCATION.requestId, error });
+    const late = await ask("GET", NEXT);
+    expect([late.status, json(late)]).toMatchObject([403, { errorType: "InvalidStateTransition" }]);
+  });
+});
+
+describe("init/error", () => {
+  const ERROR_BODY = { errorType: "Runtime.ImportModuleError", errorMessage: "no such module" };
+
+  test("is handed on, and ends the Init for good", async () => {
+    const answer = await ask("POST", "/2018-06-01/runtime/init/error", JSON.stringify(ERROR_BODY));
+    expect([answer.status, json(answer)]).toEqual([202, { status: "OK" }]);
+    expect(events).toEqual([{ initError: ERROR_BODY }]);
+    for (const [method, path] of [
+      ["GET", NEXT],
+      ["POST", "/2018-06-01/runtime/init/error"],
+    ] as const) {
+      const late = await ask(method, path, "{}");
+      expect([late.status, json(late)]).toMatchObject([403, { errorType: "InvalidStateTransition" }]);
+    }
+    expect(events).toHaveLength(1);
+  });
+
+  test("is refused once the runtime has asked for an invocation", async () => {
+    await next();
+    const answer = await ask("POST", "/2018-06-01/runtime/init/error", JSON.stringify(ERROR_BODY));
+    expect([answer.status, json(answer)]).toMatchObject([403, { errorType: "InvalidStateTransition" }]);
+    expect(events).toEqual(["ready"]);
+  });
+});
+
+test.each([
+  ["GET", "/"],
+  ["GET", "/2018-06-01/runtime/invocation/last"],
+  ["GET", "/2015-03-31/functions"],
+  ["PUT", "/2021-04-23/credentials"],
+])("%s %s is 404", async (method, path) => {
+  expect(await ask(method, path)).toHaveProperty("status", 404);
+});
+
+test.each([
+  ["POST", NEXT],
+  ["GET", RESPONSE],
+  ["PUT", ERROR],
+  ["GET", "/2018-06-01/runtime/init/error"],
+  ["POST", "/2022-07-01/telemetry"],
+])("%s %s is 405", async (method, path) => {
+  expect(await ask(method, path)).toHaveProperty("status", 405);
+});
+
+test.each([
+  ["/2020-08-15/logs", "Logs.NotSupported", "Logs API is not supported"],
+  ["/2022-07-01/telemetry", "Telemetry.NotSupported", "Telemetry API is not supported"],
+])("a subscription to %s is accepted, and told that nothing will come", async (path, errorType, errorMessage) => {
+  const answer = await ask("PUT", path, "{}");
+  expect([answer.status, json(answer)]).toEqual([202, { errorType, errorMessage }]);
+});

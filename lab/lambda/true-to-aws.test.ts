@@ -1,0 +1,51 @@
+/** The page that tells where each rule of the lab comes from may not name a test or a source that does not exist. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+const PAGE = readFileSync(join(__dirname, "..", "true-to-aws.md"), "utf8");
+const SOURCES = new Map([...PAGE.matchAll(/^\[([^\]]+)\]: (https:\S+)$/gm)].map(([, name, url]) => [name, url]));
+
+interface Rule {
+  readonly phase: string;
+  readonly rule: string;
+  readonly from: string;
+  readonly tests: string;
+}
+
+function rules(): Rule[] {
+  return ["Init", "Invoke", "Shutdown"].flatMap((phase) => {
+    const section = new RegExp(`^## ${phase}\n(.*?)(?=^## |^<!-- )`, "ms").exec(PAGE)?.[1] ?? "";
+    const [, , ...rows] = section.trim().split("\n");
+    return rows.map((row) => {
+      const [, rule = "", from = "", tests = "", ...more] = row.split("|").map((cell) => cell.trim());
+      if (more.join("") !== "") throw new Error(`a row has more than three columns: ${row}`);
+      return { phase, rule, from, tests };
+    });
+  });
+}
+
+function isTest(reference: string): boolean {
+  const [, file, name] = /^`([\w/-]+)` (.+)$/.exec(reference) ?? [];
+  if (file === undefined || name === undefined) return false;
+  const path = join(__dirname, "..", `${file}.test.ts`);
+  const title = name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  return existsSync(path) && new RegExp(`\\(\\s*(["'\`])${title}\\1,`).test(readFileSync(path, "utf8"));
+}
+
+test("each phase has its rules", () => {
+  for (const phase of ["Init", "Invoke", "Shutdown"]) expect(rules().map((rule) => rule.phase)).toContain(phase);
+});
+
+test.each(rules())("$phase: $rule", ({ from, tests }) => {
+  const named = [...from.matchAll(/\[([^\]]+)\]/g)].map(([, name]) => name);
+  expect(named).not.toEqual([]);
+  expect(named.filter((name) => !SOURCES.has(name))).toEqual([]);
+  expect(tests.split("<br>").filter((reference) => !isTest(reference))).toEqual([]);
+});
+
+test("a source that no rule names is not listed", () => {
+  const from = rules()
+    .map((rule) => rule.from)
+    .join();
+  expect([...SOURCES.keys()].filter((name) => !from.includes(`[${name ?? ""}]`))).toEqual([]);
+});

@@ -1,0 +1,276 @@
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import fs from "node:fs";
+import net from "node:net";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import mysql, { type RowDataPacket } from "mysql2/promise";
+import type { DatabaseServer, Login } from "./server";
+import { ANSWER_WITHIN_MS, Observer } from "./observer";
+import { track, temporaryDirectory } from "../processes/reaper";
+
+/** A server of the lab's own, which may be treated badly. */
+export interface ThrowawayServer extends DatabaseServer {
+  readonly pid: number;
+  /** Runs a statement as one who may do everything, on a connection that is never among the aborted. */
+  administer(sql: string, values?: readonly unknown[]): Promise<readonly RowDataPacket[]>;
+  /** From now on it answers nobody, but its kernel still accepts connections and data. */
+  freeze(): void;
+  thaw(): void;
+  /** It is gone for good, as after a crash of its machine's; {@link stop} still cleans up. */
+  kill(): void;
+  /** It crashes and comes back on the same port with the same data; resolves when it lets clients in again. */
+  restart(): Promise<void>;
+}
+
+export interface ThrowawayServerConfig {
+  /**
+   * PEM files with what the server shows to clients that ask for TLS.
+   * @default - it does not speak TLS
+   */
+  readonly certificate?: { readonly certificateFile: string; readonly keyFile: string };
+}
+
+export interface ServerProgram {
+  readonly kind: "mariadbd" | "mysqld";
+  readonly file: string;
+}
+
+const run = promisify(execFile);
+
+/** Where distributions keep servers; the PATH of a user who is not root leaves these out. */
+export const DIRECTORIES_BESIDE_PATH = ["/usr/sbin", "/usr/local/sbin", "/usr/libexec"];
+const READY_WITHIN_MS = 30_000;
+const POLL_EVERY_MS = 20;
+const PORT_ATTEMPTS = 3;
+const LOG_TAIL_LENGTH = 2_000;
+
+export async function findServerProgram(kind: "mariadbd" | "mysqld" | undefined): Promise<ServerProgram | undefined> {
+  const directories = [...(process.env["PATH"] ?? "").split(path.delimiter), ...DIRECTORIES_BESIDE_PATH];
+  for (const name of ["mariadbd", "mysqld"]) {
+    for (const directory of directories.filter((directory) => path.isAbsolute(directory))) {
+      const file = path.join(directory, name);
+      try {
+        fs.accessSync(file, fs.constants.X_OK);
+      } catch {
+        continue;
+      }
+      // What is called mysqld may be MariaDB, which is set up in another way.
+      const { stdout } = await run(file, ["--no-defaults", "--version"]);
+      const program: ServerProgram = { kind: stdout.includes("MariaDB") ? "mariadbd" : "mysqld", file };
+      if (kind === undefined || kind === program.kind) return program;
+    }
+  }
+  return undefined;
+}
+
+export async function startThrowawayServer(
+  program: ServerProgram,
+  config: ThrowawayServerConfig = {},
+): Promise<ThrowawayServer> {
+  const systemTables = program.kind === "mariadbd" ? await readSystemTables(program) : "";
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOnPort(await findFreePort(), program, systemTables, config);
+    } catch (error) {
+      // Somebody else may have taken the port between our finding it free and the server's listening on it.
+      const portWasTaken = messageOf(error).includes("Bind on TCP/IP port");
+      if (!portWasTaken || attempt === PORT_ATTEMPTS) throw error;
+    }
+  }
+}
+
+/**
+ * The statements that create MariaDB's system tables. `mariadb-install-db` feeds them to the server, too, along with
+ * help texts and time zones that nobody needs here; and it does not run where only Debian's mariadb-server-core is
+ * installed, for want of my_print_defaults.
+ */
+async function readSystemTables(program: ServerProgram): Promise<string> {
+  const { stdout } = await run(program.file, ["--no-defaults", "--verbose", "--help"], { maxBuffer: 16 * 1024 * 1024 });
+  const charsets = /^character-sets-dir\s+(\S.*?)\s*$/m.exec(stdout)?.[1] ?? "/usr/share/mysql/charsets";
+  const directory = path.dirname(charsets);
+  const names = ["mariadb_system_tables.sql", "mysql_system_tables.sql"];
+  const file = names.map((name) => path.join(directory, name)).find((candidate) => fs.existsSync(candidate));
+  if (file === undefined) throw new Error(`${program.file} came without ${names.join(" or ")} in ${directory}`);
+  // In this mode the server takes a line for a statement.
+  return `CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket = NULL;\n${fs.readFileSync(file, "utf8")}`;
+}
+
+async function findFreePort(): Promise<number> {
+  const listener = net.createServer().listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const { port } = listener.address() as net.AddressInfo;
+  listener.close();
+  await once(listener, "close");
+  return port;
+}
+
+async function startOnPort(
+  port: number,
+  program: ServerProgram,
+  systemTables: string,
+  { certificate }: ThrowawayServerConfig,
+): Promise<ThrowawayServer> {
+  const temporary = temporaryDirectory();
+  const directory = temporary.path;
+  const login = { host: "127.0.0.1", port, user: "lab", password: randomBytes(16).toString("hex"), database: "lab" };
+  const observerPassword = randomBytes(16).toString("hex");
+  fs.mkdirSync(path.join(directory, "data"));
+  fs.writeFileSync(path.join(directory, "my.cnf"), optionFile(directory, port, certificate));
+  fs.writeFileSync(path.join(directory, "system-tables.sql"), systemTables);
+  fs.writeFileSync(path.join(directory, "accounts.sql"), accounts(login, observerPassword));
+
+  // How the reaper knows it. Nothing in its directory is worth a slow shutdown: whoever ends it, ends it by SIGKILL.
+  const variable = `LAB_SERVER=${directory}`;
+  const release = track("variable", variable);
+  let log = "";
+  const launch = (option: string, input: number | "ignore" = "ignore"): ChildProcess => {
+    const server = spawn(program.file, [`--defaults-file=${directory}/my.cnf`, option], {
+      env: { ...process.env, LAB_SERVER: directory },
+      detached: true, // in a session of its own, where no Ctrl-C at the lab's terminal reaches it
+      stdio: [input, "ignore", "pipe"],
+    });
+    server.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      log = (log + text).slice(-LOG_TAIL_LENGTH);
+    });
+    server.on("error", (error) => (log += error.message));
+    return server;
+  };
+  const observer = new Observer({
+    ...{ host: login.host, port, user: "observer", password: observerPassword },
+    connectTimeout: ANSWER_WITHIN_MS,
+  });
+  let server: ChildProcess | undefined;
+  const stop = async (): Promise<void> => {
+    if (server !== undefined) await end(server);
+    temporary.remove();
+    release();
+    await observer.leave();
+  };
+  const start = async (): Promise<string> => {
+    server = launch(`--init-file=${directory}/accounts.sql`);
+    return firstAnswer(observer, server);
+  };
+
+  try {
+    await initialize(launch, program, path.join(directory, "system-tables.sql"));
+    const version = await start();
+    const signal = (name: NodeJS.Signals): boolean | undefined => server?.kill(name);
+    return {
+      ...login,
+      kind: program.kind,
+      description: `${version} (${program.file}, throwaway data directory)`,
+      get pid() {
+        return server?.pid ?? 0;
+      },
+      heldThreads: (ids) => observer.heldThreads(ids),
+      abortedClients: () => observer.abortedClients(),
+      administer: (sql, values) => observer.ask(sql, values),
+      freeze: () => signal("SIGSTOP"),
+      thaw: () => signal("SIGCONT"),
+      kill: () => signal("SIGKILL"),
+      restart: async () => {
+        if (server !== undefined) await end(server);
+        await start();
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw new Error(`${program.file} did not start: ${messageOf(error)}; the end of its log:\n${log}`, {
+      cause: error,
+    });
+  }
+}
+
+async function initialize(
+  launch: (option: string, input: number) => ChildProcess,
+  program: ServerProgram,
+  systemTables: string,
+): Promise<void> {
+  const input = fs.openSync(systemTables, "r");
+  try {
+    const server = launch(program.kind === "mariadbd" ? "--bootstrap" : "--initialize-insecure", input);
+    await ended(server);
+    if (server.exitCode !== 0) throw new Error("it could not be initialized");
+  } finally {
+    fs.closeSync(input);
+  }
+}
+
+async function end(server: ChildProcess): Promise<void> {
+  server.kill("SIGKILL");
+  await ended(server);
+}
+
+/** Its log is complete by then, too. */
+async function ended(server: ChildProcess): Promise<void> {
+  if (server.pid !== undefined && !hasEnded(server)) await once(server, "close");
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
+
+/** The server carries accounts.sql out before it lets anyone in: who can log in finds it complete. */
+async function firstAnswer(observer: Observer, server: ChildProcess): Promise<string> {
+  const deadline = performance.now() + READY_WITHIN_MS;
+  for (;;) {
+    if (server.pid === undefined || hasEnded(server)) throw new Error("it ended");
+    try {
+      return await observer.version();
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+    }
+    await sleep(POLL_EVERY_MS);
+  }
+}
+
+function optionFile(directory: string, port: number, certificate: ThrowawayServerConfig["certificate"]): string {
+  const options = [
+    `datadir=${directory}/data`,
+    `tmpdir=${directory}`,
+    `secure-file-priv=${directory}`,
+    `pid-file=${directory}/pid`,
+    // A socket's path may have 107 bytes, 103 on macOS: hence the short name.
+    `socket=${directory}/s`,
+    "loose-mysqlx=0",
+    "bind-address=127.0.0.1",
+    `port=${port}`,
+    ...(certificate === undefined
+      ? []
+      : [`ssl-cert=${certificate.certificateFile}`, `ssl-key=${certificate.keyFile}`, "tls-version=TLSv1.2,TLSv1.3"]),
+    "skip-name-resolve",
+    ...(process.getuid?.() === 0 ? ["user=root"] : []),
+    // Nothing here has to survive a crash, so nothing is written twice or waited for.
+    "skip-log-bin",
+    "innodb-flush-log-at-trx-commit=0",
+    "innodb-doublewrite=0",
+    "innodb-buffer-pool-size=16M",
+    "innodb-autoextend-increment=1",
+    "loose-innodb-log-file-size=4M",
+    // For storms of 1,000 environments, each with a pool, of which some leak all they had.
+    "max-connections=5000",
+    "max-allowed-packet=64M",
+  ];
+  return `[mysqld]\n${options.join("\n")}\n`;
+}
+
+/** Carried out on a restart as well, when all of it exists, perhaps with another password. */
+function accounts(login: Login, observerPassword: string): string {
+  return [
+    mysql.format("CREATE DATABASE IF NOT EXISTS ??", [login.database]),
+    mysql.format("CREATE USER IF NOT EXISTS ?@'127.0.0.1' IDENTIFIED BY ?", [login.user, login.password]),
+    mysql.format("GRANT ALL ON ??.* TO ?@'127.0.0.1'", [login.database, login.user]),
+    mysql.format("CREATE USER IF NOT EXISTS 'observer'@'127.0.0.1' IDENTIFIED BY ?", [observerPassword]),
+    "GRANT ALL ON *.* TO 'observer'@'127.0.0.1'",
+  ]
+    .map((statement) => `${statement};\n`)
+    .join("");
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,96 @@
+import { advice } from "./advice";
+import type { RunResult } from "./run";
+
+const CLEAN: RunResult = {
+  subject: "theirs",
+  end: "spindown",
+  initMs: 60,
+  invocations: [{ ok: true, payload: {}, durationMs: 1 }],
+  shutdown: { endedBy: "itself", runtimeMs: 8 },
+  quitMs: 3,
+  outcomes: ["closed", "closed"],
+  abortedClients: 0,
+  timeline: [],
+  logs: [],
+};
+const DEADLINE = { endedBy: "SIGKILL at its deadline", runtimeMs: 300 } as const;
+const FAILED = {
+  ok: false,
+  error: { errorType: "TypeError", errorMessage: "no host\nsecond line" },
+  durationMs: 1,
+} as const;
+
+test("there is nothing to change where every connection was given back", () => {
+  expect(advice(CLEAN)).toBeUndefined();
+  expect(advice(CLEAN, true)).toBeUndefined();
+});
+
+test.each<[string, Partial<RunResult>, RegExp]>([
+  [
+    "no SIGTERM, since there is no extension",
+    { shutdown: { endedBy: "SIGKILL at once", runtimeMs: 2 }, outcomes: ["leaked"], quitMs: undefined },
+    /^register an extension/,
+  ],
+  [
+    "SIGTERM, and nobody listens",
+    { outcomes: ["aborted", "aborted"], quitMs: undefined },
+    /^listen to SIGTERM, which ended it with 2 open: await pool\.end\(\).*function\/shutdown\.ts/,
+  ],
+  [
+    "SIGTERM heard, nothing closed, killed at the deadline",
+    { shutdown: DEADLINE, outcomes: ["aborted"], quitMs: undefined },
+    /^on SIGTERM it closed nothing and did not leave: await pool\.end\(\).*onShutdown/,
+  ],
+  [
+    "SIGTERM heard, one of two closed, killed at the deadline",
+    { shutdown: DEADLINE, outcomes: ["closed", "aborted"] },
+    /^on SIGTERM it closed 1 of 2 connections and did not leave/,
+  ],
+  [
+    "everything closed, and the process hangs in process.exit()",
+    { shutdown: DEADLINE },
+    /^process\.exit\(\) does not exit under AWS's runtime client.*raising the signal again/,
+  ],
+  [
+    "it leaves before all is closed",
+    { outcomes: ["closed", "aborted"] },
+    /^it closed 1 of 2 connections before it left/,
+  ],
+  ["it never reaches the server", { outcomes: [], quitMs: undefined }, /^let it reach the lab's server.*--env/],
+  [
+    "it fails before it reaches the server",
+    { outcomes: [], quitMs: undefined, invocations: [FAILED] },
+    /^mend the invocation first, which fails with TypeError: no host; if it misses a variable, give it with --env$/,
+  ],
+  ["an invocation fails", { invocations: [FAILED] }, /^mend the invocation, which fails with TypeError: no host$/],
+  [
+    "a package is missing",
+    { outcomes: [], initError: { errorType: "Error", errorMessage: "Cannot find package 'pg'" } },
+    /^bring along every package/,
+  ],
+  [
+    "its Init fails",
+    { outcomes: [], initError: { errorType: "TypeError", errorMessage: "undefined" } },
+    /^mend the Init first/,
+  ],
+  [
+    "its process has crashed",
+    { shutdown: { endedBy: "gone before", runtimeMs: 0 }, outcomes: ["aborted"] },
+    /^keep the runtime's process alive/,
+  ],
+  [
+    "the lab has killed its process",
+    { end: "failure", shutdown: { endedBy: "gone before", runtimeMs: 0 }, outcomes: ["aborted"] },
+    /^nothing in the shutdown/,
+  ],
+])("%s", (_, result, change) => {
+  const found = advice({ ...CLEAN, ...result });
+  expect(found).toMatch(change);
+  expect(found).not.toContain("\n");
+});
+
+test("who owes SIGTERM to the lab is told to deploy an extension as well, who got none only to register one", () => {
+  const nobodyListens: RunResult = { ...CLEAN, outcomes: ["aborted"], quitMs: undefined };
+  expect(advice(nobodyListens, true)).toMatch(/^listen to SIGTERM.*deploy it with an extension, as the lab ran it/);
+  expect(advice(nobodyListens)).not.toContain("deploy it with an extension");
+});

@@ -1,0 +1,182 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { DatabaseServer, Login } from "../mysql/server";
+import { endingOf } from "../lambda/ending";
+import {
+  ExecutionEnvironment,
+  InitError,
+  type InvocationResult,
+  type ShutdownResult,
+  type TimelineEntry,
+} from "../lambda/execution-environment";
+import type { LambdaRuntime } from "../lambda/lambda-runtime";
+import { Relay, type RelayedConnection } from "../mysql/relay";
+import type { LambdaError } from "../lambda/runtime-api";
+import { templateVariables, type Subject } from "../subjects/subject";
+
+/**
+ * What became of a connection: `clean` (the server got COM_QUIT), `aborted` (it was closed without), `leaked` (the
+ * environment vanished and the server still holds the thread).
+ */
+export type Outcome = "closed" | "aborted" | "leaked";
+
+/** How an environment's life ends. */
+export type End =
+  /** It is taken away right after the last answer. */
+  | { readonly how: "idle" }
+  /** As in Lambda, where it is frozen after an answer, and thawed only to be told to go. */
+  | { readonly how: "spindown"; readonly frozenMs: number }
+  /** This event takes longer than the function may, and Lambda resets the environment. */
+  | { readonly how: "timeout"; readonly event: unknown }
+  /** The runtime's process is killed while it has this event, as for want of memory, and Lambda resets the environment. */
+  | { readonly how: "failure"; readonly event: unknown };
+
+export interface RunResult {
+  readonly subject: string;
+  readonly end: End["how"];
+  /** Why there was no invocation. @default - Init succeeded */
+  readonly initError?: LambdaError;
+  /** Milliseconds from the start of the runtime's process to its first /next, which NaN says it never came to. */
+  readonly initMs: number;
+  /** Without the one that was to end the environment. */
+  readonly invocations: readonly InvocationResult[];
+  /** Of the Shutdown phase, or of the reset in its place. */
+  readonly shutdown: Pick<ShutdownResult, "endedBy" | "runtimeMs">;
+  /** Milliseconds from the first signal to COM_QUIT, of the last connection that sent one. */
+  readonly quitMs: number | undefined;
+  readonly outcomes: readonly Outcome[];
+  /** Rise of the server's own `Aborted_clients` during the run. */
+  readonly abortedClients: number;
+  readonly timeline: readonly TimelineEntry[];
+  readonly logs: readonly string[];
+}
+
+/** Milliseconds that the server gets to notice that a connection ended. It needs one or two. */
+const SETTLE_MS = 100;
+
+/** Milliseconds that it gets to release what was leaked, which nobody measures. */
+const RELEASE_MS = 1_000;
+
+/** Takes one execution environment through Init, some invocations and Shutdown, and asks the server what it holds. */
+export async function run(
+  subject: Subject,
+  runtime: LambdaRuntime,
+  database: DatabaseServer,
+  events: readonly unknown[] = [{}],
+  end: End = { how: "idle" },
+): Promise<RunResult> {
+  const abortedBefore = await database.abortedClients();
+  const relay = await Relay.start({ host: database.host, port: database.port });
+  const createdAt = performance.now();
+  const environment = new ExecutionEnvironment({
+    runtime,
+    extensions: subject.extensions,
+    onGone: () => {
+      relay.sever();
+    },
+    lambdaFunction: {
+      ...subject.lambdaFunction,
+      environment: {
+        ...subject.lambdaFunction.environment,
+        ...(subject.variables ?? templateVariables)({ ...loginOf(database), host: "127.0.0.1", port: relay.port }),
+      },
+    },
+  });
+  relay.on("open", ({ threadId }) => {
+    if (threadId !== undefined) environment.record(`connection to the server (its thread ${threadId})`);
+  });
+  relay.on("quit", (connection: RelayedConnection) => {
+    environment.record(`COM_QUIT to the server (its thread ${connection.threadId ?? "?"})`);
+  });
+  try {
+    const initError = await environment.init().then(
+      () => undefined,
+      (error: unknown) => {
+        if (error instanceof InitError) return error.error;
+        throw error;
+      },
+    );
+    const invocations: InvocationResult[] = [];
+    if (initError === undefined) {
+      for (const event of events) invocations.push(await environment.invoke(event));
+      await bringAbout(end, environment);
+      // A reset leaves the machine on: the server is to hear from its kernel before the machine goes as well.
+      if (end.how === "timeout" || end.how === "failure") await sleep(SETTLE_MS);
+    }
+    const begun = performance.now();
+    const last = await environment.shutdown();
+    // After a reset there is nothing left to shut down: it was the reset that told the runtime to go.
+    const { endedBy, goneMs, signalAt } = endingOf(environment.timeline);
+    const wasReset = last.endedBy === "gone before";
+    const shutdown = wasReset ? { endedBy, runtimeMs: goneMs } : last;
+    const signalledAt = wasReset && !Number.isNaN(signalAt) ? createdAt + signalAt : begun;
+    await sleep(SETTLE_MS);
+    // One that has not come to log in was none: the server holds no thread for it, or not for long.
+    const connections = relay.connections.filter(({ loggedIn }) => loggedIn);
+    const quits = connections.flatMap(({ quitAt }) => (quitAt === undefined ? [] : [quitAt - signalledAt]));
+    const held = await database.heldThreads(connections.flatMap(({ threadId }) => threadId ?? []));
+    return {
+      subject: subject.name,
+      end: end.how,
+      ...(initError === undefined ? {} : { initError }),
+      initMs: between(environment.timeline, "runtime started", "runtime ready (first /next)"),
+      invocations,
+      shutdown,
+      quitMs: quits.length === 0 ? undefined : Math.max(...quits),
+      outcomes: connections.map((connection) => outcome(connection, held)),
+      abortedClients: (await database.abortedClients()) - abortedBefore,
+      timeline: environment.timeline,
+      logs: environment.logs,
+    };
+  } finally {
+    await environment.shutdown();
+    await relay.close();
+    await released(database, relay.connections);
+  }
+}
+
+async function bringAbout(end: End, environment: ExecutionEnvironment): Promise<void> {
+  switch (end.how) {
+    case "idle":
+      return;
+    case "spindown":
+      environment.freeze();
+      await sleep(end.frozenMs);
+      return;
+    case "timeout": {
+      const { ok, durationMs } = await environment.invoke(end.event);
+      if (ok || !environment.timeline.some(({ what }) => what.startsWith("Sandbox.Timedout"))) {
+        throw new Error(
+          `the function did not time out: it answered ${JSON.stringify(end.event)} after ${durationMs.toFixed(0)} ms`,
+        );
+      }
+      return;
+    }
+    case "failure": {
+      const invocation = environment.invoke(end.event);
+      environment.signal("SIGKILL");
+      await invocation;
+    }
+  }
+}
+
+/** What was leaked ends with the relay; the server is to have counted it before the next run looks at its counter. */
+async function released(database: DatabaseServer, connections: readonly RelayedConnection[]): Promise<void> {
+  const threads = connections.flatMap(({ threadId }) => threadId ?? []);
+  const deadline = performance.now() + RELEASE_MS;
+  while ((await database.heldThreads(threads)).size > 0 && performance.now() < deadline) await sleep(10);
+}
+
+function outcome({ threadId, quitAt, closedAt }: RelayedConnection, held: ReadonlySet<number>): Outcome {
+  // One that was closed under a statement is held as well, but only until that ends.
+  if (threadId !== undefined && closedAt === undefined && held.has(threadId)) return "leaked";
+  return quitAt === undefined ? "aborted" : "closed";
+}
+
+function loginOf({ host, port, user, password, database }: DatabaseServer): Login {
+  return { host, port, user, password, database };
+}
+
+function between(timeline: readonly TimelineEntry[], from: string, to: string): number {
+  const at = (what: string): number => timeline.find((entry) => entry.what === what)?.at ?? NaN;
+  return at(to) - at(from);
+}

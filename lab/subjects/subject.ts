@@ -1,0 +1,80 @@
+import { join } from "node:path";
+import type { Login } from "../mysql/server";
+import { AWS_LIMITS, type ExternalExtension, type LambdaFunction } from "../lambda/execution-environment";
+import type { SynthesizedFunction } from "./synthesized-function";
+import { stageUnbundled } from "./unbundled-code";
+
+/** One way for a function to meet its Shutdown phase. */
+export interface Subject {
+  readonly name: string;
+  readonly lambdaFunction: LambdaFunction;
+  readonly extensions: readonly ExternalExtension[];
+  /** The environment variables that tell it where the database is. @default templateVariables */
+  readonly variables?: (login: Login) => Readonly<Record<string, string>>;
+}
+
+export const EXTENSION_KINDS = ["external", "internal", "none"] as const;
+/** Whose registration makes Lambda send SIGTERM. */
+export type ExtensionKind = (typeof EXTENSION_KINDS)[number];
+
+const INSIGHTS_STAND_IN: ExternalExtension = {
+  name: "insights-stand-in",
+  command: [process.execPath, join(__dirname, "../lambda/insights-stand-in.mjs")],
+};
+
+/** What the function of this template reads. The relay is plain TCP on loopback, hence no TLS. */
+export function templateVariables({ host, port, user, password, database }: Login): Readonly<Record<string, string>> {
+  return {
+    DB_HOST: host,
+    DB_PORT: String(port),
+    DB_NAME: database,
+    DB_USER: user,
+    DB_AUTH: "password",
+    DB_PASSWORD: password,
+    DB_TLS: "off",
+  };
+}
+
+/** The synthesized function as it would be deployed: an Insights layer becomes the stand-in for Insights. */
+export function thisFunction(lambdaFunction: SynthesizedFunction): Subject {
+  const insights = lambdaFunction.layers.some(
+    (layer) => layer.includes("LambdaInsightsExtension") || layer.includes("insights"),
+  );
+  return { name: "this function", lambdaFunction, extensions: insights ? [INSIGHTS_STAND_IN] : [] };
+}
+
+/** The same code without anything that makes Lambda send SIGTERM. */
+export function noExtension(lambdaFunction: LambdaFunction, variables?: Subject["variables"]): Subject {
+  return { name: "no extension", lambdaFunction, extensions: [], ...(variables === undefined ? {} : { variables }) };
+}
+
+/** The same code with this kind of extension: an internal one is the function's own to register. */
+export function withExtension(subject: Subject, kind: ExtensionKind): Subject {
+  const budgetMs = kind === "internal" ? AWS_LIMITS.runtimeWithInternalMs : AWS_LIMITS.runtimeWithExternalMs;
+  return {
+    ...subject,
+    extensions: kind === "external" ? [INSIGHTS_STAND_IN] : [],
+    lambdaFunction: {
+      ...subject.lambdaFunction,
+      environment: {
+        ...subject.lambdaFunction.environment,
+        SHUTDOWN_EXTENSION: kind,
+        SHUTDOWN_BUDGET_MS: String(budgetMs),
+      },
+    },
+  };
+}
+
+/**
+ * The article's handler in the same execution environment.
+ *
+ * @param directory an empty directory for its code and packages
+ */
+export function articleSubject(lambdaFunction: LambdaFunction, directory: string): Subject {
+  stageUnbundled(join(__dirname, "article"), directory, ["mysql2"]);
+  return {
+    name: "the article's way",
+    lambdaFunction: { ...lambdaFunction, directory },
+    extensions: [INSIGHTS_STAND_IN],
+  };
+}

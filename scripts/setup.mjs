@@ -1,0 +1,170 @@
+/**
+ * Makes a fresh clone ready, with nothing but Node.js. What is ready is not done again.
+ *
+ *   node scripts/setup.mjs           for synthesis, and for the lab where there is one
+ *   node scripts/setup.mjs --test    for `npm test`: the lab's tests also need a database server, compilers and a browser.
+ *                                    As root on Debian it installs them, elsewhere it says what to install.
+ *
+ * It runs before `npm ci`, so it imports Node.js itself and nothing else.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { accessSync, constants, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const MINIMUM_NODE = [20, 9];
+const HAS_LAB = existsSync(join(ROOT, "lab/package.json"));
+/** The construct's default. The lab prepares another when the synthesized stack names it. */
+const DEFAULT_RUNTIME = "nodejs24.x";
+
+/** What an installation takes, measured with npm 11 on 2 cores; __tests__/setup.test.ts compares the sizes. */
+const DEPENDENCIES = { megabytes: 1_000, seconds: 30 };
+const RUNTIME = { megabytes: 210, seconds: 60 };
+
+/** Programs that the lab's tests need, and the Debian package of each; one of a line is enough. */
+const PROGRAMS = [
+  { anyOf: ["mariadbd", "mysqld"], package: "mariadb-server-core", unless: "MYSQL_URL" },
+  { anyOf: ["cmake"], package: "cmake", linux: true },
+  { anyOf: ["make"], package: "make", linux: true },
+  { anyOf: ["g++"], package: "g++", linux: true },
+  { anyOf: ["python3"], package: "python3", linux: true },
+  { anyOf: ["xz"], package: "xz-utils", linux: true },
+];
+const BROWSER = {
+  anyOf: ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"],
+  package: "chromium",
+  unless: "CHROME_PATH",
+};
+
+/** Debian keeps servers in /usr/sbin, which only root has on the PATH. */
+function isOnPath(program) {
+  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin", "/usr/libexec"];
+  return folders.some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function isMissing({ anyOf, unless, linux }) {
+  if (linux && process.platform !== "linux") return false;
+  return !anyOf.some(isOnPath) && !process.env[unless ?? ""];
+}
+
+/** Runs a command to its end and says that it runs. Its output is shown only if it fails. */
+async function step(title, command, args, options) {
+  const begun = Date.now();
+  const live = process.stderr.isTTY;
+  const line = (mark) => `${live ? "\r\u001b[K" : ""}${mark} ${title} (${Math.round((Date.now() - begun) / 1000)} s)`;
+  const say = () => process.stderr.write(`${line("…")}${live ? "" : "\n"}`);
+  say();
+  const ticker = setInterval(say, live ? 1_000 : 15_000);
+  let output = "";
+  const code = await new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"], ...options });
+    child.stdout.on("data", (text) => (output += text));
+    child.stderr.on("data", (text) => (output += text));
+    child.on("error", reject);
+    child.on("close", resolve);
+  }).finally(() => clearInterval(ticker));
+  process.stderr.write(`${line(code === 0 ? "✓" : "✗")}\n`);
+  const tail = output.trim().split("\n").slice(-50).join("\n");
+  if (code !== 0) throw new Error(`${title} failed: ${command} ${args.join(" ")}\n${tail}`);
+}
+
+/** The npm that called us, so that a machine without npm on its PATH works too. */
+function npm(title, args) {
+  const cli = process.env.npm_execpath;
+  return cli?.endsWith(".js") ? step(title, process.execPath, [cli, ...args]) : step(title, "npm", args);
+}
+
+const STAMP = join(ROOT, "node_modules/.prepared");
+
+const lock = () =>
+  createHash("sha256")
+    .update(readFileSync(join(ROOT, "package-lock.json")))
+    .digest("hex");
+
+/**
+ * Installs what the lock file names. Where something is installed already, `npm install` adds what is new and leaves the
+ * rest; `npm ci` would begin by deleting everything.
+ */
+async function prepareDependencies() {
+  if (existsSync(STAMP) && readFileSync(STAMP, "utf8") === lock()) return;
+  if (existsSync(join(ROOT, "node_modules/.package-lock.json"))) {
+    await npm("installing what is new in package-lock.json", ["install", "--no-audit", "--no-fund"]);
+  } else {
+    const { megabytes, seconds } = DEPENDENCIES;
+    await npm(`installing the dependencies: ${megabytes} MB, about ${seconds} s`, ["ci", "--no-audit", "--no-fund"]);
+  }
+  writeFileSync(STAMP, lock());
+}
+
+async function prepareRuntime() {
+  const args = [join(ROOT, "lab/lambda/prepare-runtime.mjs"), DEFAULT_RUNTIME];
+  if (existsSync(join(ROOT, "lab/lambda/runtimes", DEFAULT_RUNTIME, "node_modules/.prepared.json"))) {
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+    if (status !== 0) throw new Error(stderr);
+    return;
+  }
+  const { megabytes, seconds } = RUNTIME;
+  const title = `preparing ${DEFAULT_RUNTIME}, Node.js and AWS's runtime client: ${megabytes} MB, about ${seconds} s`;
+  await step(title, process.execPath, args);
+}
+
+/** cdktf-cli loads a native addon, and after a change of Node.js's version that addon does not load any more. */
+async function rebuildAddons() {
+  const addon = "@cdktf/node-pty-prebuilt-multiarch";
+  try {
+    createRequire(join(ROOT, "package.json"))(addon);
+  } catch (error) {
+    if (error.code === "MODULE_NOT_FOUND" && !existsSync(join(ROOT, "node_modules", addon))) return;
+    await npm(`rebuilding ${addon} for Node.js ${process.versions.node}`, ["rebuild", addon]);
+  }
+}
+
+/** The lab's tests need real parts. A machine without them is told what to install. */
+async function prepareSystem() {
+  const missing = PROGRAMS.filter(isMissing).map((program) => program.package);
+  const installs = process.platform === "linux" && process.getuid?.() === 0 && isOnPath("apt-get");
+  if (missing.length > 0 && !installs) {
+    throw new Error(
+      `the tests need programs that are not on this machine. Debian's names for them: ${missing.join(" ")}\n` +
+        `  Debian, Ubuntu: sudo apt-get install ${missing.join(" ")}\n  macOS: brew install mariadb`,
+    );
+  }
+  const wantsBrowser = isMissing(BROWSER);
+  if (!installs || (missing.length === 0 && !wantsBrowser)) return;
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const install = (...names) =>
+    step(`installing ${names.join(" ")}`, "apt-get", ["install", "-y", "--no-install-recommends", ...names], { env });
+  await step("reading Debian's package lists", "apt-get", ["update"], { env });
+  if (missing.length > 0) await install(...missing);
+  // Without a browser, and without the right to install one, the report's tests say what is not proven.
+  if (wantsBrowser) await install(BROWSER.package).catch(({ message }) => process.stderr.write(`${message}\n`));
+}
+
+async function main() {
+  const [major, minor] = process.versions.node.split(".").map(Number);
+  if (major < MINIMUM_NODE[0] || (major === MINIMUM_NODE[0] && minor < MINIMUM_NODE[1])) {
+    throw new Error(`Node.js ${process.versions.node} is too old: ${MINIMUM_NODE.join(".")} or later is needed`);
+  }
+  if (process.platform === "win32") {
+    throw new Error("Windows has no SIGTERM to catch: run this in WSL or in a Linux container");
+  }
+  if (HAS_LAB && process.argv.includes("--test")) await prepareSystem();
+  // Neither waits for the other: one is bound by the network, the other by the compiler.
+  await Promise.all([prepareDependencies(), HAS_LAB ? prepareRuntime() : undefined]);
+  await rebuildAddons();
+}
+
+main().catch((error) => {
+  process.stderr.write(`set-up: ${error.message}\n`);
+  process.exitCode = 1;
+});
