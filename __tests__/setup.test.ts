@@ -1,14 +1,13 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { RUNTIMES } from "../modules/graceful-function";
 
 const ROOT = join(__dirname, "..");
-const LAB = join(ROOT, "lab");
+const SETUP = join(ROOT, "scripts/setup.mjs");
 
 function setup(...args: readonly string[]) {
-  return spawnSync(process.execPath, [join(LAB, "setup.mjs"), ...args], { encoding: "utf8" });
+  return spawnSync(process.execPath, [SETUP, ...args], { encoding: "utf8" });
 }
 
 const scratch = mkdtempSync(join(tmpdir(), "setup-"));
@@ -42,12 +41,13 @@ function setupWithoutBrowser(refused: string) {
   writeFileSync(join(machine, "apt-get"), APT_GET, { mode: 0o755 });
   const log = join(machine, "log");
   const env = { PATH: machine, APT_LOG: log, REFUSED: refused };
-  const { status, stderr } = spawnSync(process.execPath, [join(LAB, "setup.mjs"), "--test"], { encoding: "utf8", env });
+  const { status, stderr } = spawnSync(process.execPath, [SETUP, "--test"], { encoding: "utf8", env });
   return { status, stderr, asked: existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : [] };
 }
 
 const INSTALL = "install -y --no-install-recommends chromium";
-const mayInstall = process.platform === "linux" && process.getuid?.() === 0;
+// Without a lab, there is no report to show.
+const mayInstall = existsSync(join(ROOT, "lab")) && process.platform === "linux" && process.getuid?.() === 0;
 
 test("who may install a browser for the report's tests has one installed, others are not stopped for it", () => {
   const { status, asked } = setupWithoutBrowser("nothing");
@@ -60,24 +60,6 @@ test("a browser that cannot be installed is said, and does not stop the other te
   expect(stderr.includes("E: no chromium here")).toBe(mayInstall);
 });
 
-test("an unknown runtime is refused with the place where the known ones are", () => {
-  const { status, stderr } = setup("--runtime", "nodejs14.x");
-  expect(status).toBe(1);
-  expect(stderr).toBe('setup: the lab has no runtime "nodejs14.x"; the ones it has are the folders of lab/runtimes\n');
-});
-
-test("the lab has every runtime that the construct allows, locked, with the same client", () => {
-  expect(readdirSync(join(LAB, "runtimes")).sort()).toEqual([...RUNTIMES].sort());
-  for (const runtime of RUNTIMES) {
-    const packages = lockedPackages("lab/runtimes", runtime);
-    expect(packages["node_modules/aws-lambda-ric"]?.version).toBe("4.0.2");
-    const major = runtime.replace(/\D/g, "");
-    for (const cpu of ["x64", "arm64"]) {
-      expect(packages[`node_modules/node-linux-${cpu}`]?.version).toMatch(new RegExp(`^${major}\\.`));
-    }
-  }
-});
-
 test("CDK Terrain is locked, apart from the project's own dependencies, with the constructs of the project", () => {
   const own = lockedPackages();
   const terrain = lockedPackages("__tests__/cdktn");
@@ -86,4 +68,11 @@ test("CDK Terrain is locked, apart from the project's own dependencies, with the
     expect(terrain[`node_modules/${name}`]?.version).toMatch(/^\d+\.\d+\.\d+$/);
   }
   expect(terrain["node_modules/constructs"]?.version).toBe(own["node_modules/constructs"]?.version);
+});
+
+test("a command of a folder that was deleted says so, and what works without it", () => {
+  const run = join(ROOT, "scripts/run.mjs");
+  const { status, stderr } = spawnSync(process.execPath, [run, "deleted/program.ts"], { encoding: "utf8" });
+  expect(status).toBe(1);
+  expect(stderr).toContain("needs the folder deleted/, and this project has none");
 });

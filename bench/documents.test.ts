@@ -72,7 +72,7 @@ test("the charts are drawn from what was measured", () => {
   try {
     const data = path.join(ROOT, "docs/figures/measured.json");
     const options = ["report", "--data", data, "--svg", drawn, "--out", path.join(drawn, "page.html")];
-    execFileSync(process.execPath, ["--import", "tsx", "lab/lab.ts", ...options], { cwd: ROOT });
+    execFileSync(process.execPath, ["--import", "tsx", "lab/cli/lab.ts", ...options], { cwd: ROOT });
     const charts = readdirSync(path.join(ROOT, "docs/figures")).filter((file) => file.endsWith(".svg"));
     expect(charts).toContain("storm.svg");
     for (const chart of charts) {

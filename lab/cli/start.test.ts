@@ -70,8 +70,8 @@ test("a MYSQL_URL that cannot be used ends with 1 and says what is wrong, withou
   expect(stderr).not.toContain("hush");
 });
 
-test("an unknown option ends with 1 and names it", async () => {
+test("an unknown option ends with 2 and names it", async () => {
   const { code, stderr } = await start(["--jsno"]);
-  expect(code).toBe(1);
+  expect(code).toBe(2);
   expect(stderr).toContain("unknown option '--jsno'");
 });

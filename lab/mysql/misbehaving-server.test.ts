@@ -11,7 +11,7 @@ import mysql, {
   type ResultSetHeader,
   type RowDataPacket,
 } from "mysql2/promise";
-import { createCertificates, type Certificates } from "../faults/certificates";
+import { createCertificates, type Certificates } from "./certificates";
 import { MisbehavingServer, type MisbehavingServerConfig } from "./misbehaving-server";
 import { answer, farewell, hangUp, refuse, refuseAndEnd, reset, silent, wait } from "./misbehaving-server-reaction";
 
