@@ -19,11 +19,14 @@ export interface Isolation {
   readonly end: () => void;
 }
 
-/** What is held back on: the process, or what plays it in a rehearsal. */
-export type Isolated = Pick<
-  NodeJS.Process,
-  "pid" | "exitCode" | "removeAllListeners" | "on" | "setUncaughtExceptionCaptureCallback"
->;
+/** What is held back on: the process, or what stands in for it in a rehearsal. */
+export interface Isolated {
+  readonly pid: number;
+  readonly exitCode?: unknown;
+  removeAllListeners(event: string): unknown;
+  on(event: string, listener: (error: unknown) => void): unknown;
+  setUncaughtExceptionCaptureCallback(take: ((error: unknown) => void) | null): unknown;
+}
 
 /** Entries in the line. More than that, and a last one says how many. */
 const MOST_ENTRIES = 10;
@@ -37,7 +40,7 @@ type Method = (...args: readonly unknown[]) => unknown;
  * From now on nothing but a signal from outside ends the process: `process.exit()` and its kin return without having done
  * anything, and errors that nobody handles are noted.
  */
-export function isolate(target: Isolated = process): Isolation {
+export function isolate(target: Isolated): Isolation {
   const entries: HeldBack[] = [];
   let more = 0;
   const { exitCode } = target;
@@ -128,4 +131,21 @@ function set(methods: object, name: string, value: unknown): void {
 function shown(value: unknown): string {
   if (typeof value === "string") return value.slice(0, 20);
   return typeof value === "number" ? String(value) : "";
+}
+
+/** Has all of it run once, on nobody. */
+export function rehearseIsolation(): Isolation {
+  const nothing = (): void => undefined;
+  const methods = {
+    exit: nothing,
+    reallyExit: nothing,
+    abort: nothing,
+    execve: nothing,
+    kill: nothing,
+    _kill: nothing,
+  };
+  const listeners = { removeAllListeners: nothing, on: nothing, setUncaughtExceptionCaptureCallback: nothing };
+  const isolation = isolate({ pid: process.pid, ...methods, ...listeners });
+  isolation.end();
+  return isolation;
 }

@@ -9,7 +9,7 @@
 import { parentPort } from "node:worker_threads";
 import { now, runHooks, type HookOptions, type Registration, type ShutdownHook } from "./hooks";
 import { trackedBy, type AnyHandler } from "./invocations";
-import { isolate, type Isolation } from "./isolation";
+import { isolate, rehearseIsolation, type Isolation } from "./isolation";
 import { log, shutdownLine } from "./shutdown-line";
 
 export type { HookOptions, ShutdownContext, ShutdownHook } from "./hooks";
@@ -81,7 +81,7 @@ const shared = (globalThis.lambdaGracefulShutdown ??= listen({ registrations: []
 void cleanUp(
   "SIGTERM",
   { registrations: [{ name: "rehearsal", hook: () => ({}) }], invocations: 0 },
-  { heldBack: () => [], end: () => undefined },
+  rehearseIsolation(),
 );
 
 function listen(state: Shared): Shared {
@@ -121,7 +121,7 @@ function isOneOf(signals: readonly NodeJS.Signals[], event: string | symbol): ev
 }
 
 async function shutDown(signal: NodeJS.Signals, state: Shared, stopListening: () => void): Promise<void> {
-  const isolation = isolate();
+  const isolation = isolate(process);
   try {
     await Promise.race([log(await cleanUp(signal, state, isolation)), new Promise((end) => setTimeout(end, LOG_MS))]);
   } finally {

@@ -37,7 +37,7 @@ function shutDown(worker: Worker, remainingMs: number): Promise<void> {
     worker.once("exit", () => {
       resolve();
     });
-    worker.postMessage({ signal: "SIGTERM", budgetMs: Math.floor(remainingMs) });
+    worker.postMessage({ signal: "SIGTERM", budgetMs: Math.max(1, Math.floor(remainingMs)) }); // 0 would mean the default
   });
 }
 
