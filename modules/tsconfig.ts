@@ -55,16 +55,32 @@ export class Tsconfig {
    */
   public configDirOptions(): Record<string, unknown> {
     const names = ["baseUrl", "paths", "rootDirs", "typeRoots"];
-    const entries = names.map((name) => [name, JSON.stringify(this.option(name) ?? null)] as const);
+    const options = names.map((name) => [name, this.definingFile(name)] as const);
     return Object.fromEntries(
-      entries
-        .filter(([, json]) => json.includes(CONFIG_DIR))
-        .map(([name, json]) => [name, JSON.parse(this.withConfigDir(json))]),
+      options
+        .filter(([name, defining]) => JSON.stringify(defining?.compilerOptions[name] ?? null).includes(CONFIG_DIR))
+        .map(([name, defining]) => [name, this.absolute(defining?.compilerOptions[name], this.baseOf(name))]),
     );
   }
 
+  /** What the relative paths of an option are relative to. */
+  private baseOf(name: string): string {
+    const baseUrl = this.option("baseUrl");
+    if (name === "paths" && typeof baseUrl === "string") {
+      return path.resolve(this.baseOf("baseUrl"), this.withConfigDir(baseUrl));
+    }
+    return path.dirname(this.definingFile(name)?.file ?? this.file);
+  }
+
+  private absolute(value: unknown, base: string): unknown {
+    if (typeof value === "string") return path.resolve(base, this.withConfigDir(value));
+    if (Array.isArray(value)) return value.map((each) => this.absolute(each, base));
+    const entries = Object.entries(value ?? {}).map(([name, each]) => [name, this.absolute(each, base)] as const);
+    return Object.fromEntries(entries);
+  }
+
   private withConfigDir(text: string): string {
-    return text.replaceAll(CONFIG_DIR, path.dirname(this.file).replaceAll(path.sep, "/"));
+    return text.replaceAll(CONFIG_DIR, path.dirname(this.file));
   }
 
   private definingFile(name: string): TsconfigFile | undefined {
@@ -101,16 +117,7 @@ function resolveBase(base: string, from: string): string {
       continue;
     }
   }
-  // A package whose "exports" do not name its files: the compiler reads them nevertheless.
-  for (const directory of isPath ? [] : directoriesUpward(path.dirname(from))) {
-    const found = candidates.map((each) => path.join(directory, "node_modules", each)).find(isJsonFile);
-    if (found !== undefined) return found;
-  }
   throw new Error(`${from} extends ${JSON.stringify(base)}, which is not there`);
-}
-
-function isJsonFile(file: string): boolean {
-  return file.endsWith(".json") && existsSync(file);
 }
 
 /** JSON with comments and trailing commas, as TypeScript reads it. */
