@@ -69,7 +69,7 @@ test("who removes all listeners, and adds none, keeps no connection open either"
 });
 
 test("functions that were taken out of process before are held back as well", async () => {
-  const { report, signal } = await end(
+  const { report, signal, output } = await end(
     `${HOOK}
     const { exit, kill } = process;
     process.on("SIGTERM", () => exit(1));
@@ -82,6 +82,7 @@ test("functions that were taken out of process before are held back as well", as
     "process.kill(process.pid, 9)",
     "process.exitCode = 1",
   ]);
+  expect(output).toContain("ticks go on");
   expect(signal).toBe("SIGTERM");
 });
 
