@@ -221,7 +221,7 @@ test(
   "hooks that never settle are given up in time for each worker to say so",
   onAwsClient(async () => {
     const directory = join(scratch, "stuck");
-    mkdirSync(directory);
+    mkdirSync(directory, { recursive: true }); // there already when the test runs again
     addPreload(directory);
     buildSync({
       stdin: {
@@ -251,7 +251,7 @@ test(
   "a worker that is blocked costs the budget, not more, and not the others",
   onAwsClient(async () => {
     const directory = join(scratch, "blocked");
-    mkdirSync(directory);
+    mkdirSync(directory, { recursive: true }); // there already when the test runs again
     addPreload(directory);
     const code = `import { threadId } from "node:worker_threads";
     let count = 0;
