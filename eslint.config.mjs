@@ -30,7 +30,7 @@ function border([room, mayImport]) {
 
 export default tseslint.config(
   // bench/cdktf-init is checked where it is measured: the types of all of AWS's resources take ten seconds.
-  { ignores: ["cdktf.out/", "**/node_modules/", "coverage/", "**/.gen/", "bench/cdktf-init/"] },
+  { ignores: ["cdktf.out/", "dist/", "**/node_modules/", "coverage/", "**/.gen/", "bench/cdktf-init/"] },
   js.configs.recommended,
   {
     files: ["**/*.ts"],
