@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Database } from "../../function/database";
 import { registerExtension } from "../../function/extension";
 import { databaseSettings } from "../../function/settings";
+import { addFaultyListener } from "./faulty-listener";
 import { faultyHook } from "./faulty-hook";
 import { writeLog } from "./log";
 
@@ -13,6 +14,17 @@ interface FaultEvent {
   readonly parallel?: number;
   readonly mixed?: boolean;
   readonly logBytes?: number;
+  readonly sql?: string;
+  readonly values?: unknown[];
+  readonly insert?: string;
+  readonly transactionInsert?: string;
+  readonly leave?: { readonly row: number };
+  readonly sideBySide?: string;
+  readonly nested?: boolean;
+  /** Seconds. */
+  readonly unawaited?: number;
+  /** Milliseconds. */
+  readonly slices?: number;
 }
 
 const database = new Database(databaseSettings(), { connectionLimit: Number(process.env["POOL_SIZE"] ?? 1) });
@@ -21,6 +33,9 @@ onShutdown("mysql", (context) => database.close(context));
 // After the database's, so that it has its turn before that.
 const hook = process.env["FAULT_HOOK"];
 if (hook !== undefined) onShutdown("fault", faultyHook(hook));
+
+const listener = process.env["FAULT_LISTENER"];
+if (listener !== undefined) addFaultyListener(listener);
 
 if (process.env["FAULT_OPEN"] !== "never") void database.open();
 await registerExtension();
@@ -33,10 +48,75 @@ export const handler = tracked(async (event: FaultEvent): Promise<unknown> => {
     await useAll(5);
     return Promise.all([hold({ row: 1, ms: 30_000 }), database.query("SELECT SLEEP(?)", [30])]);
   }
+  if (event.sql !== undefined) return printable(await database.query(event.sql, event.values));
+  if (event.insert !== undefined) return database.query(INSERT, [event.insert]);
+  if (event.transactionInsert !== undefined) return insertInTransaction(event.transactionInsert);
+  if (event.leave !== undefined) return leave(event.leave.row);
+  if (event.sideBySide !== undefined) return sideBySide(event.sideBySide);
+  if (event.nested === true) {
+    return database.transaction(async (query) => {
+      await query("SELECT 1");
+      await database.query("SELECT 1");
+    });
+  }
+  if (event.unawaited !== undefined) {
+    void database.query("SELECT SLEEP(?)", [event.unawaited]);
+    return "not awaited";
+  }
+  if (event.slices !== undefined) return compute(event.slices);
   if (event.logBytes !== undefined) writeLog(event.logBytes);
   const [answer] = await database.query("SELECT CONNECTION_ID() AS connectionId, NOW(3) AS serverTime");
   return answer;
 });
+
+const INSERT = "INSERT INTO ledger VALUES (?)";
+
+async function insertInTransaction(entry: string): Promise<void> {
+  await database.transaction(async (query) => {
+    await query(INSERT, [entry]);
+  });
+}
+
+/** A transaction past `transaction()`, which nobody ends. */
+async function leave(row: number): Promise<never> {
+  await database.query("START TRANSACTION");
+  await database.query("UPDATE account SET balance = balance + 1 WHERE id = ?", [row]);
+  throw new Error("failed with a transaction left open");
+}
+
+/** Two branches in one transaction: one fails, and the other goes on after the ROLLBACK. */
+async function sideBySide(entry: string): Promise<string> {
+  let late: Promise<string> = Promise.resolve("never ran");
+  const work = database.transaction(async (query) => {
+    late = sleep(100)
+      .then(() => query(INSERT, [entry]))
+      .then(
+        () => "ran",
+        () => "refused",
+      );
+    await Promise.all([query("SELECT * FROM missing"), late]);
+  });
+  await work.catch(() => undefined);
+  return late;
+}
+
+/** Blocks the event loop for 150 ms at a time. */
+async function compute(ms: number): Promise<string> {
+  const end = performance.now() + ms;
+  while (performance.now() < end) {
+    const slice = performance.now() + 150;
+    while (performance.now() < slice);
+    await sleep(0);
+  }
+  return "computed";
+}
+
+/** What JSON has no form for. */
+function printable(rows: unknown): unknown {
+  return JSON.parse(
+    JSON.stringify(rows, (_key, value: unknown) => (typeof value === "bigint" ? String(value) : value)),
+  );
+}
 
 /** Locks a row, then waits: without a statement, or in one. */
 async function hold({ row, ms = 0, sleepSeconds }: NonNullable<FaultEvent["hold"]>): Promise<void> {

@@ -1,3 +1,5 @@
+import type { MisbehavingServerConfig } from "../mysql/misbehaving-server";
+import type { Check } from "./checks";
 import type { HookEntry, ShutdownLine } from "./shutdown-line";
 import type { Step } from "./steps";
 
@@ -28,8 +30,11 @@ export interface Fault {
   readonly steps: readonly Step[];
   /** @default none */
   readonly needs?: readonly Need[];
-  /** What each invocation comes to: `ok`, or a pattern for the type and message of its error. */
-  readonly invocations: readonly ("ok" | RegExp)[];
+  /**
+   * What each invocation comes to: `ok`, `any`, a pattern for the type and message of its error, or one for the JSON
+   * that it answers.
+   */
+  readonly invocations: readonly ("ok" | "any" | RegExp | { readonly answers: RegExp })[];
   /** What the line in the log says of itself. @default - no line is expected, nothing is there that could write it */
   readonly line?: {
     readonly phase: ShutdownLine["phase"];
@@ -39,16 +44,26 @@ export interface Fault {
   /** What the function finds at DB_HOST and DB_PORT. @default "server" */
   readonly target?: "server" | "nobody" | "dropped packets" | "silent server";
   /** A server of its own, since the next fault could not use it any more. @default - one that others use as well */
-  readonly ownServer?: { readonly certificate: "right name" | "wrong name" };
+  readonly ownServer?: { readonly certificate: "right name" | "wrong name" | "name only" | "address only" };
+  /** A server that does what the steps tell it to, in the place of a real one. @default - a real one */
+  readonly misbehaving?: Omit<MisbehavingServerConfig, "certificate">;
   /** With TLS, and whose certificates the function trusts. @default - without TLS */
   readonly trusts?: "authority" | "stranger";
   readonly environment?: Readonly<Record<string, string>>;
   /** Milliseconds that an invocation may take. @default 10000 */
   readonly timeoutMs?: number;
+  /** Milliseconds that each invocation may take at the most, where that is less than the timeout. @default - timeoutMs */
+  readonly withinMs?: number;
+  /** What must stand neither in the log nor in an error. Passwords never may. @default none */
+  readonly confidential?: readonly string[];
+  /** What else must hold when the environment is gone. @default nothing */
+  readonly afterwards?: readonly Check[];
   /** What makes Lambda send the SIGTERM. @default both */
   readonly extensions?: readonly ShutdownExtension[];
   /** No function can help what is left on the server. @default false */
   readonly outOfReach?: boolean;
+  /** The process may be killed before it has written its line, as nothing lets it run in time. @default false */
+  readonly mayBeKilled?: boolean;
   /** Loads a module that never finishes loading in the place of the function. @default false */
   readonly slowImport?: boolean;
 }

@@ -1,5 +1,7 @@
+import { mysql, NONE, ONE_CANCELLED, ONE_CLOSED, ONE_GIVEN_UP, TERMINATED, TIMED_OUT, TIMEOUT_MS } from "./expected";
 import type { Fault } from "./fault";
-import type { HookEntry } from "./shutdown-line";
+import { ISOLATION_FAULTS } from "./isolation-faults";
+import { SECRET_FAULTS } from "./secret-faults";
 import {
   begin,
   beginInit,
@@ -19,22 +21,7 @@ import {
   waitTimeout,
 } from "./steps";
 
-/** Milliseconds after which a function that hangs is timed out: a connect and a statement take far less. */
-const TIMEOUT_MS = 2_000;
 const OWN_SERVER = { certificate: "right name" } as const;
-
-const TIMED_OUT = /^Sandbox\.Timedout: /;
-/** The process is gone before the function could answer, or just not: either way its caller learns that it failed. */
-const TERMINATED = /^Runtime\.ExitError: |interrupted|shutting down/;
-
-const NONE = mysql(0, 0, 0);
-const ONE_CLOSED = mysql(1, 0, 0);
-const ONE_CANCELLED = mysql(0, 1, 0);
-const ONE_GIVEN_UP = mysql(0, 0, 1);
-
-function mysql(closed: number, cancelled: number, givenUp: number): HookEntry {
-  return { name: "mysql", result: "done", closed, cancelled, givenUp };
-}
 
 export const FAULTS: readonly Fault[] = [
   {
@@ -312,4 +299,5 @@ export const FAULTS: readonly Fault[] = [
     invocations: [/Access denied/, "ok", "ok"],
     line: { phase: "idle", hooks: { mysql: ONE_CLOSED } },
   },
+  ...[...SECRET_FAULTS, ...ISOLATION_FAULTS],
 ];

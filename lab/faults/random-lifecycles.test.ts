@@ -108,7 +108,7 @@ async function runLifecycle({ happenings, ending, extension, poolSize }: Lifecyc
   const invoked = [...happenings, "invocation"].filter(
     (name) => !name.includes("freeze") && !name.startsWith("dropped"),
   );
-  const expected = invoked.map((name) => (name.startsWith("time-out") ? /^Sandbox\.Timedout/ : /^ok$/));
+  const expected = invoked.map((name) => (name.startsWith("time-out") ? /^Sandbox\.Timedout/ : /^ok/));
   expect(result.invocations.slice(0, expected.length)).toEqual(
     expected.map((each): unknown => expect.stringMatching(each)),
   );

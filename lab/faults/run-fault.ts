@@ -2,19 +2,20 @@ import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isDeepStrictEqual } from "node:util";
 import type { Login } from "../mysql/server";
 import { endingOf } from "../lambda/ending";
 import { ExecutionEnvironment, type InvocationResult, type ShutdownResult } from "../lambda/execution-environment";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { Relay } from "../mysql/relay";
 import { findServerProgram, startThrowawayServer, type ThrowawayServer } from "../mysql/throwaway-server";
+import { MisbehavingServer } from "../mysql/misbehaving-server";
 import { droppedPackets, silentServer, type BlackHole } from "../mysql/black-hole";
 import type { Certificates } from "../mysql/certificates";
 import { BUDGET_MS, type Fault, type ShutdownExtension } from "./fault";
 import { startSecretsManagerMock } from "../lambda/secrets-manager-mock";
+import { problemsOf, problemsOfSecrecy, problemsOfTime } from "./problems";
 import { contradictions, shutdownLines, type ShutdownLine } from "./shutdown-line";
-import { connections, endConnections, statements, type Scenario } from "./steps";
+import { abortedClients, connections, endConnections, locksAreFree, statements, type Scenario } from "./steps";
 
 /** Whom a fault is played to. */
 export interface FaultedFunction {
@@ -59,6 +60,8 @@ export interface FaultResult {
   readonly abortedClients: Told<number>;
   /** Whether somebody else could change the row that the function may have locked. */
   readonly locksFree: Told<boolean>;
+  /** Milliseconds from the signal to each COM_QUIT that followed it. */
+  readonly quitsAfterMs: readonly number[];
   readonly unhandledRejection: boolean;
   readonly lines: readonly ShutdownLine[];
   /** What differs from how it should be, a sentence each; empty is what everybody wants. */
@@ -71,7 +74,6 @@ const TIMEOUT_MS = 10_000;
 /** Milliseconds that the server gets to notice that connections ended; it is done in a few where all is well. */
 const SETTLE_MS = 1_000;
 const POLL_EVERY_MS = 20;
-const LOCK_WAIT_SECONDS = 1;
 
 /** Plays one fault to one function, from Init to Shutdown, and asks the server what it is left with. */
 export async function runFault(
@@ -82,7 +84,9 @@ export async function runFault(
 ): Promise<FaultResult> {
   const server = await serverFor(fault, testBed);
   const secrets = await startSecretsManagerMock(SECRET_ARN);
-  const relay = await Relay.start({ host: server.host, port: server.port });
+  const misbehaving = await misbehavingServer(fault, testBed.certificates);
+  const { host, port, user, password } = loginOf(misbehaving ?? server);
+  const relay = await Relay.start({ host, port });
   const target = await targetOf(fault, relay);
   const createdAt = performance.now();
   const environment = new ExecutionEnvironment({
@@ -112,35 +116,42 @@ export async function runFault(
         SHUTDOWN_BUDGET_MS: String(BUDGET_MS[extension]),
         DB_PORT: String(target.port),
         DB_NAME: server.database,
-        DB_USER: server.user,
-        ...login(fault, server, secrets.endpoint),
+        DB_USER: user,
+        ...login(fault, password, secrets.endpoint),
         ...tls(fault, testBed.certificates),
         ...fault.environment,
-        ...faulted.userVariables?.({ ...loginOf(server), port: target.port }),
+        ...faulted.userVariables?.({ ...loginOf(misbehaving ?? server), port: target.port }),
       },
     },
   });
   try {
     await prepare(server);
+    secrets.put({ username: user, password });
     const scenario: Scenario = {
-      ...{ environment, server, secrets },
+      ...{ environment, server, misbehaving, secrets },
       events: faulted.events ?? { quick: {}, slow: { sleepSeconds: 30 } },
       invocations: [],
       pendingInit: Promise.resolve(),
       serverIs: "well",
-      abortedBefore: await server.abortedClients(),
+      problems: [],
+      abortedBefore: misbehaving === undefined ? await server.abortedClients() : 0,
     };
     for (const step of fault.steps) await step(scenario);
     await environment.shutdown();
     await scenario.pendingInit;
-    const invocations = (await Promise.all(scenario.invocations)).map(describe);
+    const ended = await Promise.all(scenario.invocations);
+    const invocations = ended.map(describe);
     const witnessed = endingOf(environment.timeline);
     const { goneMs, endedBy, killedAfterMs = BUDGET_MS[extension] } = witnessed;
     const played = {
       ...{ fault: fault.name, function: faulted.name, extension, invocations },
       ...{ goneMs, endedBy, killLateMs: killedAfterMs - BUDGET_MS[extension] },
       ...(await ask(scenario)),
-      unhandledRejection: environment.logs.some((line) => UNHANDLED.test(line)),
+      quitsAfterMs: relay.connections.flatMap(({ quitAt = NaN }) => {
+        const afterMs = quitAt - createdAt - witnessed.signalAt;
+        return afterMs >= 0 ? [afterMs] : [];
+      }),
+      unhandledRejection: environment.logs.some((line) => UNHANDLED.test(line) && shutdownLines([line]).length === 0),
       lines: shutdownLines(environment.logs),
     };
     const untrue = played.lines.flatMap((line) =>
@@ -151,15 +162,23 @@ export async function runFault(
         connections: relay.connections,
       }),
     );
-    const problems = problemsOf(played, fault, faulted, untrue);
-    if (fault.invocations.includes("ok") && relay.connections.every(({ threadId }) => threadId === undefined)) {
+    const problems = [...scenario.problems, ...problemsOf(played, fault, faulted, untrue)];
+    problems.push(
+      ...problemsOfTime(ended, fault),
+      ...problemsOfSecrecy(environment.logs, ended, [password, ...(fault.confidential ?? [])]),
+    );
+    for (const check of fault.afterwards ?? []) problems.push(...(await check(scenario, played)));
+    if (
+      fault.invocations.some((expected) => expected === "ok" || "answers" in Object(expected)) &&
+      relay.connections.every(({ threadId }) => threadId === undefined)
+    ) {
       problems.push("it opened no connection, so nothing is proven");
     }
     return { ...played, problems };
   } finally {
     await environment.shutdown();
     await relay.close();
-    await Promise.all([secrets.close(), target.close()]);
+    await Promise.all([secrets.close(), target.close(), misbehaving?.close()]);
     if (server === testBed.server) await endConnections(server);
     else await server.stop();
   }
@@ -167,12 +186,24 @@ export async function runFault(
 
 export async function startServer(
   certificates: Certificates,
-  certificate: "right name" | "wrong name" = "right name",
+  certificate: NonNullable<Fault["ownServer"]>["certificate"] = "right name",
 ): Promise<ThrowawayServer> {
   const program = await findServerProgram("mariadbd");
   if (program === undefined) throw new Error("the faults need a real server: install mariadb-server-core");
-  const { rightName, wrongName } = certificates;
-  return startThrowawayServer(program, { certificate: certificate === "right name" ? rightName : wrongName });
+  const { rightName, wrongName, nameOnly, addressOnly } = certificates;
+  const shown = {
+    ...{ "right name": rightName, "wrong name": wrongName },
+    ...{ "name only": nameOnly, "address only": addressOnly },
+  }[certificate];
+  return startThrowawayServer(program, { certificate: shown });
+}
+
+async function misbehavingServer(
+  { misbehaving, trusts }: Fault,
+  { rightName }: Certificates,
+): Promise<MisbehavingServer | undefined> {
+  if (misbehaving === undefined) return undefined;
+  return MisbehavingServer.start({ ...misbehaving, ...(trusts === undefined ? {} : { certificate: rightName }) });
 }
 
 async function serverFor({ ownServer }: Fault, { server, certificates }: TestBed): Promise<ThrowawayServer> {
@@ -201,7 +232,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-function login(fault: Fault, { password }: ThrowawayServer, endpoint: string): Readonly<Record<string, string>> {
+function login(fault: Fault, password: string, endpoint: string): Readonly<Record<string, string>> {
   if (fault.environment?.["DB_AUTH"] !== "secret") return { DB_AUTH: "password", DB_PASSWORD: password };
   return {
     DB_SECRET_ARN: SECRET_ARN,
@@ -218,93 +249,44 @@ function tls({ trusts }: Fault, certificates: Certificates): Readonly<Record<str
   return { DB_HOST: "localhost", DB_TLS: "verify", NODE_EXTRA_CA_CERTS: file };
 }
 
-/** The row that the function locks. */
+/** The row that the function locks, and the table that it writes to. */
 async function prepare(server: ThrowawayServer): Promise<void> {
   await server.administer("CREATE TABLE IF NOT EXISTS lab.account (id INT PRIMARY KEY, balance INT) ENGINE=InnoDB");
   await server.administer("INSERT IGNORE INTO lab.account VALUES (1, 0)");
+  await server.administer("CREATE TABLE IF NOT EXISTS lab.ledger (entry VARCHAR(40)) ENGINE=InnoDB");
+  await server.administer("DELETE FROM lab.ledger");
 }
 
 function describe(result: InvocationResult): string {
   if (!result.ok) return `${result.error.errorType}: ${result.error.errorMessage}`;
   // Behind API Gateway, this is how a handler says that it has failed.
   const { statusCode } = (result.payload ?? {}) as { readonly statusCode?: unknown };
-  return typeof statusCode === "number" && statusCode >= 500 ? `statusCode ${statusCode}` : "ok";
+  return typeof statusCode === "number" && statusCode >= 500
+    ? `statusCode ${statusCode}`
+    : `ok ${JSON.stringify(result.payload)}`;
 }
 
-function loginOf({ host, port, user, password, database }: ThrowawayServer): Login {
-  return { host, port, user, password, database };
+function loginOf(server: ThrowawayServer | MisbehavingServer): Login {
+  const { host, port, database } = server;
+  return "account" in server
+    ? { host, port, database, user: server.account.user, password: server.account.password }
+    : { host, port, database, user: server.user, password: server.password };
 }
 
-async function ask({
-  server,
-  serverIs,
-  abortedBefore,
-}: Scenario): Promise<Pick<FaultResult, "connectionsLeft" | "statementsLeft" | "abortedClients" | "locksFree">> {
-  if (serverIs === "gone") {
+async function ask(
+  scenario: Scenario,
+): Promise<Pick<FaultResult, "connectionsLeft" | "statementsLeft" | "abortedClients" | "locksFree">> {
+  if (scenario.serverIs === "gone") {
     const told = "unreachable";
     return { connectionsLeft: told, statementsLeft: told, abortedClients: told, locksFree: told };
   }
-  if (serverIs === "frozen") server.thaw();
+  if (scenario.serverIs === "frozen") scenario.server.thaw();
   const deadline = performance.now() + SETTLE_MS;
-  while ((await connections(server)) > 0 && performance.now() < deadline) await sleep(POLL_EVERY_MS);
-  await server.administer("SET SESSION innodb_lock_wait_timeout = ?", [LOCK_WAIT_SECONDS]);
-  const changed = server.administer("UPDATE lab.account SET balance = balance + 1 WHERE id = 1");
+  while ((await connections(scenario)) > 0 && performance.now() < deadline) await sleep(POLL_EVERY_MS);
   return {
-    locksFree: await changed.then(
-      () => true,
-      () => false,
-    ),
-    connectionsLeft: await connections(server),
-    statementsLeft: await statements(server),
-    abortedClients: (await server.abortedClients()) - abortedBefore,
+    locksFree: await locksAreFree(scenario),
+    connectionsLeft: await connections(scenario),
+    statementsLeft: await statements(scenario),
+    abortedClients: (await abortedClients(scenario)) - scenario.abortedBefore,
   };
-}
-
-function problemsOf(
-  played: Omit<FaultResult, "problems">,
-  fault: Fault,
-  { logsShutdown, userVariables }: FaultedFunction,
-  untrue: readonly string[],
-): string[] {
-  const problems: string[] = [];
-  const { invocations, goneMs, endedBy, lines } = played;
-  const budgetMs = BUDGET_MS[played.extension];
-  if (endedBy !== "itself" || goneMs > budgetMs) {
-    problems.push(`end of the process: ${endedBy}, after ${goneMs.toFixed(0)} of ${budgetMs} ms`);
-  }
-  const asExpected =
-    invocations.length === fault.invocations.length &&
-    fault.invocations.every((expected, index) =>
-      expected === "ok"
-        ? invocations[index] === "ok"
-        : userVariables !== undefined || expected.test(invocations[index] ?? ""),
-    );
-  if (!asExpected) problems.push(`the invocations came to ${JSON.stringify(invocations)}`);
-  const { connectionsLeft, statementsLeft, abortedClients, locksFree } = played;
-  if (fault.outOfReach !== true) {
-    if (connectionsLeft !== "unreachable" && connectionsLeft > 0) problems.push(`connections left: ${connectionsLeft}`);
-    if (statementsLeft !== "unreachable" && statementsLeft > 0) problems.push(`statements left: ${statementsLeft}`);
-    if (abortedClients !== "unreachable" && abortedClients > 0) problems.push(`Aborted_clients: +${abortedClients}`);
-    if (locksFree === false) problems.push("a lock is still held");
-  }
-  if (played.unhandledRejection) problems.push("an unhandled rejection in the log");
-  if (logsShutdown)
-    problems.push(...problemsOfLine(lines, fault), ...untrue.map((lie) => `the line is not true: ${lie}`));
-  return problems;
-}
-
-function problemsOfLine(lines: readonly ShutdownLine[], { line: expected }: Fault): readonly string[] {
-  const wanted = expected === undefined ? 0 : 1;
-  const [line] = lines;
-  if (lines.length !== wanted) return [`${lines.length} lines about the shutdown in the log instead of ${wanted}`];
-  if (line === undefined || expected === undefined) return [];
-  const problems: string[] = [];
-  if (line.phase !== expected.phase) problems.push(`the line has phase ${line.phase}, not ${expected.phase}`);
-  for (const [name, hook] of Object.entries(expected.hooks)) {
-    const entry = line.hooks.find((each) => each.name === name);
-    if (!isDeepStrictEqual({ ...entry, ...hook }, entry)) {
-      problems.push(`the line has ${JSON.stringify(entry)}, not ${JSON.stringify({ name, ...hook })}`);
-    }
-  }
-  return problems;
 }

@@ -3,6 +3,8 @@ import type { RelayedConnection } from "../mysql/relay";
 /** The line that a function logs when it has shut down. */
 export interface ShutdownLine {
   readonly event: "shutdown";
+  /** Of the log, where it is written in JSON. */
+  readonly level?: string;
   readonly signal: string;
   readonly phase: "idle" | "invocation";
   readonly budgetMs: number;
@@ -19,7 +21,7 @@ export interface HookEntry {
   readonly givenUp?: number;
 }
 
-const LINE = /\{"event":"shutdown".*\}$/;
+const LINE = /\{.*"event":"shutdown".*\}$/;
 
 export function shutdownLines(logs: readonly string[]): readonly ShutdownLine[] {
   return logs.flatMap((text) => {

@@ -1,12 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ExecutionEnvironment, InvocationResult } from "../lambda/execution-environment";
+import type { MisbehavingServer, Script } from "../mysql/misbehaving-server";
 import type { ThrowawayServer } from "../mysql/throwaway-server";
-import type { SecretsManagerMock } from "../lambda/secrets-manager-mock";
+import type { SecretsManagerMock, SecretsManagerMood } from "../lambda/secrets-manager-mock";
 
 /** What a fault has to play with: one execution environment, and the server it talks to. */
 export interface Scenario {
   readonly environment: ExecutionEnvironment;
   readonly server: ThrowawayServer;
+  /** What the function talks to in its place, if the fault asks for that. */
+  readonly misbehaving: MisbehavingServer | undefined;
   readonly secrets: SecretsManagerMock;
   /** What makes this handler run a statement: one that is done at once, and one that takes 30 seconds. */
   readonly events: { readonly quick: unknown; readonly slow: unknown };
@@ -15,6 +18,8 @@ export interface Scenario {
   /** Resolves when an Init that nobody waits for has ended, one way or the other. */
   pendingInit: Promise<void>;
   serverIs: "well" | "frozen" | "gone";
+  /** What a step has found to be wrong, a sentence each. */
+  readonly problems: string[];
   /** `Aborted_clients` before the function could do anything about it. */
   abortedBefore: number;
 }
@@ -24,6 +29,7 @@ export type Step = (scenario: Scenario) => Promise<void> | void;
 
 const POLL_EVERY_MS = 20;
 const GIVE_UP_AFTER_MS = 10_000;
+const LOCK_WAIT_SECONDS = 1;
 
 export const init: Step = async ({ environment }) => environment.init();
 
@@ -72,13 +78,13 @@ export const sigterm: Step = ({ environment }) => {
 };
 
 /** The function's statement has reached the server and is running there. */
-export const statementRuns: Step = async ({ server }) => {
-  await until("a statement ran", async () => (await statements(server)) > 0);
+export const statementRuns: Step = async (scenario) => {
+  await until("a statement ran", async () => (await statements(scenario)) > 0);
 };
 
 /** The server has let go of every connection of the function's by itself, which counts as aborted, but by nobody's fault. */
 export const connectionsGone: Step = async (scenario) => {
-  await until("the server had let go", async () => (await connections(scenario.server)) === 0);
+  await until("the server had let go", async () => (await connections(scenario)) === 0);
   scenario.abortedBefore = await scenario.server.abortedClients();
 };
 
@@ -114,12 +120,33 @@ export function passwords(atServer: string, inSecret: string): Step {
   };
 }
 
+/** The server's password, which the function is not told. */
+export function changePassword(atServer: string): Step {
+  return async ({ server }) => {
+    await server.administer("ALTER USER ?@'127.0.0.1' IDENTIFIED BY ?", [server.user, atServer]);
+  };
+}
+
+/** Ends one of the function's connections at the server's end. */
+export const dropOneConnection: Step = async (scenario) => {
+  const { server } = scenario;
+  const [row] = await server.administer("SELECT id FROM information_schema.processlist WHERE user = ?", [server.user]);
+  const before = await connections(scenario);
+  await server.administer("KILL ?", [row?.["id"]]);
+  await until("one connection was gone", async () => (await connections(scenario)) < before);
+  scenario.abortedBefore = await server.abortedClients();
+};
+
 /** Ends the function's connections at the server's end, as a failover does. */
 export const dropConnections: Step = async (scenario) => {
+  if (scenario.misbehaving !== undefined) {
+    await scenario.misbehaving.endIdle();
+    return;
+  }
   // More than once: a connection that is being opened becomes the function's while the server is at it.
   await until("no connection was left to drop", async () => {
     await endConnections(scenario.server);
-    return (await connections(scenario.server)) === 0;
+    return (await connections(scenario)) === 0;
   });
   scenario.abortedBefore = await scenario.server.abortedClients();
 };
@@ -131,13 +158,71 @@ export async function endConnections(server: ThrowawayServer): Promise<void> {
 }
 
 /** How many connections the server holds for the function. */
-export async function connections(server: ThrowawayServer): Promise<number> {
-  return count(server, "user = ?");
+export async function connections({ server, misbehaving }: Scenario): Promise<number> {
+  return misbehaving?.openSessions.length ?? count(server, "user = ?");
 }
 
 /** How many statements of the function's the server is carrying out. */
-export async function statements(server: ThrowawayServer): Promise<number> {
-  return count(server, "user = ? AND command = 'Query'");
+export async function statements({ server, misbehaving }: Scenario): Promise<number> {
+  const running = misbehaving?.openSessions.filter(({ running }) => running !== undefined);
+  return running?.length ?? count(server, "user = ? AND command = 'Query'");
+}
+
+/** Connections that ended without COM_QUIT, and by no fault of the server's. */
+export async function abortedClients({ server, misbehaving }: Scenario): Promise<number> {
+  const aborted = misbehaving?.sessions.filter(
+    ({ loggedIn, isOpen, quit, endedBy }) => loggedIn && !isOpen && !quit && endedBy === "client",
+  );
+  return aborted?.length ?? server.abortedClients();
+}
+
+/** Whether somebody else can change the row that the function may have locked. */
+export async function locksAreFree({ server, misbehaving }: Scenario): Promise<boolean> {
+  if (misbehaving !== undefined) return !misbehaving.openSessions.some(({ state }) => state.holdsLock);
+  await server.administer("SET SESSION innodb_lock_wait_timeout = ?", [LOCK_WAIT_SECONDS]);
+  return server.administer("UPDATE lab.account SET balance = balance + 1 WHERE id = 1").then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Changes something at the misbehaving server. */
+export function server(change: (misbehaving: MisbehavingServer) => unknown): Step {
+  return async (scenario) => {
+    await change(misbehavingOf(scenario));
+  };
+}
+
+/** What the misbehaving server does wrong from now on. */
+export function script(of: (misbehaving: MisbehavingServer) => Script): Step {
+  return (scenario) => {
+    const misbehaving = misbehavingOf(scenario);
+    misbehaving.script = of(misbehaving);
+  };
+}
+
+function misbehavingOf({ misbehaving }: Scenario): MisbehavingServer {
+  if (misbehaving === undefined) throw new Error("the fault has no misbehaving server: set its `misbehaving`");
+  return misbehaving;
+}
+
+/** Changes how Secrets Manager answers from now on. */
+export function secretsManager(is: SecretsManagerMood): Step {
+  return ({ secrets }) => secrets.become(is);
+}
+
+/** Text that Secrets Manager has under the secret's ARN, whatever it is. */
+export function secretString(text: string): Step {
+  return ({ secrets }) => {
+    secrets.putString(text);
+  };
+}
+
+/** Something must be so at this point. */
+export function expectThat(what: string, holds: (scenario: Scenario) => Promise<boolean>): Step {
+  return async (scenario) => {
+    if (!(await holds(scenario))) scenario.problems.push(`it is not so that ${what}`);
+  };
 }
 
 async function count(server: ThrowawayServer, condition: string): Promise<number> {

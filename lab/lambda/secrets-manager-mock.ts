@@ -12,15 +12,36 @@ export interface SecretsManagerMock {
   readonly endpoint: string;
   /** What the secret holds from now on, as RDS writes it. */
   put(secret: { readonly username: string; readonly password: string }): void;
+  /** The same for a secret that was not written by RDS. */
+  putString(secret: string): void;
+  become(mood: SecretsManagerMood): Promise<void>;
   close(): Promise<void>;
 }
 
+/**
+ * `silent` accepts and never answers, as in a VPC without the service's endpoint; `refused` accepts no connection;
+ * `throttled` and `denied` answer with the service's errors.
+ */
+export type SecretsManagerMood = "well" | "silent" | "refused" | "throttled" | "denied";
+
+const REFUSALS: Readonly<Partial<Record<SecretsManagerMood, object>>> = {
+  throttled: { __type: "ThrottlingException", message: "Rate exceeded" },
+  denied: { __type: "AccessDeniedException", message: "the role is not authorized to perform GetSecretValue" },
+};
+
 export async function startSecretsManagerMock(secretArn: string): Promise<SecretsManagerMock> {
   let secretString = "{}";
+  let mood: SecretsManagerMood = "well";
   const server = createServer((request, response) => {
     void readBody(request).then((body) => {
       const { SecretId } = JSON.parse(body) as { SecretId?: string };
       const operation = request.headers["x-amz-target"];
+      if (mood === "silent") return;
+      const refusal = REFUSALS[mood];
+      if (refusal !== undefined) {
+        json(response, 400, refusal);
+        return;
+      }
       if (operation === "secretsmanager.GetSecretValue" && SecretId === secretArn) {
         json(response, 200, { ARN: secretArn, Name: "lab", SecretString: secretString });
       } else {
@@ -29,15 +50,26 @@ export async function startSecretsManagerMock(secretArn: string): Promise<Secret
     });
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const stopListening = async (): Promise<void> => {
+    if (!server.listening) return;
+    server.close();
+    server.closeAllConnections();
+    await once(server, "close");
+  };
   return {
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    endpoint: `http://127.0.0.1:${port}`,
+    putString: (secret) => {
+      secretString = secret;
+    },
+    become: async (next) => {
+      mood = next;
+      if (mood === "refused") await stopListening();
+      else if (!server.listening) await once(server.listen(port, "127.0.0.1"), "listening");
+    },
     put: (secret) => {
       secretString = JSON.stringify(secret);
     },
-    close: async () => {
-      server.close();
-      server.closeAllConnections();
-      await once(server, "close");
-    },
+    close: stopListening,
   };
 }

@@ -16,6 +16,10 @@ export interface Certificates {
   /** For localhost and 127.0.0.1. */
   readonly rightName: ServerCertificate;
   readonly wrongName: ServerCertificate;
+  /** For 127.0.0.1, but for no name. */
+  readonly addressOnly: ServerCertificate;
+  /** For localhost, but not for its address. */
+  readonly nameOnly: ServerCertificate;
 }
 
 /** Lifetime in days: they are made for one run. */
@@ -54,5 +58,7 @@ export function createCertificates(directory: string): Certificates {
     otherAuthorityFile: authority("stranger"),
     rightName: server("right-name", "localhost", "DNS:localhost,IP:127.0.0.1"),
     wrongName: server("wrong-name", "elsewhere.invalid", "DNS:elsewhere.invalid"),
+    addressOnly: server("address-only", "the lab's server", "IP:127.0.0.1"),
+    nameOnly: server("name-only", "localhost", "DNS:localhost"),
   };
 }

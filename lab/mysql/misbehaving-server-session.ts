@@ -116,7 +116,8 @@ export class MisbehavingServerSession {
 
   async #logIn(): Promise<boolean> {
     const { server } = this;
-    if (!(await this.#react(server.script.connect?.(this) ?? server.refusalOfLimit(), false))) return false;
+    if (!(await this.#react(server.script.connect?.(this) ?? server.refusalOfLimit("before the greeting"), false)))
+      return false;
     const scramble = Buffer.from(randomBytes(20).map((byte) => (byte % 127) + 1)); // a NUL would end it
     const capabilities = server.secureContext === undefined ? OFFERED & ~CAPABILITIES.SSL : OFFERED;
     const plugin = server.greetingPlugin;
@@ -144,8 +145,10 @@ export class MisbehavingServerSession {
       const message = `Access denied for user '${hello.user}'@'${this.#address}' (using password: YES)`;
       return this.#react({ kind: "refuse", code: 1045, message, thenEnds: true }, true);
     }
+    if (!(await this.#react(server.refusalOfLimit("behind the log-in"), true))) return false;
     this.proof = proof;
-    return this.#acknowledge();
+    await this.#acknowledge();
+    return this.#react(server.script.loggedIn?.(this), true);
   }
 
   /** Resolves with false where the connection is over. */

@@ -16,6 +16,8 @@ export interface Script {
   readonly connect?: (session: MisbehavingServerSession) => Reaction | undefined;
   /** In answer to the log-in, before the password is looked at. */
   readonly login?: (session: MisbehavingServerSession) => Reaction | undefined;
+  /** Behind the OK that a log-in came to. */
+  readonly loggedIn?: (session: MisbehavingServerSession) => Reaction | undefined;
   /** In answer to a statement, or to a command such as `COM_PING`. */
   readonly statement?: (statement: string, session: MisbehavingServerSession) => Reaction | undefined;
 }
@@ -36,7 +38,11 @@ export interface MisbehavingServerConfig {
    * @default - the same number
    */
   readonly threadIdInGreeting?: (connectionId: number) => number;
-  /** How many connections it lets in, and the error that the others get. @default - any number */
+  /**
+   * How many connections it lets in, and the error that the others get: 1040 in the place of the greeting, those that
+   * are the user's behind the log-in.
+   * @default - any number
+   */
   readonly limit?: { readonly connections: number; readonly code: 1040 | 1203 | 1226 };
   /** @default "answers" */
   readonly delivery?: Delivery;
@@ -165,9 +171,10 @@ export class MisbehavingServer {
   }
 
   /** What a connection gets that is one too many; asked for after that one has been counted. */
-  refusalOfLimit(): Reaction | undefined {
+  refusalOfLimit(when: "before the greeting" | "behind the log-in"): Reaction | undefined {
     const { limit } = this.#config;
-    return limit !== undefined && this.openSessions.length > limit.connections ? refuseAndEnd(limit.code) : undefined;
+    if (limit === undefined || this.openSessions.length <= limit.connections) return undefined;
+    return (limit.code === 1040) === (when === "before the greeting") ? refuseAndEnd(limit.code) : undefined;
   }
 
   nextInsertId(): number {

@@ -26,7 +26,8 @@ export const poolSize = Number(process.env.POOL_SIZE ?? 1);
  * @param transaction calls its argument with a `query` of one connection, between START TRANSACTION and COMMIT
  */
 export async function answer(event, query, transaction) {
-  const { sleepSeconds, hold, parallel, mixed, logBytes } = event;
+  const { sleepSeconds, hold, parallel, mixed, logBytes, unawaited, slices } = event;
+  const { sql, values, insert, transactionInsert, leave, sideBySide, nested } = event;
   if (sleepSeconds !== undefined) return query("SELECT SLEEP(?)", [sleepSeconds]);
   if (hold !== undefined) return lock(hold, transaction);
   if (parallel !== undefined) return useAll(parallel, query);
@@ -34,9 +35,56 @@ export async function answer(event, query, transaction) {
     await useAll(5, query);
     return Promise.all([lock({ row: 1, ms: 30_000 }, transaction), query("SELECT SLEEP(?)", [30])]);
   }
+  if (sql !== undefined) return query(sql, values ?? []);
+  if (insert !== undefined) return query(INSERT, [insert]);
+  if (transactionInsert !== undefined)
+    return transaction((inTransaction) => inTransaction(INSERT, [transactionInsert]));
+  if (leave !== undefined) return leaveOpen(leave, query);
+  if (sideBySide !== undefined) return branches(sideBySide, transaction);
+  if (nested === true) return transaction(() => query("SELECT 1", []));
+  if (unawaited !== undefined) {
+    void query("SELECT SLEEP(?)", [unawaited]);
+    return "not awaited";
+  }
+  if (slices !== undefined) return compute(slices);
   if (logBytes !== undefined) writeLog(logBytes);
   const [row] = await query("SELECT CONNECTION_ID() AS connectionId, NOW(3) AS serverTime", []);
   return row;
+}
+
+const INSERT = "INSERT INTO ledger VALUES (?)";
+
+/** A transaction that nobody ends. */
+async function leaveOpen({ row }, query) {
+  await query("START TRANSACTION", []);
+  await query("UPDATE account SET balance = balance + 1 WHERE id = ?", [row]);
+  throw new Error("failed with a transaction left open");
+}
+
+/** Two branches in one transaction: one fails, and the other goes on after the ROLLBACK. */
+async function branches(entry, transaction) {
+  let late = Promise.resolve("never ran");
+  await transaction((query) => {
+    late = sleep(100)
+      .then(() => query(INSERT, [entry]))
+      .then(
+        () => "ran",
+        () => "refused",
+      );
+    return Promise.all([query("SELECT * FROM missing", []), late]);
+  }).catch(() => {});
+  return late;
+}
+
+/** Blocks the event loop for 150 ms at a time. */
+async function compute(ms) {
+  const end = performance.now() + ms;
+  while (performance.now() < end) {
+    const slice = performance.now() + 150;
+    while (performance.now() < slice);
+    await sleep(0);
+  }
+  return "computed";
 }
 
 async function lock({ row, ms = 0, sleepSeconds }, transaction) {
@@ -76,6 +124,20 @@ export async function otherCleanUp() {
   }
 }
 
+/** Somebody else's SIGTERM listener, as FAULT_LISTENER says. */
+switch (process.env.FAULT_LISTENER) {
+  case "exits":
+    process.on("SIGTERM", () => process.exit(0));
+    break;
+  case "throws":
+    process.on("SIGTERM", () => {
+      throw new Error("thrown by a listener");
+    });
+    break;
+  case "rejects":
+    process.on("SIGTERM", () => void Promise.reject(new Error("rejected by a listener")));
+}
+
 /** {@link answer} on a pool of mysql2's. */
 export function answerWithPool(event, pool) {
   const rows = (connection) => (sql, values) => connection.query(sql, values).then(([found]) => found);
@@ -85,6 +147,9 @@ export function answerWithPool(event, pool) {
       await connection.beginTransaction();
       await work(rows(connection));
       await connection.commit();
+    } catch (error) {
+      await connection.rollback().catch(() => {});
+      throw error;
     } finally {
       connection.release();
     }

@@ -1,0 +1,69 @@
+import { survivesLogLevel } from "./checks";
+import { NONE, ONE_CANCELLED, ONE_CLOSED } from "./expected";
+import type { Fault } from "./fault";
+import { init, invoke, statementRuns } from "./steps";
+
+const IDLE = { phase: "idle", hooks: { mysql: ONE_CLOSED } } as const;
+
+const LISTENERS = {
+  exits: "calls `process.exit`",
+  throws: "throws",
+  rejects: "rejects",
+} as const;
+
+/** Rows in which other people's code is in the way, or the surroundings are not the usual ones. */
+export const ISOLATION_FAULTS: readonly Fault[] = [
+  ...Object.entries(LISTENERS).map(([does, what]): Fault => ({
+    name: `another SIGTERM listener ${does}`,
+    happens: `A library in the same process has a SIGTERM listener of its own, which ${what}.`,
+    answer: "It is held back until the hooks are done: COM_QUIT and the line as always.",
+    environment: { FAULT_LISTENER: does },
+    needs: ["the faults' events"],
+    steps: [init, invoke("quick")],
+    invocations: ["ok"],
+    line: IDLE,
+  })),
+  {
+    name: "statement that nobody awaits",
+    happens: "A handler has answered without awaiting a statement, which SIGTERM cancels: its promise rejects.",
+    answer: "The rejection ends nothing before the hooks are done.",
+    needs: ["the faults' events"],
+    steps: [init, invoke({ unawaited: 30 }), statementRuns],
+    invocations: ["ok"],
+    line: { phase: "idle", hooks: { mysql: ONE_CANCELLED } },
+  },
+  {
+    name: "JSON log at level WARN",
+    happens: "The function logs in JSON, and CloudWatch drops what is below WARN.",
+    answer: "The line has a level that stays.",
+    environment: { AWS_LAMBDA_LOG_FORMAT: "JSON", AWS_LAMBDA_LOG_LEVEL: "WARN" },
+    steps: [init, invoke("quick")],
+    invocations: ["ok"],
+    afterwards: [survivesLogLevel],
+    line: IDLE,
+  },
+  {
+    name: "TLS, address",
+    happens: "DB_HOST is an IP address, and the server's certificate is for it and for no name.",
+    answer: "The connection is opened, and closed with COM_QUIT.",
+    trusts: "authority",
+    ownServer: { certificate: "address only" },
+    environment: { DB_HOST: "127.0.0.1" },
+    needs: ["DB_AUTH, DB_TLS"],
+    steps: [init, invoke("quick")],
+    invocations: ["ok"],
+    line: IDLE,
+  },
+  {
+    name: "TLS, address that the certificate lacks",
+    happens: "DB_HOST is an IP address, and the server's certificate is for the name localhost only.",
+    answer: "The invocation fails and says why; nothing is left.",
+    trusts: "authority",
+    ownServer: { certificate: "name only" },
+    environment: { DB_HOST: "127.0.0.1" },
+    needs: ["DB_AUTH, DB_TLS"],
+    steps: [init, invoke("quick")],
+    invocations: [/does not match certificate's altnames|IP: 127\.0\.0\.1 is not in/],
+    line: { phase: "idle", hooks: { mysql: NONE } },
+  },
+];
