@@ -2,15 +2,15 @@ import { CredentialsError } from "./aws-error";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Regions of a partition, its DNS suffix, and that of its dual-stack endpoints. */
-const PARTITIONS: readonly (readonly [RegExp, string, string])[] = [
-  [/^cn-/, "amazonaws.com.cn", "api.amazonwebservices.com.cn"],
-  [/^us-iso-/, "c2s.ic.gov", "api.aws.ic.gov"],
-  [/^us-isob-/, "sc2s.sgov.gov", "api.aws.scloud"],
-  [/^eu-isoe-/, "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"],
-  [/^us-isof-/, "csp.hci.ic.gov", "api.aws.hci.ic.gov"],
-  [/^eusc-/, "amazonaws.eu", "api.amazonwebservices.eu"],
-  [/^/, "amazonaws.com", "api.aws"],
+/** Regions of a partition, and its DNS suffix. */
+const PARTITIONS: readonly (readonly [RegExp, string])[] = [
+  [/^cn-/, "amazonaws.com.cn"],
+  [/^us-iso-/, "c2s.ic.gov"],
+  [/^us-isob-/, "sc2s.sgov.gov"],
+  [/^eu-isoe-/, "cloud.adc-e.uk"],
+  [/^us-isof-/, "csp.hci.ic.gov"],
+  [/^eusc-/, "amazonaws.eu"],
+  [/^/, "amazonaws.com"],
 ];
 
 /** @throws CredentialsError if the environment names no region, which Lambda's always does */
@@ -20,15 +20,17 @@ export function ownRegion(env: Environment = process.env): string {
   return region;
 }
 
-/** Region of an RDS endpoint; undefined for any other name. */
+/** Region of an RDS endpoint, which China writes the other way round; undefined for any other name. */
 export function rdsRegion(host: string): string | undefined {
-  return /\.([a-z]+(?:-[a-z]+)+-\d+)\.rds\.[a-z.-]+$/.exec(host)?.[1];
+  const [, region, inChina] =
+    /\.(?:([a-z]+(?:-[a-z]+)+-\d+)\.rds|rds\.(cn-[a-z]+-\d+))\.amazonaws\.[a-z.]+$/.exec(host) ?? [];
+  return region ?? inChina;
 }
 
 /**
- * Where Secrets Manager answers: AWS_ENDPOINT_URL_SECRETS_MANAGER, AWS_ENDPOINT_URL, or the region's own endpoint, also
- * by AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT.
- * https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+ * Where Secrets Manager answers: AWS_ENDPOINT_URL_SECRETS_MANAGER, AWS_ENDPOINT_URL, or the region's own endpoint,
+ * with AWS_USE_FIPS_ENDPOINT the one for FIPS. AWS_USE_DUALSTACK_ENDPOINT makes no difference: the same names have IPv6
+ * addresses. https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
  *
  * @throws CredentialsError if a variable holds no URL
  */
@@ -40,9 +42,8 @@ export function secretsManagerEndpoint(region: string, env: Environment = proces
       if (value) return endpointUrl(name, value);
     }
   }
-  const [, suffix, dualStackSuffix] = PARTITIONS.find(([regions]) => regions.test(region)) ?? ["", "", ""];
-  const service = `secretsmanager${isOn("AWS_USE_FIPS_ENDPOINT") ? "-fips" : ""}`;
-  return new URL(`https://${service}.${region}.${isOn("AWS_USE_DUALSTACK_ENDPOINT") ? dualStackSuffix : suffix}`);
+  const [, suffix] = PARTITIONS.find(([regions]) => regions.test(region)) ?? ["", ""];
+  return new URL(`https://secretsmanager${isOn("AWS_USE_FIPS_ENDPOINT") ? "-fips" : ""}.${region}.${suffix}`);
 }
 
 function endpointUrl(name: string, value: string): URL {

@@ -65,7 +65,7 @@ export async function readSecret(
     }
     const type = typeOf(error);
     if (error instanceof ServiceError || client) {
-      const text = error instanceof ServiceError ? error.text : (error as Error).message;
+      const text = error instanceof ServiceError ? error.text : String((Object(error) as Partial<Error>).message);
       const cure = CURES[type] === undefined ? "" : `; ${CURES[type]}`;
       throw new CredentialsError(`${place} refused ${secret}: ${serviceErrorText(type, text)}${cure}`);
     }
@@ -76,7 +76,7 @@ export async function readSecret(
 /** The service's name for an error, or Node's code. AWS's SDK has the service's in `name`. */
 function typeOf(error: unknown): string {
   if (error instanceof ServiceError) return error.type;
-  const { code, name } = error as NodeJS.ErrnoException;
+  const { code, name = "" } = Object(error) as Partial<NodeJS.ErrnoException>;
   return code ?? name;
 }
 

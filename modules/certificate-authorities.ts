@@ -46,8 +46,10 @@ export function authoritiesPem({ host, caFile }: Database, region: string): stri
 
 /** The function's region, and that of an RDS endpoint elsewhere, as far as they are known. */
 function regionsOf(region: string, host: string): string[] {
-  const elsewhere = isKnown(host) ? /\.([a-z]+(?:-[a-z]+)+-\d+)\.rds\.[a-z.-]+$/.exec(host)?.[1] : undefined;
-  return [...new Set([region, elsewhere ?? region])].filter(isKnown);
+  // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.RegionsAndAvailabilityZones.html; China has it reversed.
+  const [, elsewhere, inChina] =
+    /\.(?:([a-z]+(?:-[a-z]+)+-\d+)\.rds|rds\.(cn-[a-z]+-\d+))\.amazonaws\.[a-z.]+$/.exec(host) ?? [];
+  return [...new Set([region, elsewhere ?? inChina ?? region])].filter(isKnown);
 }
 
 function roots(): { readonly region: string; readonly pem: string }[] {
