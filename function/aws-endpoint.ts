@@ -23,7 +23,7 @@ export function ownRegion(env: Environment = process.env): string {
 /** Region of an RDS endpoint, which China writes the other way round; undefined for any other name. */
 export function rdsRegion(host: string): string | undefined {
   const [, region, inChina] =
-    /\.(?:([a-z]+(?:-[a-z]+)+-\d+)\.rds|rds\.(cn-[a-z]+-\d+))\.amazonaws\.[a-z.]+$/.exec(host) ?? [];
+    /\.(?:([a-z]+(?:-[a-z]+)+-\d+)\.rds|rds\.(cn-[a-z]+-\d+))\.amazonaws\.[a-z.]+$/.exec(host.toLowerCase()) ?? [];
   return region ?? inChina;
 }
 

@@ -48,7 +48,7 @@ export function authoritiesPem({ host, caFile }: Database, region: string): stri
 function regionsOf(region: string, host: string): string[] {
   // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.RegionsAndAvailabilityZones.html; China has it reversed.
   const [, elsewhere, inChina] =
-    /\.(?:([a-z]+(?:-[a-z]+)+-\d+)\.rds|rds\.(cn-[a-z]+-\d+))\.amazonaws\.[a-z.]+$/.exec(host) ?? [];
+    /\.(?:([a-z]+(?:-[a-z]+)+-\d+)\.rds|rds\.(cn-[a-z]+-\d+))\.amazonaws\.[a-z.]+$/.exec(host.toLowerCase()) ?? [];
   return [...new Set([region, elsewhere ?? inChina ?? region])].filter(isKnown);
 }
 
