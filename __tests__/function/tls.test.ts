@@ -117,7 +117,7 @@ describe("the host is an IP address", () => {
         () => "in",
         (error: unknown) => (error as Error).message,
       );
-      await database.close({ signal: AbortSignal.timeout(1_000), remainingMs: () => 1_000 } as never);
+      await database.close({ signal: AbortSignal.timeout(1_000), remainingMs: () => 1_000 });
       return outcome;
     };
     expect(await database(right)).toBe("in");
