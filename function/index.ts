@@ -4,11 +4,11 @@ import { Database } from "./database";
 import { registerExtension } from "./extension";
 import { databaseSettings } from "./settings";
 
-interface Answer extends RowDataPacket {
+interface Answer {
   /** The server's number for the connection, `CONNECTION_ID()`. */
   readonly connectionId: number;
-  /** The server's clock, ISO 8601. */
-  readonly serverTime: Date;
+  /** The server's clock, ISO 8601 in UTC. */
+  readonly serverTime: string;
 }
 
 const database = new Database(databaseSettings());
@@ -29,8 +29,11 @@ void database.open();
 export const handler = tracked(async (event: unknown): Promise<Answer | undefined> => {
   const seconds = sleepSeconds(event);
   if (seconds > 0) await database.query("SELECT SLEEP(?)", [seconds]);
-  const [answer] = await database.query<Answer>("SELECT CONNECTION_ID() AS connectionId, NOW(3) AS serverTime");
-  return answer;
+  const [row] = await database.query<Answer & RowDataPacket>(
+    "SELECT CONNECTION_ID() AS connectionId, UTC_TIMESTAMP(3) AS serverTime",
+  );
+  // 2026-01-02 03:04:05.678, as the server writes it.
+  return row && { connectionId: row.connectionId, serverTime: `${row.serverTime.replace(" ", "T")}Z` };
 });
 
 function sleepSeconds(event: unknown): number {

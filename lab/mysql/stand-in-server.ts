@@ -38,7 +38,7 @@ const NOT_NULL = 0x1;
 const UNSIGNED = 0x20;
 const ER_NOT_SUPPORTED_YET = 1235;
 
-const ANSWERED = "SELECT of CONNECTION_ID(), NOW() and whole numbers, COM_PING and COM_QUIT";
+const ANSWERED = "SELECT of CONNECTION_ID(), NOW(), UTC_TIMESTAMP() and whole numbers, COM_PING and COM_QUIT";
 
 /**
  * What the lab talks to where no MySQL server is to be had: mysql2's own server half, in the lab's process. A mock. It
@@ -176,15 +176,17 @@ function evaluate(call: string, name: string, threadId: number): Column | undefi
   const integer = { name, columnType: TYPE_LONGLONG, flags: NOT_NULL, decimals: 0 };
   if (/^\d+$/.test(call)) return { ...integer, value: call };
   if (/^connection_id\(\)$/i.test(call)) return { ...integer, flags: NOT_NULL | UNSIGNED, value: String(threadId) };
-  const now = /^now\(([0-3]?)\)$/i.exec(call);
+  const now = /^(now|utc_timestamp)\(([0-3]?)\)$/i.exec(call);
   if (now === null) return undefined;
-  const decimals = Number(now[1]);
-  return { name, columnType: TYPE_DATETIME, flags: NOT_NULL, decimals, value: localTime(new Date(), decimals) };
+  const decimals = Number(now[2]);
+  const offsetMinutes = now[1]?.toLowerCase() === "now" ? new Date().getTimezoneOffset() : 0;
+  const value = timeAt(new Date(), offsetMinutes, decimals);
+  return { name, columnType: TYPE_DATETIME, flags: NOT_NULL, decimals, value };
 }
 
 /** A server without a time zone of its own answers NOW() in its machine's. */
-function localTime(time: Date, decimals: number): string {
-  const asIfUtc = new Date(time.getTime() - time.getTimezoneOffset() * 60_000).toISOString();
+function timeAt(time: Date, offsetMinutes: number, decimals: number): string {
+  const asIfUtc = new Date(time.getTime() - offsetMinutes * 60_000).toISOString();
   return asIfUtc.replace("T", " ").slice(0, decimals === 0 ? 19 : 20 + decimals);
 }
 

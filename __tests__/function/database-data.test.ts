@@ -1,0 +1,241 @@
+/** What is acknowledged is there, what is refused has not run, and nothing runs twice. */
+import type { RowDataPacket } from "mysql2";
+import {
+  CommitOutcomeUnknownError,
+  TransactionEndedError,
+  type Database,
+  type Query,
+  type WriteResult,
+} from "../../function/database";
+import { DatabaseStandIn, shutdownIn } from "./database-stand-in";
+
+let standIn: DatabaseStandIn;
+let database: Database;
+const warnings = jest.spyOn(console, "warn").mockImplementation(() => undefined);
+
+beforeEach(async () => {
+  standIn = await DatabaseStandIn.start();
+  database = standIn.database();
+  warnings.mockClear();
+});
+
+afterEach(async () => {
+  await database.close(shutdownIn(500));
+  await standIn.close();
+});
+
+const reasonOf = (promise: Promise<unknown>): Promise<Error> =>
+  promise.then(
+    () => new Error("it resolved"),
+    (error: unknown) => error as Error,
+  );
+
+describe("a transaction's query", () => {
+  test("is refused after COMMIT, and nothing runs", async () => {
+    let kept: Query | undefined;
+    await database.transaction(async (query) => {
+      kept = query;
+      await query("INSERT 1");
+    });
+    expect(await reasonOf(kept?.("INSERT 2") ?? Promise.resolve())).toBeInstanceOf(TransactionEndedError);
+    expect(standIn.statements).toEqual(["START TRANSACTION", "INSERT 1", "COMMIT"]);
+  });
+
+  test("is refused while ROLLBACK is due: one branch fails, the other's statements never run", async () => {
+    standIn.script.statement = (sql) => (sql === "BAD" ? { error: 1062 } : undefined);
+    const branches = database.transaction(async (query) => {
+      const other = async (): Promise<void> => {
+        await query("INSERT 1");
+        await query("INSERT 2");
+      };
+      await Promise.all([query("BAD"), other()]);
+    });
+    expect(await reasonOf(branches)).toMatchObject({ errno: 1062 });
+    expect(standIn.statements.filter((sql) => sql.startsWith("INSERT"))).toEqual([]);
+    expect(standIn.statements).toContain("ROLLBACK");
+  });
+
+  test("is waited for before COMMIT where it was not awaited", async () => {
+    await database.transaction((query) => {
+      void query("INSERT 1");
+      void query("INSERT 2");
+      return Promise.resolve();
+    });
+    expect(standIn.statements).toEqual(["START TRANSACTION", "INSERT 1", "INSERT 2", "COMMIT"]);
+  });
+
+  test("rolls back where it was not awaited and fails, or asks for more", async () => {
+    standIn.script.statement = (sql) => (sql === "BAD" ? { error: 1062 } : undefined);
+    const failed = database.transaction((query) => {
+      query("BAD").catch(() => undefined);
+      return Promise.resolve();
+    });
+    expect(await reasonOf(failed)).toBeInstanceOf(TransactionEndedError);
+    const asked = database.transaction((query) => {
+      void query("INSERT 1").then(() => query("INSERT 2").catch(() => undefined));
+      return Promise.resolve();
+    });
+    expect(await reasonOf(asked)).toBeInstanceOf(TransactionEndedError);
+    expect(standIn.statements).not.toContain("COMMIT");
+    expect(standIn.statements).not.toContain("INSERT 2");
+  });
+
+  test("is refused after a statement that commits by itself", async () => {
+    const ended = database.transaction(async (query) => {
+      await query("CREATE TABLE t (id INT)");
+      await query("INSERT 1");
+    });
+    expect((await reasonOf(ended)).message).toContain("DDL");
+    expect(standIn.statements).not.toContain("INSERT 1");
+  });
+
+  test("is refused after an error that rolled the transaction back, and so is COMMIT", async () => {
+    standIn.script.statement = (sql, session) => {
+      if (sql !== "UPDATE") return undefined;
+      session.inTransaction = false; // as a deadlock does
+      return { error: 1213 };
+    };
+    const swallowed = database.transaction(async (query) => {
+      await query("UPDATE").catch(() => undefined);
+    });
+    expect((await reasonOf(swallowed)).message).toContain("rolled the transaction back");
+    const continued = database.transaction(async (query) => {
+      await query("UPDATE").catch(() => undefined);
+      await query("INSERT 1");
+    });
+    expect(await reasonOf(continued)).toBeInstanceOf(TransactionEndedError);
+    expect(standIn.statements).not.toContain("COMMIT");
+    expect(standIn.statements).not.toContain("INSERT 1");
+  });
+
+  test("a connection lost in COMMIT leaves the outcome unknown, and says so", async () => {
+    standIn.script.statement = (sql) => (sql === "COMMIT" ? "hang up" : undefined);
+    const lost = await reasonOf(database.transaction((query) => query("INSERT 1")));
+    expect(lost).toBeInstanceOf(CommitOutcomeUnknownError);
+    expect(standIn.statements.filter((sql) => sql === "COMMIT")).toHaveLength(1);
+  });
+});
+
+describe("what a statement leaves on its connection", () => {
+  test("an open transaction is rolled back before the answer, with a line in the log", async () => {
+    await database.query("START TRANSACTION");
+    expect(standIn.statements).toEqual(["START TRANSACTION", "ROLLBACK"]);
+    expect(warnings).toHaveBeenCalledTimes(1);
+  });
+
+  test("one that a failing procedure has begun, too", async () => {
+    standIn.script.statement = (sql, session) => {
+      if (!sql.startsWith("CALL")) return undefined;
+      session.inTransaction = true;
+      return { error: 1644 };
+    };
+    await reasonOf(database.query("CALL p()"));
+    expect(standIn.statements).toEqual(["CALL p()", "COM_PING", "ROLLBACK"]);
+    expect(warnings).toHaveBeenCalledTimes(1);
+  });
+
+  test("a connection with autocommit off is ended", async () => {
+    await database.query("SET autocommit = 0");
+    await database.query("SELECT 1");
+    expect(standIn.sessions).toMatchObject([{ quit: true }, { statements: { length: 2 } }]);
+    expect(warnings).toHaveBeenCalledTimes(1);
+  });
+
+  test("the session is reset where that is asked for", async () => {
+    const resetting = standIn.database({ resetSession: true });
+    await resetting.query("SET @a = 1");
+    await resetting.close(shutdownIn(500));
+    expect(standIn.statements[1]).toBe("COM_RESET_CONNECTION");
+    expect(standIn.statements[2]).toContain("NAMES utf8mb4");
+  });
+});
+
+describe("a statement runs a second time", () => {
+  test("never because of a message, whatever words it quotes", async () => {
+    const message = "Can't add new command when connection is in closed state; write EPIPE";
+    standIn.script.statement = (sql) => (sql === "INSERT 1" ? { error: 1644, message } : undefined);
+    await reasonOf(database.query("INSERT 1"));
+    expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+  });
+
+  test.each([4031, 1053, 1927])("where the farewell %i crossed it on the wire", async (code) => {
+    standIn.script.statement = (sql, { number }) =>
+      sql === "INSERT 1" && number === 1 ? { farewell: code } : undefined;
+    expect(await database.query<WriteResult>("INSERT 1")).toMatchObject({ affectedRows: 1, insertId: 7 });
+    expect(standIn.sessions).toHaveLength(2);
+  });
+
+  test("a BEGIN that a farewell crosses is repeated, and the work runs once", async () => {
+    standIn.script.statement = (sql, { number }) =>
+      sql === "START TRANSACTION" && number === 1 ? { farewell: 4031 } : undefined;
+    const work = jest.fn((query: Query) => query("INSERT 1"));
+    await database.transaction(work);
+    expect(work).toHaveBeenCalledTimes(1);
+    expect(standIn.sessions).toHaveLength(2);
+  });
+
+  test.each([
+    ["an answer with the farewell's number", { error: 1053 }],
+    ["the connection's end", "hang up"],
+  ] as const)("not after %s: it may have run", async (_, reaction) => {
+    standIn.script.statement = (sql) => (sql === "INSERT 1" ? reaction : undefined);
+    await reasonOf(database.query("INSERT 1"));
+    expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+  });
+
+  test.each([1290, 1792, 1836])("on another server after %i, once", async (code) => {
+    standIn.script.statement = (sql, { number }) => (sql === "INSERT 1" && number === 1 ? { error: code } : undefined);
+    await database.query("INSERT 1");
+    expect(standIn.sessions).toMatchObject([{ quit: true }, { quit: false }]);
+    standIn.script.statement = (sql) => (sql === "INSERT 1" ? { error: code } : undefined);
+    expect(await reasonOf(database.query("INSERT 1"))).toMatchObject({ errno: code });
+    expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(4);
+  });
+
+  test("not a procedure that was refused half way, and no transaction; but the connection goes", async () => {
+    standIn.script.statement = (sql) => (/CALL|INSERT/.test(sql) ? { error: 1290 } : undefined);
+    await reasonOf(database.query("/* a comment */ CALL p()"));
+    await reasonOf(database.transaction((query) => query("INSERT 1")));
+    await database.query("SELECT 1");
+    expect(standIn.statements.filter((sql) => /CALL|INSERT/.test(sql))).toHaveLength(2);
+    expect(standIn.sessions).toHaveLength(3);
+  });
+});
+
+describe("an error", () => {
+  const told = async (sql: string, values: unknown[], error: number, message: string): Promise<string> => {
+    standIn.script.statement = (asked) => (/secret/.test(asked) ? { error, message } : undefined);
+    const reason = await reasonOf(database.query(sql, values));
+    return JSON.stringify(reason) + reason.message + (reason.stack ?? "") + JSON.stringify(Object.entries(reason));
+  };
+
+  test.each([
+    [1062, "Duplicate entry 'secret@example.org-it's' for key 'user.email'", "for key 'user.email'"],
+    [1064, "You have an error in your SQL syntax near 'secret@example.org', 5' at line 1", "SQL syntax"],
+    [1366, "Incorrect integer value: 'secret@example.org' for column 'age' at row 1", "for column 'age'"],
+    [1644, "no account secret@example.org", "no account"],
+  ])("%i shows no value, in whatever way it is printed", async (code, message, kept) => {
+    const all = await told("INSERT INTO t VALUES (?, 'top-secret', 4711)", ["secret@example.org"], code, message);
+    expect(all).not.toMatch(/secret@|top-secret|4711|it's/);
+    expect(all).toContain("INSERT INTO t VALUES (?, ?, ?)");
+    expect(all).toContain(kept);
+  });
+
+  test("holds a bounded piece of SQL", async () => {
+    const all = await told(`SELECT /* secret */ ${"column_name, ".repeat(100_000)} 1`, [], 1064, "near 'x'");
+    expect(all.length).toBeLessThan(5_000);
+  });
+
+  test("keeps no text behind a literal whose end depends on the SQL mode", async () => {
+    const all = await told("SELECT 'C:\\', 'secret-1', 'x'", [], 1064, "near 'x'");
+    expect(all).not.toContain("secret-1");
+  });
+});
+
+test("values are exact, and a Date is written in UTC", async () => {
+  standIn.script.statement = (sql) =>
+    sql.includes("big") ? { rows: [{ big: "9007199254740993", small: "42" }] } : undefined;
+  const [row] = await database.query<RowDataPacket>("SELECT big FROM t WHERE at = ?", [new Date(0)]);
+  expect(row).toEqual({ big: "9007199254740993", small: 42 });
+  expect(standIn.statements[0]).toContain("'1970-01-01 00:00:00.000'");
+});

@@ -1,0 +1,230 @@
+import { readSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+// Not mysql2/promise, which wraps the connection anew for each statement: a warm invocation and Init pay for it.
+import mysql, { type Connection, type ConnectionOptions } from "mysql2";
+import { namedForCertificate } from "./certificate-name";
+import { NotRunError } from "./database-errors";
+import { serverErrorNumber } from "./error-origin";
+import {
+  identityOf,
+  isAsSet,
+  SET_SESSION,
+  SET_SESSION_AGAIN,
+  whoAreYou,
+  type ServerIdentity,
+  type Session,
+} from "./session";
+import { ServerStatus, type Packet } from "./server-status";
+
+/** Where a connection goes to, and as whom. */
+export interface ConnectionTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  /** Connects to this address instead of looking up `host`, which TLS still checks. @default - `host` is looked up */
+  readonly address?: string;
+  readonly login: ConnectionOptions;
+}
+
+/** What mysql2 has and its typings leave out. */
+interface Driver extends Connection {
+  readonly stream: Duplex;
+  handlePacket(packet?: Packet): void;
+}
+interface Greeting {
+  readonly serverVersion: string;
+}
+
+/**
+ * One connection to the server: mysql2's, with what it does not tell. Every status flag that the server sends is kept,
+ * and a farewell that crosses a statement on the wire is known from an answer.
+ */
+export class ServerConnection {
+  readonly socket: Socket;
+  /** Resolves when the socket is gone. */
+  readonly closed: Promise<void>;
+  /** Undefined where the server did not answer; then nothing proves that a statement is this connection's own. */
+  identity: ServerIdentity | undefined;
+  /** The statement under way. */
+  running: string | undefined;
+  /** Whether the server is to be left, since it does not write any more. */
+  useless = false;
+  /** By Date.now(), which goes on while the execution environment is frozen. @default - never used */
+  lastUse: number | undefined;
+  readonly begunAt = Date.now();
+  /** For errors: what has not come yet. */
+  phase = "connection (TCP)";
+
+  private readonly driver: Driver;
+  private greeting: Greeting | undefined;
+  /** COM_QUIT is written or queued. */
+  isLeaving = false;
+  private lost = false;
+  private underWay = 0;
+  private readonly status = new ServerStatus();
+  private readonly loggedIn: Promise<void>;
+
+  constructor(readonly target: ConnectionTarget) {
+    const { host, port, database, address = host, login } = target;
+    this.socket = namedForCertificate(connect(port, address), host).setNoDelay(true).setKeepAlive(true);
+    // One that stays: an error nobody listens for would end the process.
+    this.socket.on("error", () => undefined).once("connect", () => (this.phase = "greeting of the server"));
+    this.closed = new Promise((resolve) =>
+      this.socket.once("close", () => {
+        resolve();
+      }),
+    );
+    this.driver = mysql.createConnection({
+      ...{ host, port, database, stream: () => this.socket },
+      connectTimeout: 0, // the pool's deadline bounds it
+      // Exact: what a number of JavaScript cannot hold comes as a string, and a date as the server wrote it.
+      ...{ supportBigNumbers: true, dateStrings: true, timezone: "Z" },
+      ...login,
+    }) as Driver;
+    const { driver } = this;
+    const handlePacket = driver.handlePacket.bind(driver);
+    driver.handlePacket = (packet) => {
+      if (packet !== undefined && this.greeting !== undefined && this.status.isFarewell(packet))
+        this.sayGoodbye(packet);
+      else handlePacket(packet);
+    };
+    driver.on("error", () => (this.lost = true)).on("end", () => (this.lost = true));
+    this.socket.once("data", () => (this.phase = "log-in"));
+    this.loggedIn = new Promise((resolve, reject) => {
+      driver.once("connect", (greeting: Greeting) => {
+        this.greeting = greeting;
+        resolve();
+      });
+      driver.once("error", reject);
+    });
+    this.loggedIn.catch(() => undefined); // whoever awaits logIn() is told
+  }
+
+  /** Logs in, and asks the server who it is: one round trip more, and a second one only where the session is not UTC. */
+  async logIn(): Promise<void> {
+    await this.loggedIn;
+    this.phase = "answer to the first statement";
+    try {
+      const [session] = await this.run<Session[]>(whoAreYou(this.greeting?.serverVersion ?? ""));
+      this.identity = identityOf(session);
+      if (session && this.identity && !isAsSet(session)) await this.run(SET_SESSION);
+    } catch (error) {
+      // Something that speaks the protocol and is no MySQL: it gets its statements, and none is cancelled there.
+      if (serverErrorNumber(error) === undefined) throw error;
+    }
+    this.status.isKnown = true;
+  }
+
+  /** The number in the server's greeting. */
+  get threadId(): number {
+    return this.driver.threadId;
+  }
+
+  get isLoggedIn(): boolean {
+    return this.greeting !== undefined;
+  }
+
+  /** Whether the connection has ended, as far as the event loop has read. */
+  get hasEnded(): boolean {
+    const { stream } = this.driver;
+    return this.lost || stream.readableEnded || stream.destroyed || !stream.writable;
+  }
+
+  /** As {@link hasEnded}, but asks the kernel where the connection is idle: then anything unread is the server's end. */
+  get hasEndedUnread(): boolean {
+    if (this.hasEnded || !this.isLoggedIn || this.underWay > 0) return this.hasEnded;
+    const { fd } = (this.socket as unknown as { readonly _handle: { readonly fd?: number } | null })._handle ?? {};
+    if (fd === undefined || fd < 0) return false;
+    try {
+      readSync(fd, Buffer.alloc(1));
+      return true;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code !== "EAGAIN";
+    }
+  }
+
+  /** MySQL's server speaks first: its first packet opens a connection. */
+  get hasGreeted(): boolean {
+    return this.socket.bytesRead > 0;
+  }
+
+  /** As the last answer said, or undefined after an error: that has no status flags. */
+  get inTransaction(): boolean | undefined {
+    return this.status.isKnown ? this.status.inTransaction : undefined;
+  }
+
+  /** Whether statements stay uncommitted, since a statement turned that off: a server's own default is turned on. */
+  get autocommitIsOff(): boolean {
+    return this.identity !== undefined && this.status.isKnown && !this.status.autocommit;
+  }
+
+  /** Since the last use. A connection that was never used may have been opened right before a freeze. */
+  idleMs(neverUsedMs: number): number {
+    return this.lastUse === undefined ? neverUsedMs : Date.now() - this.lastUse;
+  }
+
+  /** @throws NotRunError if the connection is known to have ended, or the server said goodbye before it read the statement */
+  run<Result>(sql: string, values: readonly unknown[] = []): Promise<Result> {
+    return this.command((done) => {
+      this.driver.query<never>(sql, [...values], (error, result) => {
+        this.running = undefined;
+        this.status.readResult(result);
+        done(error, result);
+      });
+      this.running = sql;
+    });
+  }
+
+  /** COM_PING: a round trip that brings the status flags as well. */
+  ping(): Promise<void> {
+    return this.command((done) => {
+      this.driver.ping(done);
+    });
+  }
+
+  /** COM_RESET_CONNECTION: everything that statements left in the session is gone, and what this class sets is there again. */
+  async reset(): Promise<void> {
+    await this.command((done) => {
+      this.driver.reset(done);
+    });
+    await this.run(SET_SESSION_AGAIN);
+  }
+
+  /** Queues COM_QUIT behind what runs. Where nothing does, it is written before this returns. */
+  quit(): void {
+    if (!this.hasEnded && !this.isLeaving) this.driver.end();
+    this.isLeaving = true;
+  }
+
+  /** Cuts the connection off. Whatever waits for it gets the error. */
+  abandon(error: Error): void {
+    this.lost = true;
+    const { stream } = this.driver;
+    if (stream !== this.socket) stream.destroy(error);
+    this.socket.destroy(error);
+  }
+
+  private command<Result>(begin: (done: (error: Error | null, result?: Result) => void) => void): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      if (this.hasEnded || this.isLeaving) {
+        reject(new NotRunError("the connection to MySQL had ended before the statement was sent"));
+        return;
+      }
+      this.status.beginCommand();
+      begin((error, result) => {
+        this.underWay -= 1;
+        if (serverErrorNumber(error) !== undefined) this.status.isKnown = false;
+        // null is what the types say, undefined what comes
+        if (error) reject(error);
+        else resolve(result as Result);
+      });
+      this.underWay += 1; // not where the driver has thrown, because of a value
+    });
+  }
+
+  private sayGoodbye(packet: Packet): void {
+    const { message } = packet.asError("utf8");
+    this.abandon(new NotRunError(`the server ended the connection before it read the statement: ${message}`));
+  }
+}

@@ -1,0 +1,68 @@
+import { NotRunError } from "./database-errors";
+
+/**
+ * What an error says about its statement, decided by where the error came from and by the server's error number. Words
+ * decide nothing: a server's message can quote anything.
+ */
+
+/** Server error numbers: https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html */
+const ER_ACCESS_DENIED = 1045;
+
+/** `max_connections`, and an account's `max_user_connections` or its connections an hour. */
+const TOO_MANY_CONNECTIONS = new Set([1040, 1203, 1226]);
+
+/**
+ * The server refuses to write, or to work at all: `read_only` (1290), a read-only transaction (1792) or data dictionary
+ * (1836), InnoDB read only, as Aurora's readers are (1874), offline mode (3032). 1290 has other causes as well, such as
+ * `secure_file_priv`: for those, one more connection and one more refusal is all that this costs.
+ */
+const USELESS_SERVER = new Set([1290, 1792, 1836, 1874, 3032]);
+
+/** Statements that hold statements. When one of those is refused, others of the same call may have run before it. */
+const COMPOUND = /^(?:\s|\/\*.*?\*\/|--\s.*?\n|#.*?\n|\()*(?:call|execute|begin|\{|do)\b/is;
+
+/** @returns the server's number for the error if the error is an answer of the server's, and undefined otherwise */
+export function serverErrorNumber(error: unknown): number | undefined {
+  const { sqlState, errno } = (error ?? {}) as { readonly sqlState?: unknown; readonly errno?: unknown };
+  // mysql2 reads `sqlState` out of the server's packet, and sets it nowhere else.
+  return typeof sqlState === "string" && typeof errno === "number" ? errno : undefined;
+}
+
+/**
+ * Whether the statement cannot have run, so that it is safe to run it once more whatever it does:
+ * - the connection was known to have ended, so the driver was not asked;
+ * - the server's farewell crossed the statement on the wire, see `ServerConnection`;
+ * - the kernel did not accept all bytes of the statement, and a server runs no statement that it has not read whole.
+ *
+ * A connection that is lost later may have been lost after the statement ran, and only the caller knows what that means.
+ */
+export function hasNotRun(error: unknown): boolean {
+  if (error instanceof NotRunError) return true;
+  if (serverErrorNumber(error) !== undefined) return false;
+  const { syscall, code } = error as NodeJS.ErrnoException;
+  return syscall === "write" && (code === "EPIPE" || code === "ECONNRESET");
+}
+
+/** Whether the server cannot be used for writing any more, as after a failover. */
+export function isUselessServer(error: unknown): boolean {
+  return USELESS_SERVER.has(serverErrorNumber(error) ?? 0);
+}
+
+/** Whether the refused statement may be run once more on another server: it is one statement, so none of it has run. */
+export function isWhollyRefused(error: unknown, sql: string): boolean {
+  return isUselessServer(error) && !COMPOUND.test(sql);
+}
+
+export function isAccessDenied(error: unknown): boolean {
+  return serverErrorNumber(error) === ER_ACCESS_DENIED;
+}
+
+/** Whether the server lets nobody in now, and may do so in a moment. */
+export function isTooManyConnections(error: unknown): boolean {
+  return TOO_MANY_CONNECTIONS.has(serverErrorNumber(error) ?? 0);
+}
+
+/** Whether the connection was lost, rather than a statement refused. */
+export function isConnectionLost(error: unknown): boolean {
+  return serverErrorNumber(error) === undefined && (hasNotRun(error) || (error as { fatal?: boolean }).fatal === true);
+}

@@ -1,0 +1,247 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { PoolOptions } from "mysql2";
+import { ServerConnection } from "./connection";
+import { DatabaseUnreachableError, ShuttingDownError, unreachable } from "./database-errors";
+import type { ConnectionRequest } from "./connection-request";
+import { isAccessDenied, isTooManyConnections, serverErrorNumber } from "./error-origin";
+import type { Logins } from "./logins";
+import { answers, socketsRead } from "./liveness";
+import type { DatabaseSettings } from "./settings";
+import { tidy } from "./tidying";
+import type { Transaction } from "./transaction";
+
+/** Idle for this long, the environment may have been frozen meanwhile, and the end of the connection wait in its socket. */
+const FROZEN_AFTER_MS = 10;
+
+/** Idle for this long, a connection may have been dropped by something that told nobody (NAT, a load balancer). */
+const SUSPECT_AFTER_MS = 10_000;
+
+/** Log-ins of one statement: what the server ends or refuses twice in a row, it will end or refuse a third time. */
+const MOST_LOGINS = 2;
+
+/** The connections of one function. None is idle that could be busy, and there are never more than the limit. */
+export class ConnectionPool {
+  /** All that are open or being opened; those that are ended count until the server has let go. */
+  readonly connections = new Set<ServerConnection>();
+  /** The connections that transactions hold. */
+  readonly holders = new Map<ServerConnection, Transaction>();
+  closing = false;
+  private readonly idle: ServerConnection[] = [];
+  private readonly waiters = new Set<() => void>();
+  /** Places of connections that wait for their credentials. */
+  private reserved = 0;
+  /** How many suspects are being asked: better an old connection than one more. */
+  private asking = 0;
+  /** The one that Init began. */
+  private ahead: ServerConnection | undefined;
+
+  constructor(
+    private readonly settings: DatabaseSettings,
+    private readonly logins: Logins,
+    private readonly limit: number,
+    private readonly resetSession: boolean,
+  ) {}
+
+  /**
+   * A connection on which a statement can run: known to the server, as far as can be told without asking each time.
+   *
+   * @throws DatabaseUnreachableError ShuttingDownError
+   */
+  async acquire(request: ConnectionRequest): Promise<ServerConnection> {
+    request.deadline.begin();
+    try {
+      for (;;) {
+        this.refuseWhenClosing();
+        const connection = this.idle.pop();
+        if (connection === undefined) {
+          const isFull = this.asking > 0 || this.connections.size + this.reserved >= this.limit;
+          if (isFull) await this.turn(request);
+          const opened = isFull ? undefined : await this.open(request);
+          if (opened !== undefined) return opened;
+          continue;
+        }
+        const idleMs = connection.idleMs(FROZEN_AFTER_MS);
+        if (idleMs >= FROZEN_AFTER_MS) await socketsRead();
+        if (connection.hasEnded) connection.abandon(new Error("the connection had ended"));
+        else if (idleMs < SUSPECT_AFTER_MS) return connection;
+        else this.askSuspects(connection);
+      }
+    } finally {
+      request.deadline.pause();
+    }
+  }
+
+  /**
+   * The one place that decides what is used again: a connection whose server is there and writes, outside a transaction.
+   * The caller awaits it before its own caller is answered, since the environment may be frozen right after.
+   */
+  async release(connection: ServerConnection): Promise<void> {
+    this.holders.delete(connection);
+    connection.lastUse = Date.now();
+    if (this.closing) return; // COM_QUIT is under way, and ends a transaction as well
+    const isClean = connection.inTransaction === false && !connection.autocommitIsOff && !connection.useless;
+    if (connection.hasEnded) connection.abandon(new Error("the connection has ended"));
+    else if ((isClean && !this.resetSession) || (await tidy(connection, this.resetSession))) this.offer(connection);
+  }
+
+  /** The server that these connections lead to is of no use any more: the next statement looks its name up anew. */
+  leaveServer(): void {
+    for (const connection of this.connections) connection.useless = true;
+    for (const connection of this.idle.splice(0)) void tidy(connection, false);
+  }
+
+  /** Nobody gets a connection from now on. */
+  close(): void {
+    this.closing = true;
+    this.wake();
+  }
+
+  private offer(connection: ServerConnection): void {
+    connection.lastUse = Date.now();
+    if (this.closing) connection.quit();
+    else this.idle.push(connection);
+    this.wake();
+  }
+
+  /** Whoever waits looks again whether there is a connection, or room for one. */
+  private wake(): void {
+    const waiters = [...this.waiters];
+    this.waiters.clear();
+    for (const look of waiters) look();
+  }
+
+  /** @returns undefined if it is worth another try */
+  private async open(request: ConnectionRequest): Promise<ServerConnection | undefined> {
+    const { deadline } = request;
+    let connection: ServerConnection | undefined;
+    try {
+      let login: PoolOptions;
+      this.reserved += 1;
+      try {
+        login = await this.logins.current(deadline);
+      } finally {
+        this.reserved -= 1; // and in the same turn the connection takes its place
+      }
+      this.refuseWhenClosing();
+      const opening = (connection = this.connect(login));
+      if (request.isAhead) this.ahead = opening;
+      await deadline.within(opening.logIn(), () => opening.phase);
+      if (opening.hasEnded) throw new Error("the server ended the connection right after the log-in");
+      this.logins.worked = login;
+      return opening;
+    } catch (error) {
+      this.refuseWhenClosing();
+      this.wake();
+      connection?.abandon(error as Error);
+      if (connection !== undefined && (await this.isWorthRepeating(request, error, connection))) return undefined;
+      throw unreachable(this.settings, error);
+    }
+  }
+
+  private async isWorthRepeating(
+    request: ConnectionRequest,
+    error: unknown,
+    { hasGreeted, target }: ServerConnection,
+  ): Promise<boolean> {
+    const { deadline } = request;
+    if (isTooManyConnections(error)) {
+      const backOffMs = request.backOffMs * (1 + Math.random());
+      request.backOffMs *= 2;
+      if (backOffMs >= deadline.remainingMs) return false;
+      await sleep(backOffMs);
+      return true;
+    }
+    if (!hasGreeted || deadline.remainingMs === 0) return false;
+    request.logins += 1;
+    if (isAccessDenied(error)) {
+      const another = await this.logins.refused(target.login, deadline).catch((reason: unknown) => {
+        throw unreachable(this.settings, reason);
+      });
+      return another && request.logins < MOST_LOGINS;
+    }
+    // The server ended it: after a failover, another may be there at once.
+    return serverErrorNumber(error) === undefined && request.logins < MOST_LOGINS;
+  }
+
+  private connect(login: PoolOptions): ServerConnection {
+    const { host, port, name } = this.settings;
+    const connection = new ServerConnection({ host, port, database: name, login });
+    this.connections.add(connection);
+    void connection.closed.then(() => {
+      this.connections.delete(connection);
+      const index = this.idle.indexOf(connection);
+      if (index !== -1) this.idle.splice(index, 1);
+      this.wake();
+    });
+    return connection;
+  }
+
+  /** Resolves when a connection or its place may have become free. */
+  private async turn({ deadline, inside }: ConnectionRequest): Promise<void> {
+    this.giveUpLateConnect(deadline.limitMs / 2);
+    let look = (): void => undefined;
+    const turn = new Promise<void>((resolve) => {
+      look = () => {
+        resolve();
+      };
+    });
+    this.waiters.add(look);
+    if (inside !== undefined) inside.waiting += 1;
+    try {
+      this.refuseDeadlock(inside);
+      await deadline.within(turn, () => this.whatIsMissing());
+      return;
+    } catch (error) {
+      throw error instanceof DatabaseUnreachableError ? error : unreachable(this.settings, error);
+    } finally {
+      this.waiters.delete(look);
+      if (inside !== undefined) inside.waiting -= 1;
+    }
+  }
+
+  /** A connect of Init's that hangs, perhaps since before a freeze, must not cost the time of a statement as well. */
+  private giveUpLateConnect(limitMs: number): void {
+    const { ahead } = this;
+    if (ahead === undefined || ahead.isLoggedIn || Date.now() - ahead.begunAt < limitMs) return;
+    ahead.abandon(new Error(`no ${ahead.phase} in time`));
+  }
+
+  /** Each transaction that holds a connection waits for another one: that wait has no end. */
+  private refuseDeadlock(inside: Transaction | undefined): void {
+    if (inside === undefined || this.holders.size < this.limit) return;
+    if ([...this.holders.values()].some(({ waiting }) => waiting === 0)) return;
+    const cure = "use the query that transaction() hands to its work, or raise connectionLimit";
+    throw unreachable(
+      this.settings,
+      new Error(
+        `a statement inside transaction() waits for a second connection, and all ${this.limit} are held: ${cure}`,
+      ),
+    );
+  }
+
+  private whatIsMissing(): string {
+    const connecting = [...this.connections].find(({ isLoggedIn }) => !isLoggedIn);
+    return connecting?.phase ?? `free connection (connectionLimit ${this.limit}, all in use)`;
+  }
+
+  /** Asks all of them at once: those that one freeze has cost are found out together. */
+  private askSuspects(first: ServerConnection): void {
+    const isSuspect = (connection: ServerConnection): boolean =>
+      connection.idleMs(SUSPECT_AFTER_MS) >= SUSPECT_AFTER_MS;
+    const others = this.idle.splice(0);
+    this.idle.push(...others.filter((connection) => !isSuspect(connection)));
+    for (const suspect of [first, ...others.filter(isSuspect)]) void this.ask(suspect);
+  }
+
+  private async ask(suspect: ServerConnection): Promise<void> {
+    this.asking += 1;
+    const alive = await answers(suspect, this.settings.connectTimeoutMs);
+    this.asking -= 1;
+    if (alive) this.offer(suspect);
+    else suspect.abandon(new Error("the connection did not answer a ping"));
+  }
+
+  private refuseWhenClosing(): void {
+    if (this.closing) throw new ShuttingDownError("the execution environment is shutting down, no statement is run");
+  }
+}

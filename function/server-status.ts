@@ -1,0 +1,73 @@
+/** A packet of the server's, as mysql2 hands it to itself. */
+export interface Packet {
+  readonly buffer: Buffer;
+  readonly offset: number;
+  readonly sequenceId: number;
+  length(): number;
+  asError(encoding: string): Error;
+}
+
+// https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_response_packets.html
+const OK = 0x00;
+const EOF = 0xfe;
+const ERR = 0xff;
+const IN_TRANSACTION = 0x1;
+const AUTOCOMMIT = 0x2;
+const ER_CLIENT_INTERACTION_TIMEOUT = 4031;
+
+/** A row's first column, where that is long, looks like EOF but for its length (with mysql2's header of 4 bytes). */
+const LONGEST_EOF = 12;
+
+/** The status flags that the server sends with each OK and EOF. mysql2 keeps those of OK only. */
+export class ServerStatus {
+  /** False after an error: that has no flags, and a procedure may have done anything before it failed. */
+  isKnown = true;
+  private flags = 0;
+  private answering = false;
+
+  get inTransaction(): boolean {
+    return (this.flags & IN_TRANSACTION) !== 0;
+  }
+
+  get autocommit(): boolean {
+    return (this.flags & AUTOCOMMIT) !== 0;
+  }
+
+  beginCommand(): void {
+    this.isKnown = true;
+    this.answering = false;
+  }
+
+  /**
+   * Keeps the packet's flags, and tells whether it was sent before the server read the command under way. An answer
+   * counts on from the command's packet, so its first packet has number 1; what a server sends unasked has 0. MySQL
+   * 8.0.24 and later send such a farewell before they close a connection (4031 after `wait_timeout`, 1053 at a
+   * shutdown), MariaDB after KILL (1927). 4031 is sent in no other case.
+   */
+  isFarewell(packet: Packet): boolean {
+    const { buffer, offset, sequenceId } = packet;
+    const type = buffer[offset];
+    if (type === EOF && packet.length() <= LONGEST_EOF) this.flags = buffer.readUInt16LE(offset + 3);
+    if (this.answering) return false; // numbers begin again at 0 after 255
+    this.answering = true;
+    if (type === OK) this.flags = flagsOfOk(buffer, offset + 1);
+    if (type !== ERR) return false;
+    return sequenceId === 0 || buffer.readUInt16LE(offset + 1) === ER_CLIENT_INTERACTION_TIMEOUT;
+  }
+
+  /** A procedure's own status comes after those of its results. */
+  readResult(result: unknown): void {
+    if (!Array.isArray(result) || !Array.isArray(result[0])) return;
+    const { serverStatus } = (result.at(-1) ?? {}) as { readonly serverStatus?: unknown };
+    if (typeof serverStatus === "number") this.flags = serverStatus;
+  }
+}
+
+/** Behind two numbers of variable length: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_ok_packet.html */
+function flagsOfOk(buffer: Buffer, start: number): number {
+  const lengths: Readonly<Record<number, number>> = { 0xfc: 3, 0xfd: 4, 0xfe: 9 };
+  const affectedRows = lengths[buffer[start] ?? 0] ?? 1;
+  const insertId = lengths[buffer[start + affectedRows] ?? 0] ?? 1;
+  const at = start + affectedRows + insertId;
+  return at + 2 <= buffer.length ? buffer.readUInt16LE(at) : 0;
+}

@@ -1,0 +1,77 @@
+/**
+ * What a failing statement tells. mysql2's errors carry the statement with all its values as `sql`, which a log would
+ * print, and the server's messages quote values. Neither leaves the function: the values are the user's data.
+ */
+
+/** Characters of the caller's SQL that go into an error. */
+const EXCERPT_LENGTH = 200;
+
+/** Characters of a server's message. */
+const MESSAGE_LENGTH = 300;
+
+/** Shorter strings are words of the message itself too often. */
+const SHORTEST_SECRET = 4;
+
+/** Comments, literals in single or double quotes (to the end where the closing one is missing), and numbers. */
+const COMMENT_OR_LITERAL =
+  /\/\*.*?(?:\*\/|$)|--\s.*?(?:\n|$)|#.*?(?:\n|$)|[xnb]?'(?:[^'\\]|\\.|'')*(?:'|$)|"(?:[^"\\]|\\.|"")*(?:"|$)|\b0[xb][\da-f]+\b|(?<![\w`$])\d+(?:\.\d+)?(?:e[+-]?\d+)?/gis;
+
+/** Names that a message quotes: they help, and are no data. What else stands in quotes is, or may be. */
+const QUOTED_NAME =
+  /\b(column|key|index|constraint|table|view|database|schema|function|procedure|trigger|event|user|variable|field|clause|in|on|engine|partition|to|@)\s?'([\w$.@% -]*)'(?=$|[\s.,;:)@])/gi;
+
+/**
+ * Takes the values out of an error, in place: the class, `code`, `errno` and `sqlState` stay as the driver set them.
+ * Its stack leads to the caller from here on. The driver's own ends in its parser.
+ */
+export function withoutValues(error: unknown, sql: string, values: readonly unknown[]): unknown {
+  if (!(error instanceof Error)) return error;
+  const told = error as Error & { sql?: unknown; sqlMessage?: string; statement?: string };
+  delete told.sql;
+  told.message = maskMessage(told.message, sql, values);
+  if (typeof told.sqlMessage === "string") told.sqlMessage = told.message;
+  told.statement = excerpt(sql);
+  Error.captureStackTrace(told, withoutValues);
+  return told;
+}
+
+/** The caller's text with its placeholders, without literals, 200 characters at the most. */
+export function excerpt(sql: string): string {
+  // Twice the length, so that a long literal in the beginning leaves something to see, and never megabytes.
+  const masked = sql
+    .slice(0, 4 * EXCERPT_LENGTH)
+    .replace(COMMENT_OR_LITERAL, (found) => (/^(?:\/\*|--|#)/.test(found) ? " " : cutWhereUnsure(found)))
+    .replace(new RegExp(`${CUT}.*`, "s"), "…")
+    .replace(/\s+/g, " ")
+    .trim();
+  const cut = masked.length > EXCERPT_LENGTH || sql.length > 4 * EXCERPT_LENGTH;
+  return cut && !masked.endsWith("…") ? `${masked.slice(0, EXCERPT_LENGTH - 1)}…` : masked;
+}
+
+const CUT = "\uE000";
+
+/** With a backslash, where a literal ends depends on the server's SQL mode: what follows may be data. */
+function cutWhereUnsure(literal: string): string {
+  return literal.includes("\\") ? `?${CUT}` : "?";
+}
+
+function maskMessage(message: string, sql: string, values: readonly unknown[]): string {
+  const names: string[] = [];
+  const named = message.replace(QUOTED_NAME, (_, kind: string, name: string) => {
+    names.push(`${kind}${kind === "@" ? "" : " "}'${name}'`);
+    return `\uE001${names.length - 1}\uE002`;
+  });
+  // From the first quote to the last: a value may hold quotes itself.
+  const quoted = named.replace(/'.*'|'.*$/s, "'?'");
+  const whole = quoted.replace(/\uE001(\d+)\uE002/g, (_, index: string) => names[Number(index)] ?? "");
+  const told = secrets(sql, values).reduce((text, secret) => text.replaceAll(secret, "?"), whole);
+  return told.length > MESSAGE_LENGTH ? `${told.slice(0, MESSAGE_LENGTH - 1)}…` : told;
+}
+
+/** The strings that a message could quote without quotes, such as SIGNAL's. */
+function secrets(sql: string, values: readonly unknown[]): readonly string[] {
+  const literals = sql.slice(0, 4 * EXCERPT_LENGTH).match(/'[^']*'/g) ?? [];
+  return [...values.flat(2), ...literals.map((literal) => literal.slice(1, -1))]
+    .filter((value): value is string => typeof value === "string" && value.length >= SHORTEST_SECRET)
+    .map((value) => value.slice(0, MESSAGE_LENGTH));
+}

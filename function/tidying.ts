@@ -1,0 +1,41 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ServerConnection } from "./connection";
+
+/** Milliseconds to leave a connection as it was found. One whose server takes longer is cut off. */
+const TIDY_WITHIN_MS = 1_000;
+
+/**
+ * Makes a connection fit for whoever comes next, or ends it: an open transaction is rolled back, since its locks would be
+ * held while the environment is frozen, and the next statement would become a part of it.
+ *
+ * @param resetSession whether to forget the session's settings, variables, temporary tables and locks, too
+ * @returns whether it is fit
+ */
+export async function tidy(connection: ServerConnection, resetSession: boolean): Promise<boolean> {
+  const fit = (async () => {
+    if (await isFit(connection, resetSession)) return true;
+    connection.quit();
+    await connection.closed;
+    return false;
+  })().catch(() => undefined);
+  const settled = await Promise.race([fit, sleep(TIDY_WITHIN_MS, undefined, { ref: false })]);
+  if (connection.isLeaving) return false;
+  if (settled === undefined) connection.abandon(new Error("the server did not tidy the session up in time"));
+  return settled ?? false;
+}
+
+async function isFit(connection: ServerConnection, resetSession: boolean): Promise<boolean> {
+  if (connection.useless) return false;
+  // After an error: a procedure may have begun a transaction before it failed. COM_PING brings the flags.
+  if (connection.inTransaction === undefined) await connection.ping();
+  if (connection.autocommitIsOff) {
+    console.warn("a statement turned autocommit off: the connection is ended, and what is uncommitted rolled back");
+    return false;
+  }
+  if (connection.inTransaction === true) {
+    console.warn("a statement left a transaction open: rolled back; use transaction()");
+    await connection.run("ROLLBACK");
+  }
+  if (resetSession) await connection.reset();
+  return connection.inTransaction === false;
+}
