@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { mainSetting } from "./main-settings";
 
 const ROOT = join(__dirname, "..");
 const outdir = mkdtempSync(join(tmpdir(), "cdktf-"));
@@ -25,7 +26,7 @@ function cdktf(...args: readonly string[]): void {
 
 test("cdktf synth writes the stack as JSON, and with --hcl as HCL, which says the same", () => {
   cdktf("synth", "--hcl");
-  const stack = join(outdir, "stacks", "graceful-shutdown");
+  const stack = join(outdir, "stacks", mainSetting("STACK_NAME"));
   const hcl = readFileSync(join(stack, "cdk.tf"), "utf8");
   expect(hcl).toMatch(/resource "aws_lambda_function" "function_lambda_\w+" \{/);
 
@@ -36,6 +37,6 @@ test("cdktf synth writes the stack as JSON, and with --hcl as HCL, which says th
     resource: { aws_lambda_function: Record<string, { function_name: string; layers: string[] }> };
   };
   const [lambda] = Object.values(json.resource.aws_lambda_function);
-  expect(lambda?.function_name).toBe("graceful-shutdown");
+  expect(lambda?.function_name).toBe(mainSetting("functionName"));
   expect(hcl).toContain(`"${lambda?.layers[0] ?? "none"}"`);
 });

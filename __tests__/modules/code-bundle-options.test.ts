@@ -1,4 +1,5 @@
 import { App, Testing } from "cdktf";
+import { mainSetting } from "../main-settings";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -477,7 +478,7 @@ describe("what no bundle can hold", () => {
 test("the sample function leaves nothing out", () => {
   const stack = newStack();
   const { node } = new CodeBundle(stack, "code", {
-    entry: "function/index.ts",
+    entry: mainSetting("entry"),
     runtime: "nodejs24.x",
     typeCheck: false,
   });
