@@ -1,7 +1,7 @@
-import { AssetType, TerraformAsset } from "cdktf";
+import { App, AssetType, TerraformAsset } from "cdktf";
 import { Construct } from "constructs";
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { problem, SettingsError } from "./settings-error";
 
@@ -20,6 +20,8 @@ export class CodeDirectory extends Construct {
   public readonly handler: string;
   /** The staged copy, as Terraform sees it. */
   public readonly sourceDir: string;
+  /** Whether Lambda can run one of the files, such as a program or a wrapper script. */
+  public readonly hasExecutables: boolean;
   /** Files of the directory that are not deployed. */
   public readonly excludes: string[] = [];
 
@@ -28,10 +30,22 @@ export class CodeDirectory extends Construct {
     super(scope, id);
     SettingsError.throwIfAny(CodeDirectory.problems(config));
     this.handler = config.handler;
+    const files = filesOf(config.directory);
+    this.hasExecutables = files.some(({ isExecutable }) => isExecutable);
+
+    const staging = path.resolve(App.of(this).outdir, "bundles", this.node.addr);
+    rmSync(staging, { recursive: true, force: true });
+    for (const { name, isExecutable } of files) {
+      const copy = path.join(staging, name);
+      mkdirSync(path.dirname(copy), { recursive: true });
+      copyFileSync(path.join(config.directory, name), copy);
+      // Not as they are: umask and owner differ from one checkout to the next.
+      chmodSync(copy, isExecutable ? 0o755 : 0o644);
+    }
     const asset = new TerraformAsset(this, "asset", {
-      path: path.resolve(config.directory),
+      path: staging,
       type: AssetType.DIRECTORY,
-      assetHash: contentHash(config.directory),
+      assetHash: contentHash(config.directory, files),
     });
     this.sourceDir = `\${path.module}/${asset.path}`;
   }
@@ -57,14 +71,45 @@ export class CodeDirectory extends Construct {
   }
 }
 
-/** Of names and contents only: the path, and with it the plan, changes if and only if the code does. */
-function contentHash(directory: string): string {
+interface CodeFile {
+  /** Relative to the directory. */
+  readonly name: string;
+  readonly isExecutable: boolean;
+}
+
+/**
+ * Every file, in the order of their names; what a link leads to counts as a file.
+ * @throws SettingsError if a link leads to nothing, or to a directory that it is in.
+ */
+function filesOf(directory: string, under = "", above: readonly string[] = []): CodeFile[] {
+  const here = realpathSync(path.join(directory, under));
+  return readdirSync(here)
+    .sort()
+    .flatMap((each) => {
+      const name = path.join(under, each);
+      const stats = statSync(path.join(directory, name), { throwIfNoEntry: false });
+      if (stats?.isDirectory() === true && ![...above, here].includes(realpathSync(path.join(directory, name)))) {
+        return filesOf(directory, name, [...above, here]);
+      }
+      if (stats?.isFile() === true) return [{ name, isExecutable: (stats.mode & 0o100) !== 0 }];
+      throw new SettingsError([
+        problem(
+          "code.directory",
+          directory,
+          `has ${name}, which leads to no file: remove it, or deploy another directory`,
+        ),
+      ]);
+    });
+}
+
+/** Of names, contents and whether a file can be run: the path, and with it the plan, changes if and only if the code does. */
+function contentHash(directory: string, files: readonly CodeFile[]): string {
   const hash = createHash("sha256");
-  const names = readdirSync(directory, { recursive: true, encoding: "utf8" }).sort();
-  for (const name of names) {
-    const file = path.join(directory, name);
-    if (statSync(file).isFile())
-      hash.update(`${name}\0`).update(createHash("sha256").update(readFileSync(file)).digest());
+  for (const { name, isExecutable } of files) {
+    const content = createHash("sha256")
+      .update(readFileSync(path.join(directory, name)))
+      .digest();
+    hash.update(`${name}\0${isExecutable ? "x" : ""}`).update(content);
   }
   return hash.digest("hex").slice(0, 32);
 }

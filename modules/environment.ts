@@ -1,4 +1,6 @@
+import { Op, Token, type Precondition } from "cdktf";
 import { isKnown, problem } from "./settings-error";
+import { call, knownNames, mergedMaps } from "./terraform-text";
 
 /** Written by the construct from settings of their own, or, the password, not written at all. */
 const OWNED = [
@@ -45,9 +47,22 @@ const MAX_BYTES = 4_096;
 /** https://docs.aws.amazon.com/lambda/latest/api/API_Environment.html */
 const NAME = /^[A-Za-z]\w+$/;
 
+/** What fails the plan where names of variables are known to Terraform only, and one of them is not free. */
+export function environmentPreconditions(environment: Readonly<Record<string, string>>): Precondition[] {
+  if (!Token.isUnresolved(environment)) return [];
+  const names = call("keys", mergedMaps(environment));
+  const taken = call("setintersection", names, [...OWNED, ...RESERVED]);
+  return [
+    {
+      condition: Op.lt(call("length", taken), 1),
+      errorMessage: `environment has a variable that the construct or Lambda sets: one of ${[...OWNED, ...RESERVED].join(", ")}`,
+    },
+  ];
+}
+
 /** What is wrong with the names of a function's further environment variables; empty if nothing is. */
 export function environmentProblems(environment: Readonly<Record<string, string>>): string[] {
-  return Object.keys(environment).flatMap((name) => {
+  return knownNames(environment).flatMap((name) => {
     if (OWNED.includes(name)) {
       return [
         problem(
@@ -66,6 +81,7 @@ export function environmentProblems(environment: Readonly<Record<string, string>
 
 /** What is wrong with the size of all environment variables together, as far as their values are known now. */
 export function environmentSizeProblems(variables: Readonly<Record<string, string>>): string[] {
+  if (Token.isUnresolved(variables)) return [];
   const known = Object.entries(variables).map(([name, value]) => [name, isKnown(value) ? value : ""]);
   const bytes = Buffer.byteLength(JSON.stringify(Object.fromEntries(known)));
   return bytes <= MAX_BYTES

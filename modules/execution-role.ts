@@ -1,9 +1,26 @@
 import { IamPolicy } from "@cdktf/provider-aws/lib/iam-policy";
 import { IamRole } from "@cdktf/provider-aws/lib/iam-role";
 import { IamRolePolicyAttachment } from "@cdktf/provider-aws/lib/iam-role-policy-attachment";
+import type { Precondition, TerraformResource } from "cdktf";
 import { Construct } from "constructs";
 import { definedProperties } from "./defined-properties";
 import { policyDocument, type PolicyStatement } from "./permissions";
+import { addPreconditions } from "./preconditions";
+import { isKnown, problem, SettingsError, templateProblems } from "./settings-error";
+
+/** A role that somebody else creates. Lambda has to be trusted in it. */
+export interface ExistingRole {
+  readonly name: string;
+
+  readonly arn: string;
+
+  /**
+   * "attached": the construct attaches a policy for each thing that the function needs. "none": the role has all that is
+   * needed already, and the construct does not touch it.
+   * @default "attached"
+   */
+  readonly policies?: "attached" | "none";
+}
 
 export interface ExecutionRoleConfig {
   /** Name of the role; its policies are named after it. */
@@ -11,6 +28,12 @@ export interface ExecutionRoleConfig {
 
   /** Name of the function, for the descriptions. */
   readonly functionName: string;
+
+  /**
+   * A role to use instead of a new one.
+   * @default - the construct creates the role
+   */
+  readonly existing?: ExistingRole;
 
   /**
    * The only account whose functions may run with the role.
@@ -23,23 +46,31 @@ export interface ExecutionRoleConfig {
 
   /** @default {} */
   readonly tags?: Readonly<Record<string, string>>;
+
+  /** Conditions for everything that is created here. */
+  readonly preconditions: readonly Precondition[];
 }
+
+/** https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreatePolicy.html */
+const POLICY_NAME = /^[\w+=,.@-]{1,128}$/;
 
 /** The role that a function runs with, and one policy for each thing that it is there for. */
 export class ExecutionRole extends Construct {
+  public readonly name: string;
   public readonly arn: string;
-  /** What a function has to wait for: else its first invocation can come before its permissions. */
-  public readonly attachments: IamRolePolicyAttachment[] = [];
-  private readonly role: IamRole;
+  /** Resource of the role, unless it existed. */
+  public readonly resource: IamRole | undefined;
+  readonly #config: ExecutionRoleConfig;
 
-  public constructor(
-    scope: Construct,
-    id: string,
-    private readonly config: ExecutionRoleConfig,
-  ) {
+  public constructor(scope: Construct, id: string, config: ExecutionRoleConfig) {
     super(scope, id);
-    const { name, trustedAccount, permissionsBoundaryArn, tags } = config;
-    this.role = new IamRole(this, "role", {
+    this.#config = config;
+    const { name, existing, trustedAccount, permissionsBoundaryArn, tags } = config;
+    if (existing) {
+      ({ name: this.name, arn: this.arn } = existing);
+      return;
+    }
+    this.resource = new IamRole(this, "role", {
       name,
       assumeRolePolicy: policyDocument([
         {
@@ -54,26 +85,67 @@ export class ExecutionRole extends Construct {
       ]),
       ...definedProperties({ permissionsBoundary: permissionsBoundaryArn, tags }),
     });
-    this.arn = this.role.arn;
+    this.name = this.resource.name;
+    this.arn = this.resource.arn;
+    this.guard(this.resource);
+  }
+
+  /** Whether policies are attached to the role here. */
+  public get isManaged(): boolean {
+    return this.#config.existing?.policies !== "none";
   }
 
   /**
-   * Adds a policy.
+   * Allows the function something more, in a policy of its own: `role.allow("queue", [{ Effect: "Allow", … }])`.
    *
-   * @param purpose what it is for, in the policy's name
-   * @param what the same, at the beginning of its description
+   * The function does not wait for it, because the statements may name the function itself. What starts the function and
+   * needs the permission, such as an event source mapping, can wait for what this returns (`dependsOn`).
+   *
+   * @param name what the permission is for: end of the policy's name, different from those that the role has
+   * @throws SettingsError if the name or a statement is wrong, or if the construct does not manage the role.
    */
-  public allow(purpose: string, what: string, statements: readonly PolicyStatement[]): void {
-    const { name, functionName, tags } = this.config;
-    const policy = new IamPolicy(this, purpose, {
-      name: `${name}-${purpose}`,
+  public allow(name: string, statements: readonly PolicyStatement[]): IamRolePolicyAttachment {
+    SettingsError.throwIfAny(this.problems(name, statements), this);
+    return this.attach(name, "Permissions", statements);
+  }
+
+  /**
+   * The same for what the construct itself needs.
+   *
+   * @param what it is for, at the beginning of the policy's description
+   */
+  public attach(name: string, what: string, statements: readonly PolicyStatement[]): IamRolePolicyAttachment {
+    const { functionName, tags } = this.#config;
+    const policy = new IamPolicy(this, name, {
+      name: this.policyName(name),
       path: "/",
       description: `${what} of the Lambda function ${functionName}`,
       policy: policyDocument(statements),
       ...definedProperties({ tags }),
     });
-    this.attachments.push(
-      new IamRolePolicyAttachment(this, `${purpose}-attachment`, { role: this.role.name, policyArn: policy.arn }),
-    );
+    this.guard(policy);
+    return new IamRolePolicyAttachment(this, `${name}-attachment`, { role: this.name, policyArn: policy.arn });
+  }
+
+  private problems(name: string, statements: readonly PolicyStatement[]): string[] {
+    if (!this.isManaged) return [problem("role.policies", "none", `does not let the policy ${name} be attached`)];
+    const isTaken = [name, `${name}-attachment`].some((id) => this.node.tryFindChild(id) !== undefined);
+    const full = this.policyName(name);
+    return [
+      ...(isTaken ? [problem("name", name, "is the name of a policy that the role has")] : []),
+      ...(name === "role" || !isKnown(name) || (isKnown(full) && !POLICY_NAME.test(full))
+        ? [problem("name", name, `does not end a policy's name, ${full}: up to 128 letters, digits and +=,.@_-`)]
+        : []),
+      ...templateProblems({ statements }),
+      ...(statements.length === 0 ? [problem("statements", [], "is empty, and a policy needs one")] : []),
+    ];
+  }
+
+  private policyName(name: string): string {
+    return `${this.#config.name}-${name}`;
+  }
+
+  private guard(resource: TerraformResource): void {
+    addPreconditions(resource, this.#config.preconditions);
   }
 }

@@ -104,10 +104,15 @@ function zip(stackDirectory: string, { sourceDir, excludes }: ModuleCode): Uint8
     .filter((name) => !excludes.includes(name) && statSync(path.join(directory, name)).isFile())
     .sort();
   const files: Zippable = Object.fromEntries(
-    names.map((name) => [name.replaceAll(path.sep, "/"), readFileSync(path.join(directory, name))]),
+    names.map((name) => {
+      const file = path.join(directory, name);
+      // Unix; 0644, since Lambda's user has to read the files, and what can be run 0755.
+      const mode = (statSync(file).mode & 0o100) === 0 ? 0o100_644 : 0o100_755;
+      return [name.replaceAll(path.sep, "/"), [readFileSync(file), { os: 3, attrs: (mode << 16) >>> 0 }]];
+    }),
   );
-  // The oldest date that a zip can hold, in whatever time zone; Unix and 0644, since Lambda's user has to read the files.
-  return zipSync(files, { level: 9, mtime: new Date(1980, 0, 1), os: 3, attrs: 0o100644 << 16 });
+  // The oldest date that a zip can hold, in whatever time zone.
+  return zipSync(files, { level: 9, mtime: new Date(1980, 0, 1) });
 }
 
 try {

@@ -1,14 +1,17 @@
+import type { TerraformProvider } from "cdktf";
 import { arnProblems, KMS_KEY } from "./arn";
 import { CodeBundle, type CodeBundleConfig } from "./code-bundle";
 import { authorityProblems } from "./certificate-authorities";
 import { CodeDirectory, type CodeDirectoryConfig } from "./code-directory";
 import { databaseEnvironment, databaseProblems, type Database } from "./database";
 import { environmentProblems, environmentSizeProblems } from "./environment";
+import type { ExistingRole } from "./execution-role";
 import { ARCHITECTURES, type Architecture } from "./insights-layer";
 import { layerVersionProblems } from "./layer-version";
 import { logGroupProblems, type LogGroup } from "./log-group";
 import type { PolicyStatement } from "./permissions";
 import { choiceProblems, isKnown, notOneOf, problem, rangeProblems, templateProblems } from "./settings-error";
+import { mergedMaps } from "./terraform-text";
 import { ShutdownExtension } from "./shutdown-extension";
 
 /** What Lambda still creates, and the lab runs: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html */
@@ -29,6 +32,12 @@ const MAX_LAYERS = 5;
 const FUNCTION_NAME = /^[\w-]{1,64}$/;
 const MAX_DESCRIPTION = 256;
 
+/** https://docs.aws.amazon.com/lambda/latest/api/API_CreateAlias.html */
+const ALIAS = /^(?!\d+$)[\w-]{1,128}$/;
+
+const ROLE_POLICIES = ["attached", "none"] as const;
+const ROLE_NAME = /^[\w+=,.@-]{1,64}$/;
+
 /** https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html */
 const MAX_ROLE_NAME = 64;
 
@@ -44,11 +53,33 @@ export interface VpcConfig {
    * @default false - the synthesis warns, if the shutdown extension is Insights
    */
   readonly reachesLogs?: boolean;
+
+  /**
+   * Move the function's network interfaces to other security groups before it is destroyed. Lambda keeps the interfaces
+   * for up to half an hour, in which AWS refuses to delete the groups they are in.
+   * @default false
+   */
+  readonly replaceSecurityGroupsOnDestroy?: boolean;
+
+  /**
+   * Ids of the security groups that the interfaces are moved to.
+   * @default - the default group of the VPC, with `replaceSecurityGroupsOnDestroy`
+   */
+  readonly replacementSecurityGroupIds?: readonly string[];
 }
 
 export interface GracefulFunctionConfig {
-  /** Region that the function is deployed to, the same as the AWS provider's. */
+  /**
+   * Region that the function is deployed to. Another one than the AWS provider's is refused: by the synthesis if both
+   * are known by then, else by the plan.
+   */
   readonly region: string;
+
+  /**
+   * AWS provider of everything that the construct creates.
+   * @default - the stack's provider without an alias
+   */
+  readonly provider?: TerraformProvider;
 
   /** Name of the function; role, policies and log group are named after it. */
   readonly functionName: string;
@@ -99,7 +130,7 @@ export interface GracefulFunctionConfig {
   readonly database?: Database;
 
   /**
-   * Further environment variables of the function.
+   * Further environment variables of the function. The construct's own are added to a map that only Terraform knows.
    * @default {}
    */
   readonly environment?: Readonly<Record<string, string>>;
@@ -121,6 +152,25 @@ export interface GracefulFunctionConfig {
    * @default - as many as the account has left
    */
   readonly reservedConcurrency?: number;
+
+  /**
+   * Publish a version with each change of code or configuration.
+   * @default true with `alias`, else false
+   */
+  readonly publishVersions?: boolean;
+
+  /**
+   * Name of an alias that points to the newest version.
+   * @default - no alias
+   */
+  readonly alias?: string;
+
+  /**
+   * Execution environments that Lambda keeps initialized for the alias, at a price by the hour, used or not. They are
+   * taken from `reservedConcurrency`, if that is set.
+   * @default - none
+   */
+  readonly provisionedConcurrency?: number;
 
   /**
    * X-Ray: "Active" traces invocations, "PassThrough" those that the caller traces.
@@ -160,7 +210,14 @@ export interface GracefulFunctionConfig {
   readonly trustPolicy?: (typeof TRUST_POLICIES)[number];
 
   /**
-   * A URL that runs the function for callers whom IAM allows `lambda:InvokeFunctionUrl` and `lambda:InvokeFunction`.
+   * A role that exists, for the function to run with.
+   * @default - the construct creates a role
+   */
+  readonly role?: ExistingRole;
+
+  /**
+   * A URL that runs the function, or with `alias` its newest version, for callers whom IAM allows
+   * `lambda:InvokeFunctionUrl` and `lambda:InvokeFunction`.
    * @default false
    */
   readonly functionUrl?: boolean;
@@ -203,11 +260,11 @@ export function withDefaults(config: GracefulFunctionConfig) {
 /** All environment variables of the function. */
 export function environmentVariables(config: GracefulFunctionConfig): Record<string, string> {
   const { environment, database, timeout, shutdownExtension } = withDefaults(config);
-  return {
-    ...("entry" in config.code ? CodeBundle.environment(config.code, environment) : environment),
+  const given = "entry" in config.code ? CodeBundle.environment(config.code, environment) : environment;
+  return mergedMaps(given, {
     ...(database ? databaseEnvironment(database, timeout) : {}),
     ...shutdownExtension.environment,
-  };
+  });
 }
 
 /** Everything that is wrong with the settings of a function; empty if nothing is. */
@@ -225,7 +282,7 @@ export function configProblems(config: GracefulFunctionConfig): string[] {
     withDefaults(config);
   return [
     ...templateProblems({ ...config, code: undefined }),
-    ...functionNameProblems(functionName, region),
+    ...functionNameProblems(functionName, region, config.role !== undefined),
     ...descriptionProblems(description),
     ...choiceProblems("architecture", architecture, ARCHITECTURES),
     ...runtimeProblems(runtime, architecture),
@@ -233,6 +290,8 @@ export function configProblems(config: GracefulFunctionConfig): string[] {
     ...rangeProblems("timeout", timeout, TIMEOUT),
     ...rangeProblems("ephemeralStorage", ephemeralStorage, EPHEMERAL_STORAGE),
     ...rangeProblems("reservedConcurrency", reservedConcurrency ?? 0, { min: 0 }),
+    ...versionProblems(config),
+    ...roleProblems(config),
     ...choiceProblems("tracing", config.tracing, TRACINGS),
     ...choiceProblems("loggingPolicy", config.loggingPolicy, LOGGING_POLICIES),
     ...choiceProblems("trustPolicy", config.trustPolicy, TRUST_POLICIES),
@@ -264,21 +323,81 @@ export function configProblems(config: GracefulFunctionConfig): string[] {
       "arn:<partition>:iam::aws:policy/<name>",
     ),
     ...(config.vpc ? vpcProblems(config.vpc) : []),
-    ...logGroupProblems(config.logGroup ?? {}),
+    ...logGroupProblems(config.logGroup ?? {}, environment),
     ...("entry" in code ? CodeBundle.problems(code) : CodeDirectory.problems(code)),
   ];
 }
 
-function functionNameProblems(functionName: string, region: string): string[] {
+function functionNameProblems(functionName: string, region: string, hasRole: boolean): string[] {
   if (!isKnown(functionName)) return [];
   if (!FUNCTION_NAME.test(functionName)) {
     return [problem("functionName", functionName, "is not 1 to 64 letters, digits, - and _")];
   }
   const max = MAX_ROLE_NAME - `-${region}`.length;
-  if (!isKnown(region) || functionName.length <= max) return [];
+  if (hasRole || !isKnown(region) || functionName.length <= max) return [];
   const role = `the role's name, which ends in -${region}`;
   return [
     problem("functionName", functionName, `is longer than the ${max} characters that IAM leaves for it in ${role}`),
+  ];
+}
+
+function versionProblems({
+  publishVersions,
+  alias,
+  provisionedConcurrency,
+  reservedConcurrency,
+}: GracefulFunctionConfig) {
+  const problems: string[] = [];
+  if (alias !== undefined && isKnown(alias) && !ALIAS.test(alias)) {
+    problems.push(problem("alias", alias, "is not 1 to 128 letters, digits, - and _, of which one is no digit"));
+  }
+  if (alias !== undefined && publishVersions === false) {
+    problems.push(problem("publishVersions", "false", "leaves alias without a version to point to"));
+  }
+  if (provisionedConcurrency === undefined) return problems;
+  problems.push(...rangeProblems("provisionedConcurrency", provisionedConcurrency, { min: 1 }));
+  if (alias === undefined) {
+    problems.push(problem("provisionedConcurrency", provisionedConcurrency, "needs an alias: set alias"));
+  }
+  if (reservedConcurrency !== undefined && [reservedConcurrency, provisionedConcurrency].every(isKnown)) {
+    if (provisionedConcurrency > reservedConcurrency) {
+      const above = `is above reservedConcurrency ${reservedConcurrency}, which it is taken from`;
+      problems.push(problem("provisionedConcurrency", provisionedConcurrency, above));
+    }
+  }
+  return problems;
+}
+
+function roleProblems({
+  role,
+  trustPolicy,
+  permissionsBoundaryArn,
+  loggingPolicy,
+  statements,
+}: GracefulFunctionConfig) {
+  if (role === undefined) return [];
+  const ignored = { trustPolicy, permissionsBoundaryArn };
+  const unattached = role.policies === "none" ? { loggingPolicy, statements } : {};
+  return [
+    ...arnProblems("role.arn", role.arn, "arn:<partition>:iam::<account>:role/<name>"),
+    ...(isKnown(role.name) && !ROLE_NAME.test(role.name)
+      ? [problem("role.name", role.name, "is not 1 to 64 letters, digits and +=,.@_-: the name without its path")]
+      : []),
+    ...choiceProblems("role.policies", role.policies, ROLE_POLICIES),
+    ...Object.entries(ignored).flatMap(([name, value]) =>
+      value === undefined ? [] : [problem(name, value, "is for a role that the construct creates: leave out role")],
+    ),
+    ...Object.entries(unattached).flatMap(([name, value]) =>
+      value === undefined || value.length === 0
+        ? []
+        : [
+            problem(
+              name,
+              JSON.stringify(value),
+              'is for policies that the construct attaches, not for role.policies "none"',
+            ),
+          ],
+    ),
   ];
 }
 
@@ -313,10 +432,16 @@ function layersProblems(
   return problems;
 }
 
-function vpcProblems({ subnetIds, securityGroupIds }: VpcConfig): string[] {
-  return Object.entries({ subnetIds, securityGroupIds }).flatMap(([name, ids]) =>
+function vpcProblems(vpc: VpcConfig): string[] {
+  const { subnetIds, securityGroupIds, replaceSecurityGroupsOnDestroy, replacementSecurityGroupIds } = vpc;
+  const problems = Object.entries({ subnetIds, securityGroupIds }).flatMap(([name, ids]) =>
     isKnown(ids) && ids.length === 0
       ? [problem(`vpc.${name}`, ids, "is empty, and a function in a VPC needs one")]
       : [],
   );
+  if (replacementSecurityGroupIds !== undefined && replaceSecurityGroupsOnDestroy !== true) {
+    const expectation = "is used with vpc.replaceSecurityGroupsOnDestroy true only";
+    problems.push(problem("vpc.replacementSecurityGroupIds", replacementSecurityGroupIds, expectation));
+  }
+  return problems;
 }

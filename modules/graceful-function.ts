@@ -4,13 +4,18 @@ import { DataAwsCallerIdentity } from "@cdktf/provider-aws/lib/data-aws-caller-i
 import { DataAwsPartition } from "@cdktf/provider-aws/lib/data-aws-partition";
 import { LambdaFunction, type LambdaFunctionLoggingConfig } from "@cdktf/provider-aws/lib/lambda-function";
 import { LambdaFunctionUrl } from "@cdktf/provider-aws/lib/lambda-function-url";
-import { Annotations, Fn, Token } from "cdktf";
+import { LambdaAlias } from "@cdktf/provider-aws/lib/lambda-alias";
+import { LambdaProvisionedConcurrencyConfig } from "@cdktf/provider-aws/lib/lambda-provisioned-concurrency-config";
+import type { IamRolePolicyAttachment } from "@cdktf/provider-aws/lib/iam-role-policy-attachment";
+import { Annotations, Fn, Token, type Precondition } from "cdktf";
 import { Construct } from "constructs";
+import { regionPreconditions, regionProblems, useProvider } from "./aws-provider";
 import { AUTHORITIES_FILE, authoritiesPem } from "./certificate-authorities";
 import { CodeBundle } from "./code-bundle";
 import { CodeDirectory } from "./code-directory";
 import { databaseStatements } from "./database";
 import { definedProperties } from "./defined-properties";
+import { environmentPreconditions } from "./environment";
 import { ExecutionRole } from "./execution-role";
 import {
   configProblems,
@@ -21,8 +26,9 @@ import {
 import type { LogGroup } from "./log-group";
 import { addOutput, claimProblems, pathName } from "./path-name";
 import * as permissions from "./permissions";
+import { addPreconditions, ArchivePrecondition } from "./preconditions";
 import { SettingsError } from "./settings-error";
-import { call, terraformTexts } from "./terraform-text";
+import { call, mergedMaps, terraformTexts } from "./terraform-text";
 
 export { RUNTIMES, type GracefulFunctionConfig, type Runtime, type VpcConfig } from "./graceful-function-config";
 
@@ -40,17 +46,42 @@ type Settings = ReturnType<typeof withDefaults>;
  * });
  */
 export class GracefulFunction extends Construct {
+  /** Name of the function, as a reference: what uses it is created after the function. */
+  public readonly functionName: string;
+  /** ARN of the function, without a version. */
+  public readonly arn: string;
+  /** ARN that API Gateway calls the function by. */
+  public readonly invokeArn: string;
+  /** What the function may do; `allow` adds to it. */
+  public readonly role: ExecutionRole;
+  /** Log group that the function writes to. */
+  public readonly logGroupName: string;
+  /** Number of the newest version; "$LATEST" unless versions are published. */
+  public readonly version: string;
+  /** The alias, if there is one: its `arn` and `invokeArn` run the newest version. */
+  public readonly alias: LambdaAlias | undefined;
+  /** For what is not among the settings: `resource.addOverride(…)`. */
+  public readonly resource: LambdaFunction;
+
   /** @throws SettingsError with everything that is wrong in `config`. */
   public constructor(scope: Construct, id: string, config: GracefulFunctionConfig) {
     super(scope, id);
-    const { region: place, functionName: name } = config;
-    SettingsError.throwIfAny([...configProblems(config), ...claimProblems(this, "functionName", name, [place])], this);
+    const { provider } = config;
+    SettingsError.throwIfAny(
+      [
+        ...configProblems(config),
+        ...regionProblems(this, config.region, provider),
+        ...claimProblems(this, "functionName", config.functionName, [config.region, provider?.node.path ?? ""]),
+      ],
+      this,
+    );
+    if (provider) useProvider(this, provider);
     // Paths of files are no text of Terraform's.
-    const settings = withDefaults({ ...terraformTexts({ ...config }), code: config.code });
-    const { region, functionName, architecture, runtime, shutdownExtension, vpc, tags } = settings;
+    const texts = terraformTexts({ ...config });
+    const tags = config.tags && mergedMaps(texts.tags ?? {});
+    const settings = withDefaults({ ...texts, ...definedProperties({ tags }), code: config.code });
+    const { region, functionName, architecture, runtime, shutdownExtension, vpc } = settings;
 
-    const logGroup = this.logGroup(settings);
-    const role = this.executionRole(settings, logGroup.name);
     const code = SettingsError.within(this, () =>
       "entry" in settings.code
         ? new CodeBundle(this, "code", { ...settings.code, runtime, architecture, files: bundledFiles(settings) })
@@ -61,12 +92,21 @@ export class GracefulFunction extends Construct {
       sourceDir: code.sourceDir,
       ...(code.excludes.length > 0 ? { excludes: code.excludes } : {}),
       outputPath: `\${path.module}/${pathName(this)}.zip`,
-      // Else the mode, and with it the hash, depends on the umask of whoever synthesizes.
-      outputFileMode: "0644",
+      // Else the mode, and with it the hash, depends on the umask of whoever synthesizes. Where a file can be run, the
+      // staged copy has the modes.
+      ...(code instanceof CodeDirectory && code.hasExecutables ? {} : { outputFileMode: "0644" }),
     });
+    const archived = [new ArchivePrecondition(zip)];
+    const logGroup = this.logGroup(settings, archived);
+    const role = this.executionRole(settings, logGroup.name, archived);
 
     const extension = shutdownExtension.bind(this, region, architecture);
-    const { preconditions } = extension;
+    const preconditions = [
+      ...archived,
+      ...regionPreconditions(this, region, provider),
+      ...extension.preconditions,
+      ...environmentPreconditions(settings.environment),
+    ];
     // A list that only Terraform knows cannot be taken apart here.
     const layers = Token.isUnresolved(settings.layers)
       ? Token.asList(call("concat", extension.layers, settings.layers))
@@ -74,7 +114,7 @@ export class GracefulFunction extends Construct {
     const { ephemeralStorage, tracing, deadLetterTargetArn } = settings;
     const lambda = new LambdaFunction(this, "lambda", {
       functionName,
-      role: role.arn,
+      role: role.role.arn,
       packageType: "Zip",
       filename: zip.outputPath,
       sourceCodeHash: zip.outputBase64Sha256,
@@ -94,17 +134,32 @@ export class GracefulFunction extends Construct {
         tracingConfig: tracing && { mode: tracing },
         deadLetterConfig: deadLetterTargetArn === undefined ? undefined : { targetArn: deadLetterTargetArn },
         vpcConfig: vpc && { subnetIds: [...vpc.subnetIds], securityGroupIds: [...vpc.securityGroupIds] },
+        replaceSecurityGroupsOnDestroy: vpc?.replaceSecurityGroupsOnDestroy,
+        replacementSecurityGroupIds: vpc?.replacementSecurityGroupIds && [...vpc.replacementSecurityGroupIds],
         loggingConfig: loggingConfig(settings.logGroup),
-        lifecycle: preconditions.length > 0 ? { precondition: preconditions } : undefined,
+        publish: settings.publishVersions ?? (settings.alias === undefined ? undefined : true),
         tags,
       }),
       // Else the first invocation can come before the permissions it needs, or before the log group.
       dependsOn: [...logGroup.resources, ...role.attachments],
     });
 
+    addPreconditions(lambda, preconditions);
+
+    this.functionName = lambda.functionName;
+    this.arn = lambda.arn;
+    this.invokeArn = lambda.invokeArn;
+    this.role = role.role;
+    this.logGroupName = logGroup.name;
+    this.version = lambda.version;
+    this.alias = this.versionAlias(settings, lambda);
+    this.resource = lambda;
+
     addOutput(this, "name", "Name of the function", lambda.functionName);
     addOutput(this, "arn", "ARN of the function", lambda.arn);
-    addOutput(this, "role_arn", "ARN of the function's execution role", role.arn);
+    addOutput(this, "invoke_arn", "ARN that API Gateway calls the function by", (this.alias ?? lambda).invokeArn);
+    if (this.alias) addOutput(this, "alias_arn", "ARN of the alias, which runs the newest version", this.alias.arn);
+    addOutput(this, "role_arn", "ARN of the function's execution role", role.role.arn);
     addOutput(this, "log_group_name", "Log group that the function writes to", logGroup.name);
     if (shutdownExtension.isInsights) {
       addOutput(
@@ -124,26 +179,53 @@ export class GracefulFunction extends Construct {
       const url = new LambdaFunctionUrl(this, "function-url", {
         functionName: lambda.functionName,
         authorizationType: "AWS_IAM",
+        ...definedProperties({ qualifier: this.alias?.name }),
       });
       addOutput(this, "url", "URL of the function, for callers that sign their requests", url.functionUrl);
     }
   }
 
   /** The log group, if it is the stack's to create. */
-  private logGroup({ functionName, logGroup, tags }: Settings): { name: string; resources: CloudwatchLogGroup[] } {
-    const name = `/aws/lambda/${functionName}`;
-    const { createdBy, retentionDays, kmsKeyArn } = logGroup;
+  private logGroup(
+    { functionName, logGroup, tags }: Settings,
+    preconditions: readonly Precondition[],
+  ): { name: string; resources: CloudwatchLogGroup[] } {
+    const { createdBy, retentionDays, kmsKeyArn, skipDestroy, name = `/aws/lambda/${functionName}` } = logGroup;
     if (createdBy === "Lambda") return { name, resources: [] };
     const group = new CloudwatchLogGroup(this, "log-group", {
       name,
       retentionInDays: retentionDays ?? 365,
-      ...definedProperties({ kmsKeyId: kmsKeyArn, tags }),
+      ...definedProperties({ kmsKeyId: kmsKeyArn, logGroupClass: logGroup.class, skipDestroy, tags }),
     });
+    addPreconditions(group, preconditions);
     return { name, resources: [group] };
   }
 
+  /** The alias for the newest version, with environments that are kept ready for it. */
+  private versionAlias(settings: Settings, lambda: LambdaFunction): LambdaAlias | undefined {
+    const { alias: name, provisionedConcurrency } = settings;
+    if (name === undefined) return undefined;
+    const alias = new LambdaAlias(this, "alias", {
+      name,
+      functionName: lambda.functionName,
+      functionVersion: lambda.version,
+    });
+    if (provisionedConcurrency !== undefined) {
+      new LambdaProvisionedConcurrencyConfig(this, "provisioned-concurrency", {
+        functionName: lambda.functionName,
+        qualifier: alias.name,
+        provisionedConcurrentExecutions: provisionedConcurrency,
+      });
+    }
+    return alias;
+  }
+
   /** The role with all permissions that the settings call for, and no other. */
-  private executionRole(settings: Settings, logGroupName: string): ExecutionRole {
+  private executionRole(
+    settings: Settings,
+    logGroupName: string,
+    preconditions: readonly Precondition[],
+  ): { role: ExecutionRole; attachments: IamRolePolicyAttachment[] } {
     const { region, functionName, database, statements, tags } = settings;
     const { partition, dnsSuffix } = new DataAwsPartition(this, "partition");
     const { accountId: account } = new DataAwsCallerIdentity(this, "caller");
@@ -152,30 +234,36 @@ export class GracefulFunction extends Construct {
       // IAM is global: without the region a second deployment in the same account would collide with the first.
       name: `${functionName}-${region}`,
       functionName,
+      preconditions,
       ...definedProperties({
+        existing: settings.role,
         trustedAccount: settings.trustPolicy === "article" ? undefined : account,
         permissionsBoundaryArn: settings.permissionsBoundaryArn,
         tags,
       }),
     });
+    const attachments: IamRolePolicyAttachment[] = [];
+    if (!role.isManaged) return { role, attachments };
+    const allow = (name: string, what: string, needed: readonly permissions.PolicyStatement[]): void => {
+      if (needed.length > 0) attachments.push(role.attach(name, what, needed));
+    };
 
     const ownLogs = permissions.ownLogs(place, logGroupName, settings.logGroup.createdBy ?? "stack");
     const insightsLogs = settings.shutdownExtension.isInsights ? [permissions.insightsLogs(place)] : [];
     const logs = settings.loggingPolicy === "article" ? [permissions.articleLogs(place)] : [ownLogs, ...insightsLogs];
-    role.allow("logging", "Log groups", logs);
-    if (database) role.allow("database", "Database log-in", databaseStatements(database, { ...place, dnsSuffix }));
-    if (settings.vpc) role.allow("network", "Network interfaces", permissions.networkInterfaces(place, functionName));
-    if (settings.tracing === "Active") role.allow("tracing", "Traces", [permissions.traces()]);
+    allow("logging", "Log groups", logs);
+    if (database) allow("database", "Database log-in", databaseStatements(database, { ...place, dnsSuffix }));
+    if (settings.vpc) allow("network", "Network interfaces", permissions.networkInterfaces(place, functionName));
+    if (settings.tracing === "Active") allow("tracing", "Traces", [permissions.traces()]);
     if (settings.deadLetterTargetArn !== undefined) {
-      role.allow("dead-letter", "Dead-letter target", [permissions.deadLetters(settings.deadLetterTargetArn)]);
+      allow("dead-letter", "Dead-letter target", [permissions.deadLetters(settings.deadLetterTargetArn)]);
     }
     if (settings.environmentKmsKeyArn !== undefined) {
-      role.allow("environment", "Environment variables", [
-        permissions.environmentKey(place, functionName, settings.environmentKmsKeyArn),
-      ]);
+      const statement = permissions.environmentKey(place, functionName, settings.environmentKmsKeyArn);
+      allow("environment", "Environment variables", [statement]);
     }
-    if (statements.length > 0) role.allow("further", "Further permissions", statements);
-    return role;
+    allow("further", "Further permissions", statements);
+    return { role, attachments };
   }
 }
 
@@ -184,8 +272,9 @@ function bundledFiles({ database, region }: Settings): Readonly<Record<string, s
   return database ? { [AUTHORITIES_FILE]: authoritiesPem(database, region) } : {};
 }
 
-function loggingConfig({ format, applicationLevel, systemLevel }: LogGroup): LambdaFunctionLoggingConfig | undefined {
-  if (format === undefined) return undefined;
+function loggingConfig(logGroup: LogGroup): LambdaFunctionLoggingConfig | undefined {
+  const { name, format, applicationLevel, systemLevel } = logGroup;
+  if (format === undefined && name === undefined) return undefined;
   const levels = definedProperties({ applicationLogLevel: applicationLevel, systemLogLevel: systemLevel });
-  return { logFormat: format, ...levels };
+  return { logFormat: format ?? "Text", ...definedProperties({ logGroup: name }), ...levels };
 }

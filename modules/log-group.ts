@@ -1,5 +1,5 @@
 import { arnProblems, KMS_KEY } from "./arn";
-import { choiceProblems, problem } from "./settings-error";
+import { choiceProblems, isKnown, problem } from "./settings-error";
 
 /** What CloudWatch accepts: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html */
 export const RETENTION_DAYS = [
@@ -13,7 +13,32 @@ const FORMATS = ["Text", "JSON"] as const;
 const APPLICATION_LEVELS = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"] as const;
 const SYSTEM_LEVELS = ["DEBUG", "INFO", "WARN"] as const;
 
+/** https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CloudWatch_Logs_Log_Classes.html */
+const CLASSES = ["STANDARD", "INFREQUENT_ACCESS"] as const;
+
+/** https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html */
+const NAME = /^(?!aws\/)[\w./#-]{1,512}$/;
+
 export interface LogGroup {
+  /**
+   * Name of the log group. Two functions may share one that neither of them creates.
+   * @default "/aws/lambda/<functionName>"
+   */
+  readonly name?: string;
+
+  /**
+   * Class of the log group. "INFREQUENT_ACCESS" costs half as much, and CloudWatch reads no metrics out of its lines, so
+   * it is refused with SHUTDOWN_METRICS_NAMESPACE. Another class is another log group.
+   * @default "STANDARD"
+   */
+  readonly class?: (typeof CLASSES)[number];
+
+  /**
+   * Keep the log group, and what is in it, when the stack is destroyed. Terraform then forgets it.
+   * @default false
+   */
+  readonly skipDestroy?: boolean;
+
   /**
    * Who creates the log group. The stack's is destroyed with the stack; one that Lambda creates stays, keeps everything
    * for ever, and costs the function the right to create it. "Lambda" is also for a function whose group is there
@@ -54,9 +79,14 @@ export interface LogGroup {
 }
 
 /** What is wrong with the settings of a log group; empty if nothing is. */
-export function logGroupProblems(logGroup: LogGroup): string[] {
-  const { createdBy, retentionDays, kmsKeyArn, format = "Text", applicationLevel, systemLevel } = logGroup;
+export function logGroupProblems(logGroup: LogGroup, environment: Readonly<Record<string, string>> = {}): string[] {
+  const { name, createdBy, retentionDays, kmsKeyArn, skipDestroy, format = "Text" } = logGroup;
+  const { applicationLevel, systemLevel } = logGroup;
   const problems = [
+    ...(name === undefined || !isKnown(name) || NAME.test(name)
+      ? []
+      : [problem("logGroup.name", name, "is not 1 to 512 letters, digits and ./#_-, without aws/ at its beginning")]),
+    ...choiceProblems("logGroup.class", logGroup.class, CLASSES),
     ...choiceProblems("logGroup.createdBy", createdBy, CREATORS),
     ...choiceProblems<number>("logGroup.retentionDays", retentionDays, RETENTION_DAYS),
     ...arnProblems("logGroup.kmsKeyArn", kmsKeyArn, KMS_KEY),
@@ -64,7 +94,11 @@ export function logGroupProblems(logGroup: LogGroup): string[] {
     ...choiceProblems("logGroup.applicationLevel", applicationLevel, APPLICATION_LEVELS),
     ...choiceProblems("logGroup.systemLevel", systemLevel, SYSTEM_LEVELS),
   ];
-  for (const [name, value] of Object.entries({ retentionDays, kmsKeyArn })) {
+  if (logGroup.class === "INFREQUENT_ACCESS" && environment["SHUTDOWN_METRICS_NAMESPACE"] !== undefined) {
+    const expectation = "has no metrics in its lines, which environment.SHUTDOWN_METRICS_NAMESPACE asks for";
+    problems.push(problem("logGroup.class", logGroup.class, expectation));
+  }
+  for (const [name, value] of Object.entries({ retentionDays, kmsKeyArn, class: logGroup.class, skipDestroy })) {
     if (createdBy === "Lambda" && value !== undefined) {
       problems.push(problem(`logGroup.${name}`, value, 'is for a log group of the stack, not for createdBy "Lambda"'));
     }

@@ -1,12 +1,15 @@
 import { DbInstance } from "@cdktf/provider-aws/lib/db-instance";
 import { DbParameterGroup } from "@cdktf/provider-aws/lib/db-parameter-group";
 import { DbSubnetGroup } from "@cdktf/provider-aws/lib/db-subnet-group";
+import type { TerraformProvider } from "cdktf";
 import { Construct } from "constructs";
 import { arnProblems, KMS_KEY } from "./arn";
+import { regionPreconditions, regionProblems, useProvider } from "./aws-provider";
 import type { Database } from "./database";
 import { definedProperties } from "./defined-properties";
 import type { VpcConfig } from "./graceful-function-config";
 import { addOutput, claimProblems } from "./path-name";
+import { addPreconditions } from "./preconditions";
 import { PrivateNetwork, type PrivateNetworkConfig } from "./private-network";
 import { choiceProblems, isKnown, problem, rangeProblems, SettingsError, templateProblems } from "./settings-error";
 import { terraformTexts } from "./terraform-text";
@@ -33,6 +36,12 @@ const INSTANCE_CLASS = /^db\.[a-z0-9-]+\.[a-z0-9]+$/;
 const SNAPSHOT = /^(?=.{1,255}$)[A-Za-z](-?[A-Za-z0-9])*$/;
 
 export interface MysqlDatabaseConfig extends PrivateNetworkConfig {
+  /**
+   * AWS provider of everything that the construct creates.
+   * @default - the stack's provider without an alias
+   */
+  readonly provider?: TerraformProvider;
+
   /** Name of the instance: 1 to 55 small letters, digits and single hyphens. Everything else is named after it. */
   readonly name: string;
 
@@ -213,12 +222,15 @@ export class MysqlDatabase extends Construct {
         ...rangeProblems("waitTimeout", waitTimeout, WAIT_TIMEOUT),
         ...(maxConnections === undefined ? [] : rangeProblems("maxConnections", maxConnections, MAX_CONNECTIONS)),
         ...PrivateNetwork.problems(config),
-        ...claimProblems(this, "name", name, [config.region]),
+        ...regionProblems(this, config.region, config.provider),
+        ...claimProblems(this, "name", name, [config.region, config.provider?.node.path ?? ""]),
       ],
       this,
     );
 
+    if (config.provider) useProvider(this, config.provider);
     const network = new PrivateNetwork(this, "network", config);
+    addPreconditions(network.vpc, regionPreconditions(this, config.region, config.provider));
     const securityGroup = network.securityGroup("database", "The MySQL server");
     network.connect("database", securityGroup.id, PORT);
 

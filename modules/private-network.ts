@@ -12,6 +12,7 @@ import { isIPv4 } from "node:net";
 import type { VpcConfig } from "./graceful-function-config";
 import { policyDocument } from "./permissions";
 import { isKnown, problem, SettingsError } from "./settings-error";
+import { mergedMaps } from "./terraform-text";
 
 /** RDS wants subnets in two zones, also for an instance in one; no region has more than six. */
 const ZONES = { min: 2, max: 6 };
@@ -23,7 +24,7 @@ const VPC_PREFIX = { min: 16, max: 24 };
 const SUBNET_BITS = 4;
 
 export interface PrivateNetworkConfig {
-  /** Region of the endpoints, the same as the AWS provider's. */
+  /** Region of the endpoints. Another one than the AWS provider's is refused, as it is for `GracefulFunction`. */
   readonly region: string;
 
   /** Everything in the network is named after it. */
@@ -57,6 +58,7 @@ export interface PrivateNetworkConfig {
 
 /** A VPC without a way out: a function in it reaches the AWS services given, and whom `connect` lets it reach. */
 export class PrivateNetwork extends Construct {
+  public readonly vpc: Vpc;
   public readonly vpcId: string;
   public readonly subnetIds: readonly string[];
 
@@ -92,6 +94,7 @@ export class PrivateNetwork extends Construct {
       enableDnsHostnames: true,
       tags: this.tagsOf("vpc"),
     });
+    this.vpc = vpc;
     this.vpcId = vpc.id;
     // AWS makes a group that opens the VPC to itself and to the world, for whatever names no group. It gets no rules.
     new DefaultSecurityGroup(this, "default", { vpcId: vpc.id, tags: this.tagsOf("default") });
@@ -180,7 +183,7 @@ export class PrivateNetwork extends Construct {
   }
 
   private tagsOf(name: string): Record<string, string> {
-    return { ...this.#tags, Name: `${this.#name}-${name}` };
+    return mergedMaps(this.#tags, { Name: `${this.#name}-${name}` });
   }
 
   private zones(given: readonly string[] | undefined): readonly string[] {

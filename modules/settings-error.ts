@@ -55,7 +55,11 @@ export function templateProblems(settings: object): string[] {
 }
 
 /** `architecture "arm" is not one of arm64, x86_64`; the option's name says where it is set. */
-export function problem(setting: string, value: string | number | readonly string[], expectation: string): string {
+export function problem(
+  setting: string,
+  value: string | number | boolean | readonly string[],
+  expectation: string,
+): string {
   return `${setting} ${JSON.stringify(value)} ${expectation}`;
 }
 

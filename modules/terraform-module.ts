@@ -3,11 +3,12 @@ import { IamPolicy } from "@cdktf/provider-aws/lib/iam-policy";
 import { IamRolePolicyAttachment } from "@cdktf/provider-aws/lib/iam-role-policy-attachment";
 import { LambdaFunction } from "@cdktf/provider-aws/lib/lambda-function";
 import { AwsProvider } from "@cdktf/provider-aws/lib/provider";
-import { TerraformElement, TerraformStack, TerraformVariable } from "cdktf";
+import { TerraformElement, TerraformResource, TerraformStack, TerraformVariable } from "cdktf";
 import type { Construct, IConstruct, Node } from "constructs";
 import { ExecutionRole } from "./execution-role";
 import { GracefulFunction, RUNTIMES, type Runtime } from "./graceful-function";
 import type { Architecture } from "./insights-layer";
+import { ArchivePrecondition } from "./preconditions";
 
 /** What belongs into the zip. */
 export interface ModuleCode {
@@ -108,6 +109,10 @@ function withZipOfTheModule(construct: GracefulFunction): ModuleCode {
   const zip = part(construct, "zip", DataArchiveFile);
   const code = { sourceDir: zip.sourceDirInput ?? "", excludes: zip.excludesInput ?? [] };
   construct.node.tryRemoveChild(zip.node.id);
+  for (const resource of construct.node.findAll().filter((each) => TerraformResource.isTerraformResource(each))) {
+    const conditions = resource.lifecycle?.precondition?.filter((each) => !(each instanceof ArchivePrecondition)) ?? [];
+    if (resource.lifecycle) resource.lifecycle = conditions.length === 0 ? {} : { precondition: conditions };
+  }
 
   const lambda = part(construct, "lambda", LambdaFunction);
   lambda.filename = ZIP;

@@ -109,6 +109,33 @@ export function call(name: string, ...values: readonly unknown[]): IResolvable {
   return new Call(name, values);
 }
 
+/** Maps in one, of which the later ones win; a map may be known to Terraform only, or have a part that is. */
+export function mergedMaps(...maps: readonly Readonly<Record<string, string>>[]): Record<string, string> {
+  const parts = maps.flatMap(mapParts);
+  if (parts.length === 1) return { ...parts[0] };
+  return parts.some((part) => Token.isUnresolved(part))
+    ? Token.asStringMap(call("merge", ...parts))
+    : Object.fromEntries(parts.flatMap((part) => Object.entries(part)));
+}
+
+/** The names in a map that are known while synthesizing. */
+export function knownNames(map: Readonly<Record<string, string>>): string[] {
+  return mapParts(map)
+    .filter((part) => !Token.isUnresolved(part))
+    .flatMap((part) => Object.keys(part));
+}
+
+/** A token within an object is an entry of it, whose name is the token: `{ ...variable, NAME: "text" }`. */
+function mapParts(map: Readonly<Record<string, string>>): Readonly<Record<string, string>>[] {
+  const tokens = Object.entries(map).filter(([name]) => name.startsWith("&{TfToken["));
+  if (tokens.length === 0) return [map];
+  const rest = Object.entries(map).filter(([name]) => !name.startsWith("&{TfToken["));
+  return [
+    ...tokens.map(([name, value]) => ({ [name]: value })),
+    ...(rest.length === 0 ? [] : [terraformTexts(Object.fromEntries(rest))]),
+  ];
+}
+
 class Call implements IResolvable {
   public readonly creationStack = [];
 

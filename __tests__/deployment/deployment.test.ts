@@ -63,6 +63,11 @@ type ChangeableSettings = Required<
     | "database"
     | "shutdownExtension"
     | "codeSigningConfigArn"
+    | "provider"
+    | "role"
+    | "publishVersions"
+    | "alias"
+    | "provisionedConcurrency"
   >
 >;
 

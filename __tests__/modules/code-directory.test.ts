@@ -1,4 +1,16 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { App } from "cdktf";
 import { CodeDirectory } from "../../modules/code-directory";
@@ -82,4 +94,57 @@ describe("a directory is refused", () => {
 
 test("a handler may be nested in its module", () => {
   expect(CodeDirectory.problems({ directory: writeCode(), handler: "src/main.api.handler" })).toEqual([]);
+});
+
+describe("files that can be run", () => {
+  function modes(directory: string): Record<string, string> {
+    const names = readdirSync(directory, { recursive: true, encoding: "utf8" }).sort();
+    const files = names.filter((name) => statSync(path.join(directory, name)).isFile());
+    return Object.fromEntries(
+      files.map((name) => [name, (statSync(path.join(directory, name)).mode & 0o777).toString(8)]),
+    );
+  }
+
+  test("can be run in the staged copy, whatever the umask was", () => {
+    const directory = writeCode();
+    writeFileSync(path.join(directory, "tool"), "#!/bin/sh\n");
+    chmodSync(path.join(directory, "tool"), 0o775);
+    chmodSync(path.join(directory, "src/main.cjs"), 0o600);
+    expect(modes(stage(directory))).toEqual({
+      "node_modules/legacy/index.js": "644",
+      "src/main.cjs": "644",
+      tool: "755",
+    });
+    const { data } = synthesize({ code: { directory, handler: "src/main.handler" } });
+    expect(only(data, "archive_file")).not.toHaveProperty("output_file_mode");
+  });
+
+  test("change the path of the copy when they become one", () => {
+    const directory = writeCode();
+    const before = path.basename(stage(directory));
+    chmodSync(path.join(directory, "src/main.cjs"), 0o755);
+    expect(path.basename(stage(directory))).not.toBe(before);
+  });
+});
+
+describe("a link", () => {
+  test("is deployed as what it leads to", () => {
+    const directory = writeCode();
+    symlinkSync("src", path.join(directory, "linked"));
+    symlinkSync("src/main.cjs", path.join(directory, "main.cjs"));
+    const staged = stage(directory);
+    expect(lstatSync(path.join(staged, "main.cjs")).isFile()).toBe(true);
+    expect(readFileSync(path.join(staged, "linked/main.cjs"), "utf8")).toContain("legacy");
+  });
+
+  test.each([
+    ["nowhere", "missing"],
+    ["round", "."],
+  ])("that leads %s is refused", (name, target) => {
+    const directory = writeCode();
+    symlinkSync(target, path.join(directory, name));
+    expect(() => synthesize({ code: { directory, handler: "src/main.handler" } })).toThrow(
+      `test/function: code.directory "${directory}" has ${name}, which leads to no file`,
+    );
+  });
 });

@@ -8,6 +8,7 @@ import { synthesize, temporaryDirectory } from "./synthesis";
 const secretArn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:orders";
 const database = { host: "db.example.com", name: "orders", auth: { type: "secret", secretArn } } as const;
 const vpc = { subnetIds: ["subnet-1"], securityGroupIds: ["sg-1"] };
+const role = { name: "given", arn: "arn:aws:iam::123456789012:role/path/given" };
 const KMS_FORM = "is not of the form arn:<partition>:kms:<region>:<account>:key/<id>";
 const LAYER_FORM = "is not of the form arn:<partition>:lambda:<region>:<account>:layer:<name>:<number>";
 
@@ -175,6 +176,9 @@ test.each([
 
 test.each([
   { functionName: "n".repeat(54) },
+  { functionName: "n".repeat(64), role },
+  { alias: "v1", provisionedConcurrency: 2, reservedConcurrency: 2 },
+  { role: { ...role, policies: "none" } },
   { description: "d".repeat(256) },
   { ephemeralStorage: 512, memorySize: 10240, timeout: 1 },
   { layers: Array(4).fill(layer("tools")) },

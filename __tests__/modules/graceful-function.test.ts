@@ -1,8 +1,8 @@
-import { TerraformVariable } from "cdktf";
+import { TerraformOutput, TerraformVariable, Testing, Token } from "cdktf";
 import { GracefulFunction, type GracefulFunctionConfig } from "../../modules/graceful-function";
 import { InsightsLayer } from "../../modules/insights-layer";
 import { ShutdownExtension } from "../../modules/shutdown-extension";
-import { ENTRY, newStack, only, synthesize, type Attributes } from "./synthesis";
+import { ENTRY, newStack, only, policy, synthesize, type Attributes, type Synthesized } from "./synthesis";
 
 const secretArn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:orders";
 const database = { host: "db.example.com", name: "orders", auth: { type: "secret", secretArn } } as const;
@@ -13,6 +13,9 @@ const LAYER = "arn:aws:lambda:us-east-1:123456789012:layer:tools:3";
 const CODE_SIGNING = "arn:aws:lambda:us-east-1:123456789012:code-signing-config:csc-0123456789abcdefg";
 const BOUNDARY = "arn:aws:iam::123456789012:policy/boundary";
 const VPC = { subnetIds: ["subnet-1", "subnet-2"], securityGroupIds: ["sg-1"] };
+
+const ALLOW = { Effect: "Allow", Action: "sqs:SendMessage", Resource: "*" } as const;
+const ROLE = { name: "given", arn: "arn:aws:iam::123456789012:role/path/given" };
 
 /** Every setting that adds a permission. */
 const EVERYTHING: Partial<GracefulFunctionConfig> = {
@@ -91,6 +94,7 @@ describe("the function", () => {
     expect(Object.keys(stack.output).sort()).toEqual([
       "function_arn",
       "function_insights_layer_arn",
+      "function_invoke_arn",
       "function_log_group_name",
       "function_name",
       "function_role_arn",
@@ -137,6 +141,15 @@ describe("an option", () => {
       { logging_config: { log_format: "JSON", application_log_level: "WARN", system_log_level: "INFO" } },
     ],
     [{ tags: { team: "orders" } }, { tags: { team: "orders" } }],
+    [{ logGroup: { name: "/orders" } }, { logging_config: { log_format: "Text", log_group: "/orders" } }],
+    [{ publishVersions: true }, { publish: true }],
+    [{ alias: "live" }, { publish: true }],
+    [{ vpc: { ...VPC, replaceSecurityGroupsOnDestroy: true } }, { replace_security_groups_on_destroy: true }],
+    [
+      { vpc: { ...VPC, replaceSecurityGroupsOnDestroy: true, replacementSecurityGroupIds: ["sg-2"] } },
+      { replace_security_groups_on_destroy: true, replacement_security_group_ids: ["sg-2"] },
+    ],
+    [{ role: ROLE }, { role: ROLE.arn }],
     [
       { architecture: "x86_64" },
       {
@@ -190,7 +203,127 @@ describe("an option", () => {
   });
 });
 
+describe("an alias", () => {
+  test("points to the newest version, and is what callers get", () => {
+    const { resource, output } = synthesize({ alias: "live", functionUrl: true });
+    const [lambda] = Object.keys(resource.aws_lambda_function ?? {});
+    const [alias] = Object.keys(resource.aws_lambda_alias ?? {});
+    expect(only(resource, "aws_lambda_alias")).toMatchObject({
+      name: "live",
+      function_name: `\${aws_lambda_function.${lambda}.function_name}`,
+      function_version: `\${aws_lambda_function.${lambda}.version}`,
+    });
+    expect(output.function_alias_arn?.value).toBe(`\${aws_lambda_alias.${alias}.arn}`);
+    expect(output.function_invoke_arn?.value).toBe(`\${aws_lambda_alias.${alias}.invoke_arn}`);
+    expect(only(resource, "aws_lambda_function_url").qualifier).toBe(`\${aws_lambda_alias.${alias}.name}`);
+    expect(resource).not.toHaveProperty("aws_lambda_provisioned_concurrency_config");
+    expect(synthesize().resource).not.toHaveProperty("aws_lambda_alias");
+  });
+
+  test("has environments that are kept ready, if that is asked for", () => {
+    const { resource } = synthesize({ alias: "live", provisionedConcurrency: 2 });
+    const [alias] = Object.keys(resource.aws_lambda_alias ?? {});
+    expect(only(resource, "aws_lambda_provisioned_concurrency_config")).toMatchObject({
+      provisioned_concurrent_executions: 2,
+      qualifier: `\${aws_lambda_alias.${alias}.name}`,
+    });
+  });
+});
+
+describe("a role that exists", () => {
+  test("gets a policy for each thing that the function needs", () => {
+    const { resource, output } = synthesize({ ...EVERYTHING, role: ROLE });
+    expect(resource).not.toHaveProperty("aws_iam_role");
+    expect(Object.values(resource.aws_iam_policy ?? {})).toHaveLength(7);
+    const attachments = Object.values(resource.aws_iam_role_policy_attachment ?? {});
+    expect(attachments.map(({ role }) => role)).toEqual(Array(7).fill("given"));
+    expect(output.function_role_arn?.value).toBe(ROLE.arn);
+  });
+
+  test("is left alone, if that is asked for", () => {
+    const stack = newStack();
+    const role = { ...ROLE, policies: "none" } as const;
+    const { resource } = synthesize({ database, vpc: VPC, role }, stack);
+    expect(Object.keys(resource).sort()).toEqual(["aws_cloudwatch_log_group", "aws_lambda_function"]);
+    const lambda = stack.node.findChild("function");
+    expect(() => lambda instanceof GracefulFunction && lambda.role.allow("queue", [ALLOW])).toThrow(
+      'test/function/role: role.policies "none" does not let the policy queue be attached',
+    );
+  });
+});
+
+describe("what others build on", () => {
+  const stack = newStack();
+  const settings = { region: "us-east-1", functionName: "orders", code: { entry: ENTRY } };
+  const lambda = new GracefulFunction(stack, "function", settings);
+  const members = {
+    functionName: lambda.functionName,
+    arn: lambda.arn,
+    invokeArn: lambda.invokeArn,
+    version: lambda.version,
+    logGroupName: lambda.logGroupName,
+    roleName: lambda.role.name,
+    roleArn: lambda.role.arn,
+  };
+  const attachment = lambda.role.allow("queue", [{ ...ALLOW, Resource: lambda.arn }]);
+  new TerraformOutput(stack, "members", { value: members });
+  new TerraformOutput(stack, "attachment", { value: attachment.fqn });
+  const { resource, output } = JSON.parse(Testing.synth(stack)) as Synthesized;
+  const [id] = Object.keys(resource.aws_lambda_function ?? {});
+  const [role] = Object.keys(resource.aws_iam_role ?? {});
+
+  test("are references to the function, its role and its log group", () => {
+    expect(output.members?.value).toEqual({
+      functionName: `\${aws_lambda_function.${id}.function_name}`,
+      arn: `\${aws_lambda_function.${id}.arn}`,
+      invokeArn: `\${aws_lambda_function.${id}.invoke_arn}`,
+      version: `\${aws_lambda_function.${id}.version}`,
+      logGroupName: "/aws/lambda/orders",
+      roleName: `\${aws_iam_role.${role}.name}`,
+      roleArn: `\${aws_iam_role.${role}.arn}`,
+    });
+    expect(lambda.resource.functionNameInput).toBe("orders");
+    expect(lambda.alias).toBeUndefined();
+  });
+
+  test("is allowed more later, without a cycle where the statement names the function", () => {
+    const policies = Object.values(resource.aws_iam_policy ?? {});
+    const queue = policies.find(({ name }) => name === "orders-us-east-1-queue");
+    expect(policy(String(queue?.policy).replaceAll(/aws_lambda_function\.\w+\.arn/g, '"ARN"')).Statement).toEqual([
+      { ...ALLOW, Resource: "ARN" },
+    ]);
+    const attachments = Object.keys(resource.aws_iam_role_policy_attachment ?? {});
+    const added = attachments.find((each) => each.includes("queue"));
+    expect(output.attachment?.value).toBe(`\${aws_iam_role_policy_attachment.${added}}`);
+    expect(only(resource, "aws_lambda_function").depends_on).not.toContain(`aws_iam_role_policy_attachment.${added}`);
+  });
+
+  test.each([
+    ["queue", [ALLOW], 'name "queue" is the name of a policy that the role has'],
+    ["logging", [ALLOW], 'name "logging" is the name of a policy that the role has'],
+    ["a queue", [ALLOW], 'name "a queue" does not end a policy\'s name, orders-us-east-1-a queue'],
+    ["n".repeat(112), [ALLOW], "up to 128 letters, digits and"],
+    ["nothing", [], "statements [] is empty, and a policy needs one"],
+    ["open", [{ ...ALLOW, Resource: "${var.x" }], 'statements.Resource "${var.x" has a "${"'],
+  ])("refuses the policy %s with %j", (name, statements, message) => {
+    expect(() => lambda.role.allow(name, statements)).toThrow(message);
+  });
+});
+
 describe("the log group", () => {
+  test("has name and class of the settings, and is kept if that is asked for", () => {
+    const logGroup = { name: "/orders", class: "INFREQUENT_ACCESS", skipDestroy: true } as const;
+    const { resource, output } = synthesize({ logGroup });
+    expect(only(resource, "aws_cloudwatch_log_group")).toMatchObject({
+      name: "/orders",
+      log_group_class: "INFREQUENT_ACCESS",
+      skip_destroy: true,
+    });
+    expect(output.function_log_group_name?.value).toBe("/orders");
+    const policies = Object.values(resource.aws_iam_policy ?? {}).map((each) => String(each.policy));
+    expect(policies.join()).toContain(":log-group:/orders:*");
+  });
+
   test("is the stack's, and keeps a year", () => {
     const group = only(synthesize().resource, "aws_cloudwatch_log_group");
     expect(group).toMatchObject({ name: "/aws/lambda/orders", retention_in_days: 365 });
@@ -303,8 +436,10 @@ describe("values that only Terraform knows", () => {
     expect(lambda.layers).toBe(`\${concat([local.${local}[var.text]], var.list)}`);
     expect(Object.keys(arns ?? {})).toHaveLength(26);
     expect(arns?.["us-east-1"]).toBe("arn:aws:lambda:us-east-1:580247275435:layer:LambdaInsightsExtension-Arm64:23");
-    expect(lambda.lifecycle).toEqual({
+    expect(lambda.lifecycle).toMatchObject({
       precondition: [
+        { error_message: expect.stringContaining("is not the archive that was planned") as string },
+        { error_message: expect.stringContaining("the region of the AWS provider") as string },
         {
           condition: `\${contains(keys(local.${local}), var.text)}`,
           error_message: expect.stringMatching(
@@ -313,5 +448,55 @@ describe("values that only Terraform knows", () => {
         },
       ],
     });
+  });
+});
+
+describe("maps that only Terraform knows", () => {
+  const own = '"SHUTDOWN_EXTENSION" = "external", "SHUTDOWN_BUDGET_MS" = "300"';
+
+  function variables(environment: Readonly<Record<string, string>>, stack = newStack()): Attributes {
+    return only(synthesize({ environment }, stack).resource, "aws_lambda_function");
+  }
+
+  function map(stack = newStack()): [Record<string, string>, typeof stack] {
+    return [Token.asStringMap(new TerraformVariable(stack, "map", { type: "map(string)" }).value), stack];
+  }
+
+  test("as environment get the construct's own variables added", () => {
+    const lambda = variables(...map());
+    expect(lambda.environment).toEqual({ variables: `\${merge(var.map, {${own}})}` });
+    expect(lambda.lifecycle).toMatchObject({
+      precondition: expect.arrayContaining([
+        {
+          condition: expect.stringMatching(
+            /^\$\{\(length\(setintersection\(keys\(var\.map\), \["DB_HOST", .*< 1\)\}$/,
+          ) as string,
+          error_message: expect.stringMatching(/^environment has a variable that .*: one of DB_HOST, .*/) as string,
+        },
+      ]) as unknown,
+    });
+  });
+
+  test("as part of the environment leave the other part to be looked at", () => {
+    const [token, stack] = map();
+    expect(variables({ ...token, LOG_LEVEL: "${var.level}", TEXT: "a" }, stack).environment).toEqual({
+      variables: `\${merge(var.map, {"LOG_LEVEL" = var.level, "TEXT" = "a"}, {${own}})}`,
+    });
+    const [other, otherStack] = map();
+    expect(() => variables({ ...other, AWS_REGION: "a" }, otherStack)).toThrow('environment "AWS_REGION"');
+  });
+
+  test("as tags are on everything that can have tags", () => {
+    const [tags, stack] = map();
+    const { resource } = synthesize({ tags }, stack);
+    for (const type of ["aws_lambda_function", "aws_iam_role", "aws_cloudwatch_log_group"]) {
+      expect(only(resource, type).tags).toBe("${var.map}");
+    }
+  });
+
+  test("as tags, with a name that is known, are merged", () => {
+    const [tags, stack] = map();
+    const { resource } = synthesize({ tags: { ...tags, team: "orders" } }, stack);
+    expect(only(resource, "aws_lambda_function").tags).toBe('${merge(var.map, {"team" = "orders"})}');
   });
 });
