@@ -16,6 +16,9 @@ const FROZEN_AFTER_MS = 10;
 /** Idle for this long, a connection may have been dropped by something that told nobody (NAT, a load balancer). */
 const SUSPECT_AFTER_MS = 10_000;
 
+/** With less time left, what the connect before has failed with says more than another one that is cut off. */
+const SHORTEST_CONNECT_MS = 20;
+
 /** Log-ins of one statement: what the server ends or refuses twice in a row, it will end or refuse a third time. */
 const MOST_LOGINS = 2;
 
@@ -30,6 +33,8 @@ export class ConnectionPool {
   private readonly waiters = new Set<() => void>();
   /** Places of connections that wait for their credentials. */
   private reserved = 0;
+  /** The last connect's. */
+  private failure: unknown;
   /** How many suspects are being asked: better an old connection than one more. */
   private asking = 0;
   /** The one that Init began. */
@@ -113,6 +118,8 @@ export class ConnectionPool {
   /** @returns undefined if it is worth another try */
   private async open(request: ConnectionRequest): Promise<ServerConnection | undefined> {
     const { deadline } = request;
+    if (deadline.remainingMs < SHORTEST_CONNECT_MS && this.failure !== undefined)
+      throw unreachable(this.settings, this.failure);
     let connection: ServerConnection | undefined;
     try {
       let login: PoolOptions;
@@ -128,9 +135,11 @@ export class ConnectionPool {
       await deadline.within(opening.logIn(), () => opening.phase);
       if (opening.hasEnded) throw new Error("the server ended the connection right after the log-in");
       this.logins.worked = login;
+      this.failure = undefined;
       return opening;
     } catch (error) {
       this.refuseWhenClosing();
+      this.failure = error;
       this.wake();
       connection?.abandon(error as Error);
       if (connection !== undefined && (await this.isWorthRepeating(request, error, connection))) return undefined;
@@ -180,17 +189,12 @@ export class ConnectionPool {
   private async turn({ deadline, inside }: ConnectionRequest): Promise<void> {
     this.giveUpLateConnect(deadline.limitMs / 2);
     let look = (): void => undefined;
-    const turn = new Promise<void>((resolve) => {
-      look = () => {
-        resolve();
-      };
-    });
+    const turn = new Promise<void>((resolve) => (look = resolve));
     this.waiters.add(look);
     if (inside !== undefined) inside.waiting += 1;
     try {
       this.refuseDeadlock(inside);
       await deadline.within(turn, () => this.whatIsMissing());
-      return;
     } catch (error) {
       throw error instanceof DatabaseUnreachableError ? error : unreachable(this.settings, error);
     } finally {
@@ -211,12 +215,8 @@ export class ConnectionPool {
     if (inside === undefined || this.holders.size < this.limit) return;
     if ([...this.holders.values()].some(({ waiting }) => waiting === 0)) return;
     const cure = "use the query that transaction() hands to its work, or raise connectionLimit";
-    throw unreachable(
-      this.settings,
-      new Error(
-        `a statement inside transaction() waits for a second connection, and all ${this.limit} are held: ${cure}`,
-      ),
-    );
+    const why = `a statement inside transaction() waits for a second connection, and all ${this.limit} are held`;
+    throw unreachable(this.settings, new Error(`${why}: ${cure}`));
   }
 
   private whatIsMissing(): string {

@@ -89,9 +89,15 @@ export class DatabaseStandIn {
     return this.sessions.filter(({ open }) => open);
   }
 
-  async close(): Promise<void> {
+  /** Nobody new gets in; resolves when everybody is out. */
+  async refuseConnections(): Promise<void> {
     const closed = once(this.server._server, "close");
     this.server._server.close();
+    await closed;
+  }
+
+  async close(): Promise<void> {
+    const closed = this.server._server.listening ? this.refuseConnections() : undefined;
     for (const stream of this.streams) stream.destroy();
     await closed;
   }
