@@ -16,6 +16,8 @@ interface FaultEvent {
   readonly logBytes?: number;
   readonly sql?: string;
   readonly values?: unknown[];
+  /** Milliseconds that the statement may take. */
+  readonly timeoutMs?: number;
   readonly insert?: string;
   readonly transactionInsert?: string;
   readonly leave?: { readonly row: number };
@@ -48,7 +50,10 @@ export const handler = tracked(async (event: FaultEvent): Promise<unknown> => {
     await useAll(5);
     return Promise.all([hold({ row: 1, ms: 30_000 }), database.query("SELECT SLEEP(?)", [30])]);
   }
-  if (event.sql !== undefined) return printable(await database.query(event.sql, event.values));
+  if (event.sql !== undefined) {
+    const { sql, values, timeoutMs } = event;
+    return printable(await database.query(sql, values, timeoutMs === undefined ? {} : { timeoutMs }));
+  }
   if (event.insert !== undefined) return database.query(INSERT, [event.insert]);
   if (event.transactionInsert !== undefined) return insertInTransaction(event.transactionInsert);
   if (event.leave !== undefined) return leave(event.leave.row);

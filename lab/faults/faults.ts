@@ -1,4 +1,8 @@
+import { ACQUIRE_FAULTS } from "./acquire-faults";
+import { CANCEL_FAULTS } from "./cancel-faults";
+import { DATA_FAULTS } from "./data-faults";
 import { mysql, NONE, ONE_CANCELLED, ONE_CLOSED, ONE_GIVEN_UP, TERMINATED, TIMED_OUT, TIMEOUT_MS } from "./expected";
+import { FAILOVER_FAULTS } from "./failover-faults";
 import type { Fault } from "./fault";
 import { ISOLATION_FAULTS } from "./isolation-faults";
 import { SECRET_FAULTS } from "./secret-faults";
@@ -299,5 +303,5 @@ export const FAULTS: readonly Fault[] = [
     invocations: [/Access denied/, "ok", "ok"],
     line: { phase: "idle", hooks: { mysql: ONE_CLOSED } },
   },
-  ...[...SECRET_FAULTS, ...ISOLATION_FAULTS],
+  ...[...DATA_FAULTS, ...SECRET_FAULTS, ...ACQUIRE_FAULTS, ...FAILOVER_FAULTS, ...CANCEL_FAULTS, ...ISOLATION_FAULTS],
 ];

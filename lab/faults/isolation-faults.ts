@@ -1,7 +1,7 @@
-import { survivesLogLevel } from "./checks";
+import { quitsWithin, survivesLogLevel } from "./checks";
 import { NONE, ONE_CANCELLED, ONE_CLOSED } from "./expected";
 import type { Fault } from "./fault";
-import { init, invoke, statementRuns } from "./steps";
+import { begin, init, invoke, statementRuns, wait } from "./steps";
 
 const IDLE = { phase: "idle", hooks: { mysql: ONE_CLOSED } } as const;
 
@@ -31,6 +31,18 @@ export const ISOLATION_FAULTS: readonly Fault[] = [
     steps: [init, invoke({ unawaited: 30 }), statementRuns],
     invocations: ["ok"],
     line: { phase: "idle", hooks: { mysql: ONE_CANCELLED } },
+  },
+  {
+    name: "handler computes in slices",
+    happens: "A handler computes, 150 ms at a time, when the SIGTERM comes; its connection is idle.",
+    answer: "COM_QUIT goes out in the first turn of the event loop that hears the SIGTERM.",
+    needs: ["the faults' events"],
+    steps: [init, begin({ slices: 2_000 }), wait(350)],
+    invocations: ["any"],
+    mayBeKilled: true,
+    // A slice, and what a busy machine takes.
+    afterwards: [quitsWithin(220, 1)],
+    line: { phase: "invocation", hooks: { mysql: ONE_CLOSED } },
   },
   {
     name: "JSON log at level WARN",

@@ -1,8 +1,8 @@
 /**
- * Random lives of an execution environment: whatever happened before it, a Shutdown leaves nothing behind.
+ * Random lifecycles of an execution environment: whatever happened before it, a Shutdown leaves nothing behind.
  *
- *   RANDOM_LIVES=1000 npx jest random-lives              more of them
- *   RANDOM_LIVES_SEED=42 npx jest random-lives           the same ones again
+ *   RANDOM_LIFECYCLES=1000 npx jest random-lifecycles              more of them
+ *   RANDOM_LIFECYCLES_SEED=42 npx jest random-lifecycles           the same ones again
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -10,24 +10,36 @@ import fc from "fast-check";
 import { BUDGET_MS, type Fault, type ShutdownExtension } from "./fault";
 import { createCertificates } from "../mysql/certificates";
 import { runFault, startServer, type TestBed } from "./run-fault";
-import { begin, dropConnections, freeze, init, invoke, sigterm, thaw, wait, type Step } from "./steps";
+import {
+  begin,
+  dropConnections,
+  freeze,
+  init,
+  invoke,
+  secretsManager,
+  server,
+  sigterm,
+  thaw,
+  wait,
+  type Step,
+} from "./steps";
 import { lambdaRuntime } from "../lambda/lambda-runtime";
 import { findProject } from "../subjects/project";
 import { bundleFaultHandler } from "./fault-handler";
 
-const LIVES = Number(process.env["RANDOM_LIVES"] ?? 50);
-const SEED = Number(process.env["RANDOM_LIVES_SEED"] ?? Date.now() % 2 ** 31);
-const TIMEOUT_MS = 700;
+const LIFECYCLES = Number(process.env["RANDOM_LIFECYCLES"] ?? 50);
+const SEED = Number(process.env["RANDOM_LIFECYCLES_SEED"] ?? Date.now() % 2 ** 31);
+const TIMEOUT_MS = 1_000;
 /**
- * How many lives may be played again: their budgets are real time, and a machine that is busy elsewhere takes from it.
+ * How many lifecycles may be run again: their budgets are real time, and a machine that is busy elsewhere takes from it.
  * What is wrong with the function is wrong each time.
  */
-const PATIENCE = Math.ceil(LIVES / 20);
+const PATIENCE = Math.ceil(LIFECYCLES / 20);
 const ATTEMPTS = 3;
 
 const CACHE = join(__dirname, "../../node_modules/.cache");
 mkdirSync(CACHE, { recursive: true });
-const scratch = mkdtempSync(join(CACHE, "random-lives-"));
+const scratch = mkdtempSync(join(CACHE, "random-lifecycles-"));
 const ours = { name: "this function", directory: scratch, handler: "index.handler", logsShutdown: false };
 let testBed: TestBed;
 
@@ -42,25 +54,53 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-/** What may happen between Init and the last SIGTERM; each leaves the environment ready for the next. */
-const HAPPENINGS: Readonly<Record<string, readonly Step[]>> = {
-  invocation: [invoke({})],
-  "side by side": [invoke({ parallel: 2 })],
-  transaction: [invoke({ hold: { row: 1, ms: 20 } })],
-  "time-out in a statement": [invoke({ sleepSeconds: 30 })],
-  "time-out in a transaction": [invoke({ hold: { row: 1, ms: 30_000 } })],
-  "freeze, thaw": [freeze, wait(30), thaw],
-  "dropped while frozen": [freeze, dropConnections, wait(30), thaw],
-  "dropped while awake": [dropConnections, wait(30)],
+/** Something that may happen between Init and the last SIGTERM; it leaves the environment ready for the next. */
+interface Happening {
+  readonly steps: readonly Step[];
+  /** What its invocations come to. @default none */
+  readonly comesTo?: readonly RegExp[];
+  /** Only a server that misbehaves does that. @default false */
+  readonly needsMisbehavingServer?: boolean;
+}
+
+const OK = [/^ok/];
+const TIMED_OUT = [/^Sandbox\.Timedout/];
+
+const HAPPENINGS: Readonly<Record<string, Happening>> = {
+  invocation: { steps: [invoke({})], comesTo: OK },
+  "side by side": { steps: [invoke({ parallel: 2 })], comesTo: OK },
+  transaction: { steps: [invoke({ hold: { row: 1, ms: 20 } })], comesTo: OK },
+  "left transaction": { steps: [invoke({ leave: { row: 1 } })], comesTo: [/left open/] },
+  "time-out in a statement": { steps: [invoke({ sleepSeconds: 30 })], comesTo: TIMED_OUT },
+  "time-out in a transaction": { steps: [invoke({ hold: { row: 1, ms: 30_000 } })], comesTo: TIMED_OUT },
+  "freeze, thaw": { steps: [freeze, wait(30), thaw] },
+  "dropped while frozen": { steps: [freeze, dropConnections, wait(30), thaw] },
+  "dropped while awake": { steps: [dropConnections, wait(30)] },
+  failover: {
+    steps: [
+      server((half) => {
+        half.failOver(1290);
+      }),
+      invoke({ insert: "written" }),
+    ],
+    comesTo: OK,
+    needsMisbehavingServer: true,
+  },
+  farewell: { steps: [freeze, server((half) => half.endIdle(4031)), wait(30), thaw], needsMisbehavingServer: true },
+  // Whether it is met depends on whether a connection is there.
+  "secret outage": { steps: [secretsManager("refused"), invoke({}), secretsManager("well")], comesTo: [/^ok|secret/i] },
 };
+
 /** How it may end. The Shutdown phase follows. */
 const ENDINGS: Readonly<Record<string, readonly Step[]>> = {
   idle: [],
   frozen: [freeze],
   "in a statement": [begin({ sleepSeconds: 30 }), wait(50)],
   "in a transaction": [begin({ hold: { row: 1, ms: 30_000 } }), wait(50)],
+  "in a statement that nobody awaits": [invoke({ unawaited: 30 }), wait(50)],
   "at once": [begin({})],
   "SIGTERM twice": [sigterm],
+  "in a secret outage": [secretsManager("refused"), begin({ sleepSeconds: 30 }), wait(50)],
 };
 
 interface Lifecycle {
@@ -68,6 +108,9 @@ interface Lifecycle {
   readonly ending: string;
   readonly extension: ShutdownExtension;
   readonly poolSize: string;
+  readonly login: "password" | "secret";
+  /** What another SIGTERM listener in the process does. */
+  readonly listener: "nothing" | "exits" | "throws" | "rejects";
 }
 
 const lifecycle: fc.Arbitrary<Lifecycle> = fc.record({
@@ -75,20 +118,28 @@ const lifecycle: fc.Arbitrary<Lifecycle> = fc.record({
   ending: fc.constantFrom(...Object.keys(ENDINGS)),
   extension: fc.constantFrom<ShutdownExtension>("external", "internal"),
   poolSize: fc.constantFrom("1", "3"),
+  login: fc.constantFrom("password", "secret"),
+  listener: fc.constantFrom("nothing", "exits", "throws", "rejects"),
 });
 
-async function runLifecycle({ happenings, ending, extension, poolSize }: Lifecycle): Promise<void> {
+async function runLifecycle({ happenings, ending, extension, poolSize, login, listener }: Lifecycle): Promise<void> {
+  const happened = happenings.flatMap((name) => HAPPENINGS[name] ?? []);
   const fault: Fault = {
     name: [...happenings, ending].join(", "),
     happens: "",
     answer: "",
     steps: [
-      ...[init, ...happenings.flatMap((name) => HAPPENINGS[name] ?? [])],
+      ...[init, ...happened.flatMap(({ steps }) => steps)],
       // A time-out resets the environment, and the next invocation begins with an Init: it is not to end in that.
       ...[invoke({}), ...(ENDINGS[ending] ?? [])],
     ],
     invocations: [],
-    environment: { POOL_SIZE: poolSize },
+    environment: {
+      POOL_SIZE: poolSize,
+      ...(login === "secret" ? { DB_AUTH: "secret" } : {}),
+      ...(listener === "nothing" ? {} : { FAULT_LISTENER: listener }),
+    },
+    ...(happened.some(({ needsMisbehavingServer = false }) => needsMisbehavingServer) ? { misbehaving: {} } : {}),
     timeoutMs: TIMEOUT_MS,
   };
   const result = await runFault(fault, ours, extension, testBed);
@@ -103,35 +154,32 @@ async function runLifecycle({ happenings, ending, extension, poolSize }: Lifecyc
     endedBy: "itself",
     late: [],
   });
-  // An environment that was reset began another life; each life that ended by itself has left its line.
+  // An environment that was reset began another lifecycle; each that ended by itself has left its line.
   expect(lines).toHaveLength(1 + happenings.filter((name) => name.startsWith("time-out")).length);
-  const invoked = [...happenings, "invocation"].filter(
-    (name) => !name.includes("freeze") && !name.startsWith("dropped"),
-  );
-  const expected = invoked.map((name) => (name.startsWith("time-out") ? /^Sandbox\.Timedout/ : /^ok/));
+  const expected = [...happened.flatMap(({ comesTo = [] }) => comesTo), ...OK];
   expect(result.invocations.slice(0, expected.length)).toEqual(
     expected.map((each): unknown => expect.stringMatching(each)),
   );
 }
 
 let repeatsLeft = PATIENCE;
-async function liveAgainIfDisturbed(one: Lifecycle, attempt = 1): Promise<void> {
+async function runAgainIfDisturbed(one: Lifecycle, attempt = 1): Promise<void> {
   try {
     await runLifecycle(one);
   } catch (error) {
     if (attempt === ATTEMPTS || repeatsLeft === 0) throw error;
     repeatsLeft -= 1;
-    console.warn(`lived again: ${JSON.stringify(one)}: ${(error as Error).message}`);
-    await liveAgainIfDisturbed(one, attempt + 1);
+    console.warn(`run again: ${JSON.stringify(one)}: ${(error as Error).message}`);
+    await runAgainIfDisturbed(one, attempt + 1);
   }
 }
 
 test(
-  `${LIVES} random lives leave nothing behind (RANDOM_LIVES_SEED=${SEED})`,
+  `${LIFECYCLES} random lifecycles leave nothing behind (RANDOM_LIFECYCLES_SEED=${SEED})`,
   async () => {
-    const property = fc.asyncProperty(lifecycle, (one) => liveAgainIfDisturbed(one));
-    // The first counterexample is shown as it is: to shrink it would play hundreds more.
-    await fc.assert(property, { seed: SEED, numRuns: LIVES, endOnFailure: true });
+    const property = fc.asyncProperty(lifecycle, (one) => runAgainIfDisturbed(one));
+    // The first counterexample is shown as it is: to shrink it would run hundreds more.
+    await fc.assert(property, { seed: SEED, numRuns: LIFECYCLES, endOnFailure: true });
   },
-  LIVES * 6_000,
+  LIFECYCLES * 6_000,
 );

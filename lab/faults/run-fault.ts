@@ -4,7 +4,12 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Login } from "../mysql/server";
 import { endingOf } from "../lambda/ending";
-import { ExecutionEnvironment, type InvocationResult, type ShutdownResult } from "../lambda/execution-environment";
+import {
+  ExecutionEnvironment,
+  InitError,
+  type InvocationResult,
+  type ShutdownResult,
+} from "../lambda/execution-environment";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { Relay } from "../mysql/relay";
 import { findServerProgram, startThrowawayServer, type ThrowawayServer } from "../mysql/throwaway-server";
@@ -136,7 +141,7 @@ export async function runFault(
       problems: [],
       abortedBefore: misbehaving === undefined ? await server.abortedClients() : 0,
     };
-    for (const step of fault.steps) await step(scenario);
+    const failedInit = await carryOut(fault.steps, scenario);
     await environment.shutdown();
     await scenario.pendingInit;
     const ended = await Promise.all(scenario.invocations);
@@ -174,13 +179,25 @@ export async function runFault(
     ) {
       problems.push("it opened no connection, so nothing is proven");
     }
-    return { ...played, problems };
+    // Where Init fails, nothing that follows says any more about the function.
+    return { ...played, problems: failedInit === undefined ? problems : [`Init fails: ${failedInit.message}`] };
   } finally {
     await environment.shutdown();
     await relay.close();
     await Promise.all([secrets.close(), target.close(), misbehaving?.close()]);
     if (server === testBed.server) await endConnections(server);
     else await server.stop();
+  }
+}
+
+/** Stops where Init fails, as it does for a handler that connects there and throws. */
+async function carryOut(steps: Fault["steps"], scenario: Scenario): Promise<InitError | undefined> {
+  try {
+    for (const step of steps) await step(scenario);
+    return undefined;
+  } catch (error) {
+    if (error instanceof InitError) return error;
+    throw error;
   }
 }
 

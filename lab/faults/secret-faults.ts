@@ -1,3 +1,4 @@
+import { logsNo } from "./checks";
 import { NONE, ONE_CLOSED } from "./expected";
 import type { Fault } from "./fault";
 import { init, invoke, passwords, secretsManager, secretString } from "./steps";
@@ -25,6 +26,20 @@ export const SECRET_FAULTS: readonly Fault[] = [
     invocations: [ARN, ARN, ARN, ARN],
     confidential: ["plainS3cret", "br0kenS3cret", "0therS3cret", "plainS3", "br0kenS3", "0therS3"],
     line: NEVER_CONNECTED,
+  },
+  {
+    name: "statement fails with its values",
+    happens: "A statement with a card number among its values, and 100 kB of SQL, fails.",
+    answer: "Neither the log nor the error has the values, nor more than an excerpt of the SQL.",
+    needs: ["the faults' events"],
+    steps: [
+      ...[init, invoke({ sql: "INSERT INTO lab.missing VALUES (?)", values: ["4111-1111-1111-1111"] })],
+      invoke({ sql: `INSERT INTO lab.missing VALUES ('${"y".repeat(100_000)}')` }),
+    ],
+    invocations: [/missing/, /missing/],
+    confidential: ["4111-1111-1111-1111"],
+    line: IDLE,
+    afterwards: [logsNo(/y{5000}/)],
   },
   {
     name: "Secrets Manager silent",
