@@ -1,11 +1,11 @@
 /**
- * Builds what `npm pack` packs, into dist/. npm runs it by itself, as the script "prepack":
+ * Builds what `npm pack` packs, into dist/. npm runs it by itself: as the script "prepack" before `npm pack`, and as the
+ * script "prepare" where the package is installed by a Git URL, since npm runs no other script there.
  *
  *   dist/construct/  the construct for CDKTF: CommonJS, as what `cdktf init` makes runs it, and types
  *   dist/cdktn/      the same for CDK Terrain: only the names of the packages that it imports are others
  *   dist/function/   the function library and worker-signals: ES modules, and types
  */
-import { buildSync } from "esbuild";
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -55,7 +55,9 @@ function construct() {
   );
 }
 
-function functionLibrary() {
+async function functionLibrary() {
+  // Here, since a set-up of the project runs "prepare" as well, whatever is installed.
+  const { buildSync } = await import("esbuild");
   const target = join(DIST, "function");
   const entries = {
     index: join(ROOT, "function/library.ts"),
@@ -84,8 +86,19 @@ function functionLibrary() {
   }
 }
 
-rmSync(DIST, { recursive: true, force: true });
-mkdirSync(BUILD, { recursive: true });
-construct();
-functionLibrary();
-rmSync(BUILD, { recursive: true });
+/**
+ * npm runs "prepare" after `npm ci` of a clone as well, which needs no dist/. Only where npm packs a directory does it say
+ * which one; `npm pack` has built already.
+ */
+function isNeeded() {
+  const { npm_lifecycle_event: event, npm_package_resolved: directory = "", npm_command: command } = process.env;
+  return event !== "prepare" || (directory !== "" && command !== "pack" && command !== "publish");
+}
+
+if (isNeeded()) {
+  rmSync(DIST, { recursive: true, force: true });
+  mkdirSync(BUILD, { recursive: true });
+  construct();
+  await functionLibrary();
+  rmSync(BUILD, { recursive: true });
+}
