@@ -103,7 +103,7 @@ export function show({ runtime, database, results, extensionIsAssumed }: Compare
   if (log !== "") console.log(log);
   console.log(sentence);
   if (change !== undefined) console.log(`To change: ${change}.`);
-  if (!runtime.isAwsClient) {
+  if (runtime.isLabClient === true) {
     console.log("This was not AWS's runtime client: under that, process.exit() hangs until SIGKILL.");
   }
   return clean;

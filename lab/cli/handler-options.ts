@@ -1,6 +1,7 @@
 import { relative } from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { fromInvocationDirectory } from "./invocation-directory";
+import { RUNTIMES } from "../lambda/lambda-runtime";
 import { filledIn, userFunction, userVariables } from "../subjects/user-function";
 import type { Events } from "../subjects/project";
 import type { SynthesizedFunction } from "../subjects/synthesized-function";
@@ -43,7 +44,6 @@ export interface Chosen {
   readonly synthesized?: SynthesizedFunction;
 }
 
-const RUNTIMES = ["nodejs24.x", "nodejs22.x"] as const;
 /** As in Lambda, where nothing else is said. */
 const DEFAULTS = { timeoutMs: 3_000, memorySizeMb: 128 };
 
@@ -59,9 +59,17 @@ For others, --env NAME=VALUE fills in {host} {port} {user} {password} {database}
 export function withHandlerOptions(command: Command, extensions: readonly ExtensionKind[] = EXTENSION_KINDS): Command {
   return command
     .option("--handler <path>", "a handler of yours: a directory or a zip, as you would deploy it")
-    .option("--entry <file.export>", 'where it is in there (default: "index.handler")')
+    .option(
+      "--entry <file.export>",
+      'where it is in there (default: "index.handler"; "lambda_function.lambda_handler" in Python)',
+    )
     .option("--name <name>", "what to call it (default: the name of its directory or zip)")
-    .addOption(new Option("--runtime <name>", "what it runs on (default: nodejs24.x)").choices(RUNTIMES))
+    .addOption(
+      new Option(
+        "--runtime <name>",
+        "what it runs on; provided: the program bootstrap in the directory, in any language (default: nodejs24.x)",
+      ).choices(RUNTIMES),
+    )
     .option("--image <name>", "a container image as the runtime, such as public.ecr.aws/lambda/nodejs:24; needs Docker")
     .addOption(
       new Option(
@@ -123,8 +131,9 @@ export async function chosen(context: CommandContext, options: HandlerOptions): 
   };
 }
 
-function userSubject(path: string, scratch: string, { entry, name, timeout, extension, env }: HandlerOptions): Subject {
-  const found = userFunction(fromInvocationDirectory(path), scratch, entry);
+function userSubject(path: string, scratch: string, options: HandlerOptions): Subject {
+  const { entry, name, runtime, timeout, extension, env } = options;
+  const found = userFunction(fromInvocationDirectory(path), scratch, entry, runtime);
   const timeoutMs = timeout === undefined ? DEFAULTS.timeoutMs : timeout * 1_000;
   const subject: Subject = {
     name: name ?? found.name,

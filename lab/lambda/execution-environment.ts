@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { createInterface } from "node:readline";
 import { MAX_EXTENSIONS, type ShutdownReason } from "./extensions-api";
-import type { LambdaRuntime } from "./lambda-runtime";
+import { isProvided, type LambdaRuntime } from "./lambda-runtime";
 import { track } from "../processes/reaper";
 import { RuntimeApi, TRACE_ID, type LambdaError } from "./runtime-api";
 
@@ -414,7 +414,7 @@ export class ExecutionEnvironment {
       TZ: ":UTC",
       AWS_REGION: "us-east-1",
       AWS_DEFAULT_REGION: "us-east-1",
-      AWS_EXECUTION_ENV: `AWS_Lambda_${this.config.runtime.name}`,
+      ...executionEnv(this.config.runtime.name),
       AWS_LAMBDA_FUNCTION_NAME: name,
       AWS_LAMBDA_FUNCTION_VERSION: "$LATEST",
       AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(memorySizeMb),
@@ -451,6 +451,11 @@ export class ExecutionEnvironment {
   record(what: string): void {
     this.timeline.push({ at: performance.now() - this.created, phase: this.phase, what });
   }
+}
+
+/** Python's client hears signals while it waits only where this names a Python of 3.12 or later. */
+function executionEnv(runtime: string): Readonly<Record<string, string>> {
+  return isProvided(runtime) ? {} : { AWS_EXECUTION_ENV: `AWS_Lambda_${runtime}` };
 }
 
 /** What Lambda reports of a process that goes before its time (internal/lambda/rapid/handlers.go). */

@@ -1,16 +1,42 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { pythonRuntime } from "./python-runtime";
 
 /** What a function runs on: the Node.js of its runtime and a client of the Runtime API, or the program that it brings. */
 export interface LambdaRuntime {
   readonly name: string;
   /** Runs in the function's directory. */
   readonly command: readonly string[];
-  /** AWS's own client; without it, some figures do not tell what happens in Lambda. */
+  /** AWS's own client. */
   readonly isAwsClient: boolean;
+  /**
+   * The lab's client steps in for AWS's, so some figures do not tell what happens in Lambda. A `bootstrap` has neither:
+   * its client is the function's own, in Lambda as well. @default false
+   */
+  readonly isLabClient?: boolean;
   /** One line for the reader, which says plainly where the lab differs from Lambda. */
   readonly description: string;
+}
+
+/** What `--runtime` takes. */
+export const RUNTIMES = [
+  "nodejs24.x",
+  "nodejs22.x",
+  "python3.14",
+  "python3.13",
+  "provided.al2023",
+  "provided.al2",
+  "provided",
+] as const;
+
+/** Whose runtime is the program `bootstrap` in the function's directory: Go, Rust, C++ or any other. */
+export function isProvided(runtime: string): boolean {
+  return /^provided(\.|$)/.test(runtime);
+}
+
+export function isPython(runtime: string): boolean {
+  return runtime.startsWith("python");
 }
 
 interface Prepared {
@@ -22,12 +48,12 @@ interface Prepared {
 /**
  * Prepares the runtime (which shows its own progress) if that has not been done.
  *
- * @param name as in the synthesized stack, e.g. `nodejs24.x`, or one of those whose runtime is the function's own
- * program `bootstrap`, e.g. `provided.al2023`
+ * @param name as in the synthesized stack, one of {@link RUNTIMES}
  * @throws if the lab has no such runtime; the message lists what to do
  */
 export function lambdaRuntime(name: string): LambdaRuntime {
-  if (/^provided(\.|$)/.test(name)) {
+  if (isPython(name)) return pythonRuntime(name);
+  if (isProvided(name)) {
     const description = "the function's own bootstrap, on this machine's operating system instead of Amazon Linux";
     return { name, command: ["./bootstrap"], isAwsClient: false, description };
   }
@@ -47,6 +73,7 @@ export function lambdaRuntime(name: string): LambdaRuntime {
       name,
       command: [prepared.node, join(__dirname, "runtime-client.mjs")],
       isAwsClient: false,
+      isLabClient: true,
       description: `${node}, the lab's own runtime client instead of AWS's: ${prepared.why ?? "it was not built"}`,
     };
   }

@@ -1,6 +1,6 @@
 /** Programs that are not Node.js live in the lab as they are: all they share with it is the Runtime and Extensions API. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ExecutionEnvironment, type ExternalExtension, type InvocationResult } from "./execution-environment";
@@ -107,6 +107,22 @@ describe.each([
     expect(lab.logs).toContain(sigterm);
     expect(await pid(lab.invoke({}))).not.toBe(before);
   });
+});
+
+test("a bootstrap is not told an execution environment: AWS_EXECUTION_ENV is that of AWS's runtimes", async () => {
+  writeFileSync(join(folder, "bootstrap"), "#!/bin/sh\nenv\n", { mode: 0o755 });
+  const environmentOf = async (name: string): Promise<readonly string[]> => {
+    const lambdaFunction = { name: "f", directory: folder, handler: "x", memorySizeMb: 128, timeoutMs: 3_000 };
+    const runtime = { ...lambdaRuntime("provided"), name };
+    const created = new ExecutionEnvironment({ runtime, lambdaFunction: { ...lambdaFunction, environment: {} } });
+    environments.push(created);
+    await expect(created.init()).rejects.toThrow("Runtime.ExitError");
+    return created.logs;
+  };
+  expect(await environmentOf("python3.13")).toContain("AWS_EXECUTION_ENV=AWS_Lambda_python3.13");
+  const provided = await environmentOf("provided.al2023");
+  expect(provided).toContain("_HANDLER=x");
+  expect(provided.filter((line) => line.startsWith("AWS_EXECUTION_ENV"))).toEqual([]);
 });
 
 test("what the lab says of such a runtime", () => {

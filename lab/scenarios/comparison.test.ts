@@ -171,3 +171,12 @@ describe("the timeline", () => {
     expect(timelineOf(undefined)).toBe("");
   });
 });
+
+test.each([
+  ["all of them", { outcomes: ["closed", "closed"], quitMs: undefined, closedBefore: 2 }, "closed before"],
+  ["one of two", { outcomes: ["closed", "aborted"], quitMs: undefined, closedBefore: 1 }, "1 closed before"],
+  ["one, and one on the signal", { outcomes: ["closed", "closed"], quitMs: 3.14, closedBefore: 1 }, "+ 3.1 ms"],
+] as const)("connections that were closed before the signal: %s", (_, result, cell) => {
+  const table = rows(comparison([{ ...CLEAN, ...result }]));
+  expect(table).toContainEqual(["COM_QUIT at the server", cell]);
+});

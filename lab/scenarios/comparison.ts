@@ -46,7 +46,7 @@ export function comparison(results: readonly RunResult[]): string {
   row("Init: runtime ready", ({ initMs }) => (Number.isNaN(initMs) ? colors.red("failed") : milliseconds(initMs)));
   row("Invoke", ({ invocations }) => invocations.map((invocation) => (invocation.ok ? "ok" : "failed")).join(", "));
   row("Shutdown: first signal", ({ shutdown }) => FIRST_SIGNAL[shutdown.endedBy]);
-  row("  COM_QUIT at the server", ({ quitMs }) => (quitMs === undefined ? "never" : `+ ${milliseconds(quitMs)}`));
+  row("  COM_QUIT at the server", whenQuit);
   row("  runtime gone", ({ shutdown }) => `+ ${milliseconds(shutdown.runtimeMs)}`);
   row("  ended by", ({ shutdown }) => endedBy(shutdown));
   row("Server: connections held", ({ outcomes }) => paint(count(outcomes, "leaked")));
@@ -73,6 +73,13 @@ export function verdict(result: RunResult | undefined): { readonly clean: boolea
         `✗ ${subject} did not give every connection back${failed > 0 ? `, ${failed} ${failed === 1 ? "invocation" : "invocations"} failed` : ""}: ${facts}.`,
       );
   return { clean, sentence };
+}
+
+/** One that an invocation closes has nothing to close on SIGTERM. */
+function whenQuit({ quitMs, closedBefore = 0, outcomes }: RunResult): string {
+  if (quitMs !== undefined) return `+ ${milliseconds(quitMs)}`;
+  if (closedBefore === 0) return "never";
+  return closedBefore === outcomes.length ? "closed before" : `${closedBefore} closed before`;
 }
 
 function endedBy({ endedBy }: RunResult["shutdown"]): string {

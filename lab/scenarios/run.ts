@@ -41,8 +41,10 @@ export interface RunResult {
   readonly invocations: readonly InvocationResult[];
   /** Of the Shutdown phase, or of the reset in its place. */
   readonly shutdown: Pick<ShutdownResult, "endedBy" | "runtimeMs">;
-  /** Milliseconds from the first signal to COM_QUIT, of the last connection that sent one. */
+  /** Milliseconds from the first signal to COM_QUIT, of the last connection that sent one after the signal. */
   readonly quitMs: number | undefined;
+  /** Connections that were closed with COM_QUIT before the first signal. @default 0 */
+  readonly closedBefore?: number;
   readonly outcomes: readonly Outcome[];
   /** Rise of the server's own `Aborted_clients` during the run. */
   readonly abortedClients: number;
@@ -112,7 +114,8 @@ export async function run(
     await sleep(SETTLE_MS);
     // One that has not come to log in was none: the server holds no thread for it, or not for long.
     const connections = relay.connections.filter(({ loggedIn }) => loggedIn);
-    const quits = connections.flatMap(({ quitAt }) => (quitAt === undefined ? [] : [quitAt - signalledAt]));
+    const allQuits = connections.flatMap(({ quitAt }) => (quitAt === undefined ? [] : [quitAt - signalledAt]));
+    const quits = allQuits.filter((ms) => ms >= 0);
     const held = await database.heldThreads(connections.flatMap(({ threadId }) => threadId ?? []));
     return {
       subject: subject.name,
@@ -122,6 +125,7 @@ export async function run(
       invocations,
       shutdown,
       quitMs: quits.length === 0 ? undefined : Math.max(...quits),
+      closedBefore: allQuits.length - quits.length,
       outcomes: connections.map((connection) => outcome(connection, held)),
       abortedClients: (await database.abortedClients()) - abortedBefore,
       timeline: environment.timeline,

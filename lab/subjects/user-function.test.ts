@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { strToU8, zipSync, type Zippable } from "fflate";
@@ -34,6 +44,36 @@ test("--entry says where the handler is", () => {
   expect(userFunction(directory("src/app.mjs"), scratch, "src/app.main").handler).toBe("src/app.main");
 });
 
+describe("on a runtime that is not Node.js", () => {
+  test.each(["provided.al2023", "provided.al2", "provided"])("%s takes any executable bootstrap", (runtime) => {
+    const path = directory("bootstrap");
+    chmodSync(join(path, "bootstrap"), 0o755);
+    const found = { name: "theirs", directory: path };
+    expect(userFunction(path, scratch, undefined, runtime)).toEqual({ ...found, handler: "bootstrap" });
+    expect(userFunction(path, scratch, "anything", runtime)).toEqual({ ...found, handler: "anything" });
+  });
+
+  test("a bootstrap of a zip is executable if the zip says so", () => {
+    const executable = { os: 3, attrs: 0o100755 << 16 };
+    const bootstrap = strToU8("#!/bin/sh");
+    const path = zip({ "a.txt": strToU8("a"), bootstrap: [bootstrap, executable], "z.txt": strToU8("z") });
+    const found = userFunction(path, scratch, undefined, "provided.al2023");
+    const modes = ["a.txt", "bootstrap", "z.txt"].map((file) => statSync(join(found.directory, file)).mode & 0o111);
+    expect(modes).toEqual([0, 0o111, 0]);
+  });
+
+  test.each([
+    ["lambda_function.py", undefined, "lambda_function.lambda_handler"],
+    ["app.py", "app.main", "app.main"],
+    ["src/app.py", "src.app.main", "src.app.main"],
+    ["src/app.py", "src/app.main", "src/app.main"],
+    ["src/__init__.py", "src.main", "src.main"],
+  ])("Python's handler in %s, with --entry %s", (file, entry, handler) => {
+    const path = directory(file);
+    expect(userFunction(path, scratch, entry, "python3.13")).toEqual({ name: "theirs", directory: path, handler });
+  });
+});
+
 test("a zip is unpacked into the scratch directory, with its folders", () => {
   const found = userFunction(
     zip({ "index.mjs": strToU8("export {}"), node_modules: { dep: { "index.js": strToU8("module.exports = 1") } } }),
@@ -45,9 +85,9 @@ test("a zip is unpacked into the scratch directory, with its folders", () => {
 });
 
 describe("is refused as wrong usage", () => {
-  function refusal(path: string, entry?: string): string {
+  function refusal(path: string, entry?: string, runtime?: string): string {
     try {
-      userFunction(path, scratch, entry);
+      userFunction(path, scratch, entry, runtime);
     } catch (error) {
       if (error instanceof UserFunctionError) return error.message;
     }
@@ -61,6 +101,27 @@ describe("is refused as wrong usage", () => {
   test("TypeScript that is not compiled, or a zip of the folder instead of what is in it", () => {
     expect(refusal(directory("index.ts"))).toContain("holds none of index.mjs, index.js, index.cjs at its top");
     expect(refusal(zip({ theirs: { "index.js": strToU8("") } }))).toContain("holds none of index.mjs");
+  });
+
+  test("a bootstrap that cannot be started, or none", () => {
+    expect(refusal(directory("bootstrap"), undefined, "provided.al2023")).toContain("chmod +x bootstrap");
+    const zipped = zip({ bootstrap: [strToU8("#!/bin/sh"), { os: 0 }] });
+    expect(refusal(zipped, undefined, "provided.al2023")).toContain("chmod +x bootstrap");
+    rmSync(join(scratch, "theirs"), { recursive: true });
+    expect(refusal(directory("main"), undefined, "provided")).toContain("holds none of bootstrap at its top; build");
+  });
+
+  test.each([
+    ["bootstrap", "python3.13", "--runtime provided.al2023"],
+    ["bootstrap", "nodejs24.x", "--runtime provided.al2023"],
+    ["lambda_function.py", "nodejs24.x", "--runtime python3.13"],
+    ["index.js", "provided", "--runtime nodejs24.x"],
+  ])("%s on %s, with the runtime that fits", (file, runtime, fits) => {
+    expect(refusal(directory(file), undefined, runtime)).toContain(fits);
+  });
+
+  test("a module of Python's that is not there", () => {
+    expect(refusal(directory("app.py"), "src.app.main", "python3.14")).toContain("src/app.py, src/app/__init__.py");
   });
 
   test("two files that could be the handler's", () => {

@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { unzipSync } from "fflate";
+import { isProvided, isPython } from "../lambda/lambda-runtime";
 import type { Login } from "../mysql/server";
 
 /** Somebody else's code, as it would be deployed. */
@@ -15,35 +16,92 @@ export class UserFunctionError extends Error {
   override readonly name = "UserFunctionError";
 }
 
-const ENDINGS = [".mjs", ".js", ".cjs"];
-const DEFAULT_ENTRY = "index.handler";
+/** How a runtime finds its handler in a directory. */
+interface HandlerFiles {
+  readonly defaultEntry: string;
+  /** The form of `--entry`; its first group is the file. */
+  readonly form: RegExp;
+  /** The files of which one has to be there. */
+  candidates(file: string): readonly string[];
+}
+
+const NODEJS: HandlerFiles = {
+  defaultEntry: "index.handler",
+  form: /^(.+)\.[^./]+$/,
+  candidates: (file) => [".mjs", ".js", ".cjs"].map((ending) => file + ending),
+};
+
+/** A module may be named with dots or slashes, and may be a package: awslambdaric's `_get_handler`. */
+const PYTHON: HandlerFiles = {
+  defaultEntry: "lambda_function.lambda_handler",
+  form: /^(.+)\.[^./]+$/,
+  candidates: (module) => [".py", "/__init__.py"].map((ending) => module.replaceAll(".", "/") + ending),
+};
+
+/** Lambda starts the program and passes the entry on to it. */
+const PROVIDED: HandlerFiles = { defaultEntry: "bootstrap", form: /^()/, candidates: () => ["bootstrap"] };
 /** What Lambda takes of unzipped code: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
 const MAX_UNZIPPED_BYTES = 250 * 1024 * 1024;
 
 /**
  * @param path a directory, or a zip of one
  * @param scratch an existing directory, for what a zip holds
- * @param entry as in Lambda, `file.export`, the file without its ending @default "index.handler"
- * @throws WrongUsage if Lambda would not find the handler either
+ * @param entry as in Lambda: for Node.js and Python `file.export`, the file without its ending; a `bootstrap` gets any
+ * text as it is @default "index.handler", "lambda_function.lambda_handler" or "bootstrap", by the runtime
+ * @param runtime what it runs on, as Lambda names it
+ * @throws UserFunctionError if Lambda would not find the handler either
  */
-export function userFunction(path: string, scratch: string, entry = DEFAULT_ENTRY): UserFunction {
+export function userFunction(path: string, scratch: string, entry?: string, runtime = "nodejs24.x"): UserFunction {
   const kind = statSync(path, { throwIfNoEntry: false });
   if (kind === undefined) throw new UserFunctionError(`--handler "${path}" does not exist`);
   const directory = kind.isDirectory() ? resolve(path) : unzipped(path, join(scratch, "handler"));
-  const [, file = "", exported] = /^(.+)\.([^./]+)$/.exec(entry) ?? [];
-  if (exported === undefined) {
-    throw new UserFunctionError(`--entry "${entry}" is not of the form file.export, such as ${DEFAULT_ENTRY}`);
+  const files = isProvided(runtime) ? PROVIDED : isPython(runtime) ? PYTHON : NODEJS;
+  const handler = entry ?? files.defaultEntry;
+  const [, file] = files.form.exec(handler) ?? [];
+  if (file === undefined) {
+    throw new UserFunctionError(`--entry "${handler}" is not of the form file.export, such as ${files.defaultEntry}`);
   }
-  const found = ENDINGS.filter((ending) => existsSync(join(directory, file + ending)));
-  const candidates = ENDINGS.map((ending) => file + ending).join(", ");
-  if (found.length !== 1) {
+  const candidates = files.candidates(file);
+  const found = candidates.filter((candidate) => isFile(join(directory, candidate)));
+  if (found.length === 0) throw new UserFunctionError(missing(path, directory, candidates, files));
+  if (found.length > 1) {
     throw new UserFunctionError(
-      found.length === 0
-        ? `--handler "${path}" holds none of ${candidates} at its top; give a directory as it would be deployed, compiled and with its packages, or say where the handler is with --entry file.export`
-        : `--handler "${path}" holds ${found.map((ending) => file + ending).join(" and ")}; only one of ${candidates} can be the handler's file`,
+      `--handler "${path}" holds ${found.join(" and ")}; only one of ${candidates.join(", ")} can be the handler's file`,
     );
   }
-  return { name: basename(path).replace(/\.zip$/i, ""), directory, handler: entry };
+  if (files === PROVIDED && !isExecutable(join(directory, "bootstrap"))) {
+    throw new UserFunctionError(
+      `--handler "${path}" holds a bootstrap that is not executable, so Lambda cannot start it; run chmod +x bootstrap before you zip it`,
+    );
+  }
+  return { name: basename(path).replace(/\.zip$/i, ""), directory, handler };
+}
+
+/** What would make it run: another runtime whose handler is there, or what to put into the directory. */
+function missing(path: string, directory: string, candidates: readonly string[], files: HandlerFiles): string {
+  const others = [
+    { other: NODEJS, runtime: "nodejs24.x" },
+    { other: PYTHON, runtime: "python3.13" },
+    { other: PROVIDED, runtime: "provided.al2023" },
+  ].filter(({ other }) => {
+    const [, file = ""] = other.form.exec(other.defaultEntry) ?? [];
+    return other !== files && other.candidates(file).some((candidate) => isFile(join(directory, candidate)));
+  });
+  const what = `--handler "${path}" holds none of ${candidates.join(", ")} at its top`;
+  const [fits] = others;
+  if (fits !== undefined) return `${what}, but ${fits.other.defaultEntry}; say so with --runtime ${fits.runtime}`;
+  return files === PROVIDED
+    ? `${what}; build the program under this name, for this machine's processor`
+    : `${what}; give a directory as it would be deployed, compiled and with its packages, or say where the handler is with --entry file.export`;
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+}
+
+function isExecutable(path: string): boolean {
+  // Not accessSync: root may execute what has any of the three bits, and Lambda's user is not this one.
+  return (statSync(path).mode & 0o111) !== 0;
 }
 
 function unzipped(file: string, directory: string): string {
@@ -66,12 +124,33 @@ function unzipped(file: string, directory: string): string {
     throw new UserFunctionError(`--handler "${file}" is not a zip to deploy: ${(error as Error).message}`);
   }
   mkdirSync(directory);
+  const executables = executablesOf(readFileSync(file));
   for (const [name, content] of Object.entries(entries)) {
     const target = join(directory, name);
     mkdirSync(dirname(target), { recursive: true });
-    writeFileSync(target, content);
+    writeFileSync(target, content, { mode: executables.has(name) ? 0o755 : 0o644 });
   }
   return directory;
+}
+
+const CENTRAL_HEADER = Buffer.from("PK\u0001\u0002");
+const MADE_ON_UNIX = 3;
+
+/**
+ * The names that have an executable bit in the zip's central directory, which fflate does not hand on.
+ * https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.3.12
+ */
+function executablesOf(zip: Buffer): ReadonlySet<string> {
+  const names = new Set<string>();
+  const end = zip.lastIndexOf("PK\u0005\u0006");
+  for (let at = zip.readUInt32LE(end + 16); zip.subarray(at, at + 4).equals(CENTRAL_HEADER);) {
+    const nameLength = zip.readUInt16LE(at + 28);
+    const mode = zip.readUInt16LE(at + 40);
+    const name = zip.toString("utf8", at + 46, at + 46 + nameLength);
+    if (zip.readUInt8(at + 5) === MADE_ON_UNIX && (mode & 0o111) !== 0) names.add(name);
+    at += 46 + nameLength + zip.readUInt16LE(at + 30) + zip.readUInt16LE(at + 32);
+  }
+  return names;
 }
 
 /**

@@ -1,0 +1,63 @@
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { cachedFolder } from "./toolchain-cache";
+import type { LambdaRuntime } from "./lambda-runtime";
+
+/** AWS's client and what it needs, from PyPI. */
+const PACKAGES = { awslambdaric: "4.2.2", simplejson: "4.3.0", "snapshot-restore-py": "1.0.0" };
+
+/** As the bootstrap of AWS's own image starts it. */
+const START = `import os; from awslambdaric.__main__ import main; main(["bootstrap", os.environ["_HANDLER"]])`;
+
+/**
+ * AWS's client for Python in a virtual environment, which is made the first time. It takes the Python of the runtime's
+ * version where that is on the PATH, and `python3` otherwise.
+ *
+ * @param name `python3.13` or `python3.14`
+ * @throws if there is no Python, or the client cannot be installed; the message says what to do
+ */
+export function pythonRuntime(name: string): LambdaRuntime {
+  const wanted = name.slice("python".length);
+  const found = [name, "python3"].flatMap((program) => {
+    const { status, stdout } = spawnSync(program, ["-c", "import platform; print(platform.python_version())"], {
+      encoding: "utf8",
+    });
+    return status === 0 ? [{ program, version: stdout.trim() }] : [];
+  })[0];
+  if (found === undefined) {
+    throw new Error(
+      `runtime "${name}": neither ${name} nor python3 is on the PATH; on Debian: apt-get install python3`,
+    );
+  }
+  const { program, version } = found;
+  const client = `awslambdaric ${PACKAGES.awslambdaric}`;
+  const folder = cachedFolder(`python-${version}-awslambdaric-${PACKAGES.awslambdaric}`, (empty) => {
+    process.stderr.write(`… installing ${client}, AWS's runtime client for Python, from PyPI\n`);
+    const make = spawnSync(program, ["-m", "venv", empty], { encoding: "utf8" });
+    if (make.status !== 0 || !existsSync(join(empty, "bin", "pip"))) {
+      const how = "on Debian: apt-get install python3-venv";
+      throw new Error(`runtime "${name}": ${program} makes no virtual environment; ${how}\n${excerpt(make.stdout)}`);
+    }
+    const packages = Object.entries(PACKAGES).map(([each, version]) => `${each}==${version}`);
+    const install = spawnSync(
+      join(empty, "bin", "python"),
+      ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", ...packages],
+      { encoding: "utf8" },
+    );
+    if (install.status !== 0) {
+      throw new Error(`runtime "${name}": ${client} could not be installed from PyPI\n${excerpt(install.stderr)}`);
+    }
+  });
+  const inItsPlace = version.startsWith(`${wanted}.`) ? "" : ` (this machine's, in the place of ${wanted})`;
+  return {
+    name,
+    command: [join(folder, "bin", "python"), "-c", START],
+    isAwsClient: true,
+    description: `Python ${version}${inItsPlace}, ${client} (AWS's runtime client)`,
+  };
+}
+
+function excerpt(output: string): string {
+  return output.trim().split("\n").slice(-20).join("\n");
+}

@@ -1,0 +1,66 @@
+/** Handlers in other languages, on AWS's own clients for them, against a real server: one verdict each. */
+import { startDatabaseServer } from "../mysql/database-server";
+import type { DatabaseServer } from "../mysql/server";
+import { lambdaRuntime } from "../lambda/lambda-runtime";
+import { hasToolchain, languageHandler, type Language } from "../subjects/language-handlers";
+import { withExtension, type ExtensionKind } from "../subjects/subject";
+import { userVariables } from "../subjects/user-function";
+import { run, type RunResult } from "./run";
+
+let database: DatabaseServer;
+
+beforeAll(async () => {
+  database = await startDatabaseServer();
+  if (database.kind === "stand-in") throw new Error("a real server is needed: install mariadb-server-core");
+});
+
+afterAll(async () => {
+  await database.stop();
+});
+
+interface Case {
+  readonly language: Language;
+  /** What the handler does on SIGTERM; without it, it does not listen. */
+  readonly onSigterm?: "exit" | "stay";
+  readonly extension: ExtensionKind;
+  readonly endedBy: RunResult["shutdown"]["endedBy"];
+  readonly outcome: "closed" | "aborted" | "leaked";
+}
+
+const DEADLINE = "SIGKILL at its deadline";
+
+const CASES: readonly Case[] = [
+  { language: "go", extension: "none", endedBy: "SIGKILL at once", outcome: "leaked" },
+  { language: "go", extension: "external", endedBy: "itself", outcome: "aborted" },
+  // The client registers an internal extension, so that SIGTERM comes without another; it does not leave by itself.
+  { language: "go", onSigterm: "stay", extension: "none", endedBy: DEADLINE, outcome: "closed" },
+  { language: "go", onSigterm: "stay", extension: "external", endedBy: DEADLINE, outcome: "closed" },
+  { language: "go", onSigterm: "exit", extension: "none", endedBy: "itself", outcome: "closed" },
+  { language: "go", onSigterm: "exit", extension: "external", endedBy: "itself", outcome: "closed" },
+  { language: "python", extension: "none", endedBy: "SIGKILL at once", outcome: "leaked" },
+  { language: "python", extension: "external", endedBy: "itself", outcome: "aborted" },
+  { language: "python", onSigterm: "stay", extension: "external", endedBy: DEADLINE, outcome: "closed" },
+  { language: "python", onSigterm: "exit", extension: "external", endedBy: "itself", outcome: "closed" },
+];
+
+test.each(CASES)(
+  "$language, on SIGTERM: $onSigterm, extension: $extension → $outcome, ended by $endedBy",
+  async ({ language, onSigterm, extension, endedBy, outcome }) => {
+    if (!hasToolchain(language)) {
+      console.warn(`not proven here, for want of its toolchain: ${language}`);
+      return;
+    }
+    const { directory, handler, runtime } = languageHandler(language);
+    const environment = onSigterm === undefined ? {} : { ON_SIGTERM: onSigterm };
+    const lambdaFunction = { name: language, directory, handler, memorySizeMb: 128, timeoutMs: 10_000, environment };
+    const subject = { name: language, lambdaFunction, extensions: [], variables: userVariables };
+    const result = await run(withExtension(subject, extension), lambdaRuntime(runtime), database, [{}, {}], {
+      how: "spindown",
+      frozenMs: 100,
+    });
+    expect(result).toMatchObject({ invocations: [{ ok: true }, { ok: true }], shutdown: { endedBy } });
+    expect(result.outcomes).toEqual([outcome]);
+    expect(result.abortedClients).toBe(outcome === "aborted" ? 1 : 0);
+  },
+  240_000,
+);

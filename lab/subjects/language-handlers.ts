@@ -1,0 +1,110 @@
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { cpSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { pythonRuntime } from "../lambda/python-runtime";
+import { cachedFolder } from "../lambda/toolchain-cache";
+
+/** A handler in another language, on AWS's own client for it, built once from its sources in `language-handlers/`. */
+export interface LanguageHandler {
+  readonly language: Language;
+  readonly directory: string;
+  readonly handler: string;
+  /** As Lambda names it. */
+  readonly runtime: string;
+}
+
+export const LANGUAGES = ["go", "python", "rust"] as const;
+export type Language = (typeof LANGUAGES)[number];
+
+interface Build {
+  readonly program: string;
+  readonly runtime: string;
+  readonly handler: string;
+  /** Run one after the other in a copy of the sources; `{out}` is the directory to deploy, `{python}` the runtime's. */
+  readonly commands: readonly (readonly string[])[];
+  /** What of the sources is deployed as it is. */
+  readonly copies?: readonly string[];
+}
+
+const BUILDS: Readonly<Record<Language, Build>> = {
+  go: {
+    program: "go",
+    runtime: "provided.al2023",
+    handler: "bootstrap",
+    commands: [["go", "build", "-o", "{out}/bootstrap", "."]],
+  },
+  python: {
+    program: "python3",
+    runtime: "python3.13",
+    handler: "lambda_function.lambda_handler",
+    commands: [
+      ["{python}", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"].concat([
+        "--target",
+        "{out}",
+        "--requirement",
+        "requirements.txt",
+      ]),
+    ],
+    copies: ["lambda_function.py"],
+  },
+  rust: {
+    program: "cargo",
+    runtime: "provided.al2023",
+    handler: "bootstrap",
+    commands: [
+      ["cargo", "build", "--release", "--locked"],
+      ["cp", "target/release/bootstrap", "{out}/bootstrap"],
+      ["rm", "-r", "target"],
+    ],
+  },
+};
+
+const SOURCES = join(__dirname, "language-handlers");
+
+/** Whether this machine can build it. */
+export function hasToolchain(language: Language): boolean {
+  const { program } = BUILDS[language];
+  const folders = (process.env["PATH"] ?? "").split(delimiter);
+  return folders.some((folder) => spawnSync(join(folder, program), ["--version"]).error === undefined);
+}
+
+/**
+ * Takes seconds for Go and Python, minutes for Rust, and nothing once it is built.
+ *
+ * @throws with the end of the compiler's output if it cannot be built
+ */
+export function languageHandler(language: Language): LanguageHandler {
+  const { runtime, handler, commands, copies = [] } = BUILDS[language];
+  const sources = join(SOURCES, language);
+  const hash = createHash("sha256").update(JSON.stringify(BUILDS[language]));
+  for (const name of readdirSync(sources, { recursive: true, encoding: "utf8" }).sort()) {
+    if (statSync(join(sources, name)).isFile()) hash.update(name).update(readFileSync(join(sources, name)));
+  }
+  const folder = cachedFolder(`${language}-${hash.digest("hex").slice(0, 12)}`, (empty) => {
+    const work = join(empty, "sources");
+    const out = join(empty, "deployed");
+    cpSync(sources, work, { recursive: true });
+    for (const file of copies) cpSync(join(sources, file), join(out, file));
+    for (const command of commands) {
+      const [program = "", ...all] = command.map((word) =>
+        word === "{python}" ? python() : word.replace("{out}", out),
+      );
+      const environment = { ...process.env, CGO_ENABLED: "0" };
+      const { status, stdout, stderr, error } = spawnSync(program, all, {
+        cwd: work,
+        env: environment,
+        encoding: "utf8",
+      });
+      if (status === 0) continue;
+      const output = `${stdout}${stderr}${error?.message ?? ""}`.trim().split("\n").slice(-30).join("\n");
+      throw new Error(`the handler in ${language} could not be built: ${program} ${all.join(" ")}\n${output}`);
+    }
+  });
+  return { language, directory: join(folder, "deployed"), handler, runtime };
+}
+
+/** Debian's own Python has no pip; the runtime's has. */
+function python(): string {
+  return pythonRuntime(BUILDS.python.runtime).command[0] ?? "python3";
+}
