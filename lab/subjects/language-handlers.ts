@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { pythonRuntime } from "../lambda/python-runtime";
 import { cachedFolder } from "../lambda/toolchain-cache";
@@ -85,6 +85,7 @@ export function languageHandler(language: Language): LanguageHandler {
     const work = join(empty, "sources");
     const out = join(empty, "deployed");
     cpSync(sources, work, { recursive: true });
+    mkdirSync(out);
     for (const file of copies) cpSync(join(sources, file), join(out, file));
     for (const command of commands) {
       const [program = "", ...all] = command.map((word) =>
