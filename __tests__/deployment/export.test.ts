@@ -136,7 +136,7 @@ beforeAll(async () => {
   const { status, stderr } = runExport([exported]);
   if (status !== 0) throw new Error(stderr);
 
-  mkdirSync(join(scratch, "root"));
+  mkdirSync(join(scratch, "root"), { recursive: true });
   if ("missing" in parts) return;
   api = await AwsApi.start({ account: LAYER.account });
   const lambda = new LambdaClient({ endpoint: api.url, region: REGION, credentials });
@@ -199,7 +199,7 @@ describe("npm run export", () => {
 
   test("does not touch a directory that holds anything else", () => {
     const other = join(scratch, "other");
-    mkdirSync(other);
+    mkdirSync(other, { recursive: true });
     writeFileSync(join(other, "main.tf"), "# mine\n");
     const { status, stderr } = runExport([other]);
     expect(status).toBe(1);

@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -15,9 +15,16 @@ export interface Ended {
 export class Fork {
   readonly directory = mkdtempSync(join(tmpdir(), "fork-"));
 
+  /** What git has of this project, and what it would take. */
+  readonly files: readonly string[];
+
   constructor() {
     const listed = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "-z"], { cwd: ROOT });
-    for (const file of listed.toString().split("\0").filter(Boolean)) {
+    this.files = listed
+      .toString()
+      .split("\0")
+      .filter((file) => file !== "" && existsSync(join(ROOT, file)));
+    for (const file of this.files) {
       mkdirSync(dirname(join(this.directory, file)), { recursive: true });
       copyFileSync(join(ROOT, file), join(this.directory, file));
     }
@@ -31,6 +38,10 @@ export class Fork {
   write(file: string, content: string): void {
     mkdirSync(dirname(join(this.directory, file)), { recursive: true });
     writeFileSync(join(this.directory, file), content);
+  }
+
+  read(file: string): Buffer {
+    return readFileSync(join(this.directory, file));
   }
 
   /** Replaces text that the file has to have. */

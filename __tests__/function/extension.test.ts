@@ -115,8 +115,8 @@ test("registers once, whoever asks how often", async () => {
 describe("SHUTDOWN_EXTENSION", () => {
   const withLayer = join(folder, "with-layer");
   const withoutLayer = join(folder, "without-layer");
-  mkdirSync(withLayer);
-  mkdirSync(withoutLayer);
+  mkdirSync(withLayer, { recursive: true });
+  mkdirSync(withoutLayer, { recursive: true });
   writeFileSync(join(withLayer, "a-program"), "");
 
   test.each([

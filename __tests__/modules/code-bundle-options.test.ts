@@ -164,7 +164,7 @@ describe("installed packages", () => {
       [`${store("b")}/package.json`]: manifest({}),
       [`${store("b")}/index.js`]: `module.exports = "b";`,
     });
-    mkdirSync(path.join(root, "app/node_modules"));
+    mkdirSync(path.join(root, "app/node_modules"), { recursive: true });
     symlinkSync(path.join(root, store("a")), path.join(root, "app/node_modules/a"));
     symlinkSync(path.join(root, store("b")), path.join(root, "node_modules/.pnpm/a@1/node_modules/b"));
     const staged = stage(root, { install: ["a"] }, "app/index.ts");

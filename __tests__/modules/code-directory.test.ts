@@ -17,7 +17,7 @@ import { CodeDirectory } from "../../modules/code-directory";
 import { newStack, only, synthesize, temporaryDirectory } from "./synthesis";
 
 function writeCode(directory = temporaryDirectory()): string {
-  mkdirSync(path.join(directory, "src"));
+  mkdirSync(path.join(directory, "src"), { recursive: true });
   mkdirSync(path.join(directory, "node_modules/legacy"), { recursive: true });
   writeFileSync(path.join(directory, "src/main.cjs"), `exports.handler = () => require("legacy");`);
   writeFileSync(path.join(directory, "node_modules/legacy/index.js"), `module.exports = "hello";`);

@@ -22,7 +22,7 @@ afterEach(async () => {
 /** The environment of a machine whose Docker client is a stand-in. */
 function standIn(script: string): NodeJS.ProcessEnv {
   const file = join(folder, "bin", "docker");
-  mkdirSync(join(folder, "bin"));
+  mkdirSync(join(folder, "bin"), { recursive: true });
   writeFileSync(file, `#!/bin/sh\n[ "$1" = --host ] && shift 2\n${script}`, { mode: 0o755 });
   return { PATH: `${join(folder, "bin")}:/usr/bin:/bin` };
 }

@@ -61,7 +61,7 @@ function importImage(): void {
   for (const file of [node, "/bin/sh", join(dirname(client), "rapid-client.node")]) {
     for (const [library] of execFileSync("ldd", [file], { encoding: "utf8" }).matchAll(/\/\S+/g)) put(library, library);
   }
-  mkdirSync(join(image, "tmp"));
+  mkdirSync(join(image, "tmp"), { recursive: true });
   const bootstrap = "#!/bin/sh\nexec /var/lang/bin/node /var/runtime/client/index.mjs\n";
   writeFileSync(join(image, "var/runtime/bootstrap"), bootstrap, { mode: 0o755 });
   execFileSync("tar", ["--create", "--file", `${image}.tar`, "--directory", image, "."]);

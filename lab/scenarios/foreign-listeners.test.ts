@@ -35,7 +35,7 @@ async function live(
   environment: Readonly<Record<string, string>> = {},
 ): Promise<RunResult> {
   const directory = join(scratch, `function-${(directories += 1)}`);
-  mkdirSync(directory);
+  mkdirSync(directory, { recursive: true });
   cpSync(synthesized.directory, join(directory, "function"), { recursive: true });
   writeFileSync(join(directory, "before.mjs"), before);
   writeFileSync(

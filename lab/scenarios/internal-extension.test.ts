@@ -195,7 +195,7 @@ test("two copies of the module in one function register once", async () => {
 /** A function of its own, with function/extension.ts beside it, twice. */
 function scenario(name: string, code: string): string {
   const directory = join(scratch, name);
-  mkdirSync(directory);
+  mkdirSync(directory, { recursive: true });
   for (const file of ["extension.mjs", "copy.mjs"]) {
     buildSync({
       entryPoints: [join(__dirname, "../../function/extension.ts")],
