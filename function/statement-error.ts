@@ -61,8 +61,8 @@ function maskMessage(message: string, sql: string, values: readonly unknown[]): 
     names.push(`${kind}${kind === "@" ? "" : " "}'${name}'`);
     return `\uE001${names.length - 1}\uE002`;
   });
-  // From the first quote to the last: a value may hold quotes itself.
-  const quoted = named.replace(/'.*'|'.*$/s, "'?'");
+  // From the first quote to the last: a value may hold quotes itself. The one in "doesn't" opens nothing.
+  const quoted = named.replace(/(?<!\w)'.*'|(?<!\w)'.*$/s, "'?'");
   const whole = quoted.replace(/\uE001(\d+)\uE002/g, (_, index: string) => names[Number(index)] ?? "");
   const told = secrets(sql, values).reduce((text, secret) => text.replaceAll(secret, "?"), whole);
   return told.length > MESSAGE_LENGTH ? `${told.slice(0, MESSAGE_LENGTH - 1)}…` : told;

@@ -221,6 +221,13 @@ describe("an error", () => {
     expect(all).toContain(kept);
   });
 
+  test.each(["Table 'app.nope' doesn't exist", "Can't find record in 'user'", "Unknown column 'nope' in 'WHERE'"])(
+    "keeps the names in: %s",
+    async (message) => {
+      expect(await told("SELECT nope FROM user WHERE name = 'secret'", [], 1146, message)).toContain(message);
+    },
+  );
+
   test("holds a bounded piece of SQL", async () => {
     const all = await told(`SELECT /* secret */ ${"column_name, ".repeat(100_000)} 1`, [], 1064, "near 'x'");
     expect(all.length).toBeLessThan(5_000);
