@@ -2,7 +2,7 @@ import { App, Annotations, AssetType, TerraformAsset } from "cdktf";
 import { Construct } from "constructs";
 import type { Loader } from "esbuild";
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { bundle, HANDLER, isExternal, SOURCE_MAP, type Bundle } from "./bundle";
 import { copiedFiles, type CopiedPath } from "./copied-files";
@@ -103,6 +103,8 @@ export class CodeBundle extends Construct {
   public readonly handler = `index.${HANDLER}`;
   /** The staged directory, as Terraform sees it. */
   public readonly sourceDir: string;
+  /** Whether Lambda can run one of the files, such as a program of an installed package. */
+  public readonly hasExecutables: boolean;
   /** Files of the staged directory that are not deployed: the source map is twice the size of the code. */
   public readonly excludes: string[];
 
@@ -139,7 +141,8 @@ export class CodeBundle extends Construct {
 
     const staging = path.resolve(outdir, "bundles", this.node.addr);
     rmSync(staging, { recursive: true, force: true });
-    for (const [name, content] of files) stage(path.join(staging, name), content);
+    const executables = [...files].filter(([name, content]) => stage(path.join(staging, name), content));
+    this.hasExecutables = executables.length > 0;
     SettingsError.throwIfAny(addonProblems(staging, [...bundled.files.keys(), ...copied.files.keys()], config));
 
     const asset = new TerraformAsset(this, "asset", {
@@ -228,10 +231,15 @@ function addonProblems(directory: string, names: readonly string[], { architectu
     );
 }
 
-function stage(target: string, content: string | Uint8Array): void {
+/** @returns whether the file can be run. */
+function stage(target: string, content: string | Uint8Array): boolean {
   mkdirSync(path.dirname(target), { recursive: true });
   if (typeof content === "string") copyFileSync(content, target);
   else writeFileSync(target, content);
+  const isExecutable = typeof content === "string" && (statSync(content).mode & 0o100) !== 0;
+  // Not as they are: umask and owner differ from one checkout to the next.
+  chmodSync(target, isExecutable ? 0o755 : 0o644);
+  return isExecutable;
 }
 
 function contentHash(directory: string, names: readonly string[]): string {

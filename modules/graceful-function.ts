@@ -94,7 +94,7 @@ export class GracefulFunction extends Construct {
       outputPath: `\${path.module}/${pathName(this)}.zip`,
       // Else the mode, and with it the hash, depends on the umask of whoever synthesizes. Where a file can be run, the
       // staged copy has the modes.
-      ...(code instanceof CodeDirectory && code.hasExecutables ? {} : { outputFileMode: "0644" }),
+      ...(code.hasExecutables ? {} : { outputFileMode: "0644" }),
     });
     const archived = [new ArchivePrecondition(zip)];
     const logGroup = this.logGroup(settings, archived);

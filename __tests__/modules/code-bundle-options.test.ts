@@ -1,7 +1,7 @@
 import { App, Testing } from "cdktf";
 import { mainSetting } from "../main-settings";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { CodeBundle, type CodeBundleConfig, type CodeTarget } from "../../modules/code-bundle";
 import { SettingsError } from "../../modules/settings-error";
@@ -240,6 +240,22 @@ describe("installed packages", () => {
     expect(stage(project({ ...files, "node_modules/a/x": "1" }), { install: ["a"] }).sourceDir).toBe(path1);
     expect(stage(project({ ...files, "node_modules/a/x": "2" }), { install: ["a"] }).sourceDir).not.toBe(path1);
   });
+});
+
+test("a program that is copied or installed can be run, whatever the umask", () => {
+  const umask = process.umask(0o077);
+  try {
+    const root = project({ "index.ts": HANDLER, "bin/tool": "#!/bin/sh", "bin/data": "x" });
+    chmodSync(path.join(root, "bin/tool"), 0o700);
+    const code = { entry: path.join(root, "index.ts"), typeCheck: false, copy: [{ from: path.join(root, "bin") }] };
+    const { directory } = stage(root, code);
+    const mode = (name: string): number => statSync(path.join(directory, name)).mode & 0o777;
+    expect(["bin/tool", "bin/data", "index.mjs"].map(mode)).toEqual([0o755, 0o644, 0o644]);
+    // The archive takes the modes of the files only if it is not told another.
+    expect(only(synthesize({ code }).data, "archive_file")).not.toHaveProperty("output_file_mode");
+  } finally {
+    process.umask(umask);
+  }
 });
 
 describe("copied files", () => {
