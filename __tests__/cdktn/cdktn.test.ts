@@ -2,7 +2,7 @@
 import { spawnSync, type SpawnSyncReturns } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
 const ROOT = join(__dirname, "../..");
 const CDKTN = __dirname;
@@ -35,8 +35,9 @@ beforeAll(() => {
   const { stdout, stderr } = spawnSync(process.execPath, [prepare, "nodejs24.x"], { encoding: "utf8" });
   if (stdout === "")
     throw new Error(`CDK Terrain needs Node.js 22.11 or later, and this is ${process.version}: ${stderr}`);
-  const stamp = readFileSync(join(stdout.trim(), "node_modules/.prepared.json"), "utf8");
-  node = (JSON.parse(stamp) as { readonly node: string }).node;
+  const modules = join(stdout.trim(), "node_modules");
+  const stamp = JSON.parse(readFileSync(join(modules, ".prepared.json"), "utf8")) as { readonly node: string };
+  node = resolve(modules, stamp.node);
 }, 300_000);
 
 function run(program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): SpawnSyncReturns<string> {

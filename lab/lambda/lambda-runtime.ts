@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { pythonRuntime } from "./python-runtime";
 
 /** What a function runs on: the Node.js of its runtime and a client of the Runtime API, or the program that it brings. */
@@ -64,7 +64,8 @@ export function lambdaRuntime(name: string): LambdaRuntime {
   if (preparation.status !== 0) throw new Error(`runtime "${name}" could not be prepared, see above`);
 
   const modules = join(preparation.stdout.trim(), "node_modules");
-  const prepared = JSON.parse(readFileSync(join(modules, ".prepared.json"), "utf8")) as Prepared;
+  const stamp = JSON.parse(readFileSync(join(modules, ".prepared.json"), "utf8")) as Prepared;
+  const prepared = { ...stamp, node: resolve(modules, stamp.node) };
   const version = spawnSync(prepared.node, ["--version"], { encoding: "utf8" }).stdout.trim();
   const wanted = /\d+/.exec(name)?.[0] ?? "";
   const node = `Node.js ${version}${version.startsWith(`v${wanted}.`) ? "" : ` (this machine's, in the place of ${wanted})`}`;

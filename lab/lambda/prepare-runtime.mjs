@@ -20,7 +20,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { homedir } from "node:os";
-import { delimiter, join, sep } from "node:path";
+import { delimiter, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const RUNTIMES = fileURLToPath(new URL("runtimes/", import.meta.url));
@@ -49,7 +49,8 @@ function prepare() {
   const missing = Object.keys(COMPILERS).filter((program) => !isOnPath(program));
   // A compiler that was installed later is worth another try.
   const canCompile = process.platform === "linux" && missing.length === 0;
-  if (stamp?.lock === lock && (stamp.client || !canCompile)) return folder;
+  const isThere = stamp !== undefined && existsSync(resolve(folder, "node_modules", stamp.node));
+  if (isThere && stamp.lock === lock && (stamp.client || !canCompile)) return folder;
 
   process.stderr.write(`… installing Node.js for ${runtime} (about 190 MB)\n`);
   // The scripts run later and by name: npm 11 does not run them by itself, and a failed build must not undo the rest.
@@ -59,7 +60,7 @@ function prepare() {
   const node = join(home, "bin", "node");
   const runs = existsSync(node) && spawnSync(node, ["--version"]).status === 0;
   const done = (client, why) => {
-    writeFileSync(stampFile, JSON.stringify({ lock, node: runs ? node : process.execPath, client, why }));
+    writeFileSync(stampFile, JSON.stringify({ lock, node: runs ? relative(join(folder, "node_modules"), node) : process.execPath, client, why }));
     process.stderr.write(client ? `✓ ${runtime} is ready\n` : `✓ ${runtime} is ready, without AWS's client: ${why}\n`);
     return folder;
   };
