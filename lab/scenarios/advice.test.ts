@@ -1,4 +1,5 @@
 import { advice } from "./advice";
+import { LANGUAGE_ADVICE } from "./language-advice";
 import type { RunResult } from "./run";
 
 const CLEAN: RunResult = {
@@ -93,4 +94,26 @@ test("who owes SIGTERM to the lab is told to deploy an extension as well, who go
   const nobodyListens: RunResult = { ...CLEAN, outcomes: ["aborted"], quitMs: undefined };
   expect(advice(nobodyListens, true)).toMatch(/^listen to SIGTERM.*deploy it with an extension, as the lab ran it/);
   expect(advice(nobodyListens)).not.toContain("deploy it with an extension");
+});
+
+describe("a handler that is not Node.js hears what to do in its own language", () => {
+  const languages = ["go", "rust", "python", "java", "other"] as const;
+  const OF_NODEJS = /process\.|pool\.end|registerExtension|function\/shutdown/;
+
+  test.each(languages)("%s", (language) => {
+    const unheard = advice({ ...CLEAN, language, outcomes: ["aborted"], quitMs: undefined });
+    const killed = advice({ ...CLEAN, language, shutdown: DEADLINE });
+    const atOnce = advice({
+      ...CLEAN,
+      language,
+      shutdown: { endedBy: "SIGKILL at once", runtimeMs: 0 },
+      outcomes: ["leaked"],
+    });
+    const { listen, leave, extension } = LANGUAGE_ADVICE[language];
+    expect(unheard).toContain(listen);
+    expect(killed).toBe(`it was killed at its deadline with every connection closed: ${leave}`);
+    expect(atOnce).toContain(extension);
+    for (const text of [unheard, killed, atOnce]) expect(text).not.toMatch(OF_NODEJS);
+    expect(advice({ ...CLEAN, language })).toBeUndefined();
+  });
 });

@@ -1,3 +1,4 @@
+import { changeInLanguage } from "./language-advice";
 import type { RunResult } from "./run";
 
 const LEAVE =
@@ -20,7 +21,14 @@ export function advice(result: RunResult, extensionIsAssumed = false): string | 
     : change;
 }
 
-function changeOf({ initError, invocations, outcomes, shutdown, quitMs, end }: RunResult): string | undefined {
+function changeOf(result: RunResult): string | undefined {
+  const { language = "nodejs" } = result;
+  return language === "nodejs"
+    ? changeInNodejs(result)
+    : (changeInLanguage(result, language) ?? changeInNodejs(result));
+}
+
+function changeInNodejs({ initError, invocations, outcomes, shutdown, quitMs, end }: RunResult): string | undefined {
   const failed = invocations.flatMap((each) =>
     each.ok ? [] : [`${each.error.errorType}: ${each.error.errorMessage}`],
   );

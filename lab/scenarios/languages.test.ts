@@ -3,6 +3,7 @@ import { startDatabaseServer } from "../mysql/database-server";
 import type { DatabaseServer } from "../mysql/server";
 import { lambdaRuntime } from "../lambda/lambda-runtime";
 import { hasToolchain, languageHandler, type Language } from "../subjects/language-handlers";
+import { handlerLanguage } from "../subjects/handler-language";
 import { withExtension, type ExtensionKind } from "../subjects/subject";
 import { userVariables } from "../subjects/user-function";
 import { run, type RunResult } from "./run";
@@ -72,3 +73,12 @@ test.each(CASES)(
   },
   BUILD_MS,
 );
+
+test.each(["go", "rust", "python"] as const)("the advice is in the handler's language: %s", (language) => {
+  if (!hasToolchain(language)) {
+    console.warn(`not proven here, for want of its toolchain: ${language}`);
+    return;
+  }
+  const { directory, runtime } = languageHandler(language);
+  expect(handlerLanguage(directory, runtime)).toBe(language);
+});

@@ -11,6 +11,7 @@ import {
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { Relay, type RelayedConnection } from "../mysql/relay";
 import type { LambdaError } from "../lambda/runtime-api";
+import { handlerLanguage, type HandlerLanguage } from "../subjects/handler-language";
 import { templateVariables, type Subject } from "../subjects/subject";
 
 /**
@@ -50,6 +51,8 @@ export interface RunResult {
   readonly abortedClients: number;
   readonly timeline: readonly TimelineEntry[];
   readonly logs: readonly string[];
+  /** What the handler is written in. @default "nodejs" */
+  readonly language?: HandlerLanguage;
 }
 
 /** Milliseconds that the server gets to notice that a connection ended. It needs one or two. */
@@ -130,6 +133,7 @@ export async function run(
       abortedClients: (await database.abortedClients()) - abortedBefore,
       timeline: environment.timeline,
       logs: environment.logs,
+      language: handlerLanguage(subject.lambdaFunction.directory, runtime.name),
     };
   } finally {
     await environment.shutdown();
