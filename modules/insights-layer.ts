@@ -33,7 +33,10 @@ export interface InsightsLayerBinding {
  * @example InsightsLayer.version("1.0.404.0")
  */
 export abstract class InsightsLayer {
-  /** The newest version that `insights-layers.json` has for the region and the architecture. */
+  /**
+   * The newest version that `insights-layers.json` has for the region and the architecture. `source.read` in that file is
+   * the day it is of; a newer layer is taken by its ARN, see `arn`.
+   */
   public static latest(): InsightsLayer {
     return new ListedLayer();
   }

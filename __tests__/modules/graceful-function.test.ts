@@ -41,7 +41,7 @@ describe("the function", () => {
       architectures: ["arm64"],
       memory_size: 1024,
       timeout: 60,
-      layers: ["arn:aws:lambda:us-east-1:580247275435:layer:LambdaInsightsExtension-Arm64:23"],
+      layers: ["arn:aws:lambda:us-east-1:580247275435:layer:LambdaInsightsExtension-Arm64:27"],
     });
   });
 
@@ -435,7 +435,7 @@ describe("values that only Terraform knows", () => {
     const [[local, arns] = []] = Object.entries(synthesized.locals ?? {});
     expect(lambda.layers).toBe(`\${concat([local.${local}[var.text]], var.list)}`);
     expect(Object.keys(arns ?? {})).toHaveLength(26);
-    expect(arns?.["us-east-1"]).toBe("arn:aws:lambda:us-east-1:580247275435:layer:LambdaInsightsExtension-Arm64:23");
+    expect(arns?.["us-east-1"]).toBe("arn:aws:lambda:us-east-1:580247275435:layer:LambdaInsightsExtension-Arm64:27");
     expect(lambda.lifecycle).toMatchObject({
       precondition: [
         { error_message: expect.stringContaining("is not the archive that was planned") as string },

@@ -35,12 +35,12 @@ describe("the newest layer", () => {
   );
 
   test.each([
-    ["us-east-1", "arm64", "arn:aws:lambda:us-east-1:580247275435:layer:LambdaInsightsExtension-Arm64:23"],
+    ["us-east-1", "arm64", "arn:aws:lambda:us-east-1:580247275435:layer:LambdaInsightsExtension-Arm64:27"],
     ["us-east-1", "x86_64", "arn:aws:lambda:us-east-1:580247275435:layer:LambdaInsightsExtension:60"],
     ["us-west-1", "arm64", "arn:aws:lambda:us-west-1:580247275435:layer:LambdaInsightsExtension-Arm64:25"],
     ["cn-north-1", "x86_64", "arn:aws-cn:lambda:cn-north-1:488211338238:layer:LambdaInsightsExtension:48"],
     ["us-gov-west-1", "x86_64", "arn:aws-us-gov:lambda:us-gov-west-1:751350123760:layer:LambdaInsightsExtension:24"],
-    ["af-south-1", "arm64", "arn:aws:lambda:af-south-1:012438385374:layer:LambdaInsightsExtension-Arm64:21"],
+    ["af-south-1", "arm64", "arn:aws:lambda:af-south-1:012438385374:layer:LambdaInsightsExtension-Arm64:26"],
   ] as const)("of %s %s is %s", (region, architecture, expected) => {
     expect(arn(InsightsLayer.latest(), region, architecture)).toBe(expected);
   });
@@ -58,8 +58,8 @@ describe("a layer by version", () => {
   });
 
   test("that a region lacks is refused with the regions that have it", () => {
-    expect(InsightsLayer.version("1.0.498.0").problems("us-east-1", "arm64")).toEqual([
-      `region "us-east-1" is not one of us-west-1, the regions with Insights 1.0.498.0 for arm64; x86_64 has it there`,
+    expect(InsightsLayer.version("1.0.498.0").problems("eu-west-1", "arm64")).toEqual([
+      `region "eu-west-1" is not one of af-south-1, ap-east-1, ap-northeast-1, ap-south-1, us-east-1, us-east-2, us-west-1, us-west-2, the regions with Insights 1.0.498.0 for arm64; x86_64 has it there`,
     ]);
   });
 });

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import table from "../../modules/insights-layers.json";
 
 const regions: Record<string, { partition: string; account: string }> = table.regions;
@@ -9,6 +10,18 @@ const rows = Object.entries(table.layers as Record<string, Record<string, Record
 function isNewer(version: string, than: string): boolean {
   return version.localeCompare(than, "en", { numeric: true }) > 0;
 }
+
+/** Where AWS's page, as others quote it, says what the source has wrong. */
+const CONFIRMED = [
+  "af-south-1",
+  "ap-east-1",
+  "ap-northeast-1",
+  "ap-south-1",
+  "us-east-1",
+  "us-east-2",
+  "us-west-1",
+  "us-west-2",
+];
 
 describe("the table of Insights layers", () => {
   test("covers the regions of both architectures", () => {
@@ -53,8 +66,7 @@ describe("the table of Insights layers", () => {
       .filter((row) => row.architecture === architecture && (region === "*" || row.region === region))
       .filter(({ numbers }) => numbers.some(([each]) => each === version))
       .map((row) => row.region);
-    // The one region where AWS's page confirms what the source has.
-    expect(kept).toEqual(architecture === "arm64" && version === "1.0.498.0" ? ["us-west-1"] : []);
+    expect(kept).toEqual(architecture === "arm64" && version === "1.0.498.0" ? CONFIRMED : []);
   });
 
   test("the version of the article is there, in the ten regions it was published in", () => {
@@ -63,5 +75,20 @@ describe("the table of Insights layers", () => {
         architecture === "arm64" && numbers.some(([version, number]) => version === "1.0.135.0" && number === 2),
     );
     expect(published).toHaveLength(10);
+  });
+
+  test.each(CONFIRMED)("arm64 1.0.498.0 in %s is as many numbers after 1.0.404.0 as on x86_64", (region) => {
+    const step = (architecture: string): number => {
+      const row = rows.find((each) => each.region === region && each.architecture === architecture);
+      const numbers = Object.fromEntries(row?.numbers ?? []);
+      return (numbers["1.0.498.0"] ?? NaN) - (numbers["1.0.404.0"] ?? NaN);
+    };
+    expect(step("arm64")).toBe(step("x86_64"));
+  });
+
+  test("says of which day it is, and how a newer layer is taken", () => {
+    expect(table.source.read).toMatch(/^\d{4}-\d{2}-\d{2}$/);
+    expect(table.source.newer).toContain("InsightsLayer.arn(");
+    expect(readFileSync("docs/shutdown-extension.md", "utf8")).toContain(table.source.read);
   });
 });

@@ -10,7 +10,7 @@ import * as path from "path";
 
 const REGION = "us-east-1";
 const NAME = "graceful-shutdown";
-const LAYER = "arn:aws:lambda:us-east-1:580247275435:layer:LambdaInsightsExtension-Arm64:23";
+const LAYER = "arn:aws:lambda:us-east-1:580247275435:layer:LambdaInsightsExtension-Arm64:27";
 
 class MyStack extends TerraformStack {
   constructor(scope: Construct, id: string) {
