@@ -152,6 +152,29 @@ export class MysqlDatabase extends Construct {
   /** For `vpc` of `GracefulFunction`: the subnets, and the one security group that the server lets in. */
   public readonly vpc: VpcConfig;
 
+  /** Host name of the server. */
+  public readonly host: string;
+
+  public readonly port: number;
+
+  /** Name of the database that RDS creates. */
+  public readonly databaseName: string;
+
+  /** ARN of the secret with the master user's log-in. */
+  public readonly secretArn: string;
+
+  /** Resource id of the instance, as IAM authentication needs it. */
+  public readonly resourceId: string;
+
+  /** VPC that the server is in. */
+  public readonly vpcId: string;
+
+  /** Security group of the server: add rules to let somebody in besides the function. */
+  public readonly securityGroupId: string;
+
+  /** For what is not among the settings: `resource.addOverride(…)`. */
+  public readonly resource: DbInstance;
+
   readonly #iam: { readonly enabled: boolean; readonly resourceId: string };
 
   /** @throws SettingsError with everything that is wrong in the settings. */
@@ -301,6 +324,14 @@ export class MysqlDatabase extends Construct {
       ...definedProperties({ maxConnections }),
     };
     this.vpc = network.function;
+    this.host = instance.address;
+    this.port = PORT;
+    this.databaseName = databaseName;
+    this.secretArn = secretArn;
+    this.resourceId = instance.resourceId;
+    this.vpcId = network.vpcId;
+    this.securityGroupId = securityGroup.id;
+    this.resource = instance;
 
     addOutput(this, "host", "Host name of the MySQL server", instance.address);
     addOutput(this, "port", "Port of the MySQL server", PORT);

@@ -422,3 +422,26 @@ describe("settings that are wrong", () => {
     ]);
   });
 });
+
+test("others build on references to the server, its secret, its network and its group", () => {
+  const stack = newStack();
+  const database = new MysqlDatabase(stack, "database", REQUIRED);
+  const { host, port, databaseName, secretArn, resourceId, vpcId, securityGroupId } = database;
+  const members = { host, port, databaseName, secretArn, resourceId, vpcId, securityGroupId };
+  new TerraformOutput(stack, "members", { value: members });
+  const synthesized = JSON.parse(Testing.synth(stack)) as Synthesized;
+  const [id] = Object.keys(synthesized.resource.aws_db_instance ?? {});
+  const [vpc] = Object.keys(synthesized.resource.aws_vpc ?? {});
+  const value = synthesized.output.members?.value as Record<string, unknown>;
+  expect(value).toEqual({
+    host: `\${aws_db_instance.${id}.address}`,
+    port: 3306,
+    databaseName: "orders",
+    secretArn: `\${aws_db_instance.${id}.master_user_secret[0].secret_arn}`,
+    resourceId: `\${aws_db_instance.${id}.resource_id}`,
+    vpcId: `\${aws_vpc.${vpc}.id}`,
+    securityGroupId: value.securityGroupId,
+  });
+  expect(groupNames(synthesized)[String(value.securityGroupId)]).toBe("orders-db-database");
+  expect(database.resource.identifierInput).toBe("orders-db");
+});
