@@ -17,15 +17,18 @@ const ROOMS = {
   "lab/cli": ["report", "faults", "scenarios", "subjects", "lambda", "mysql", "processes"],
 };
 
-/** A path that leaves a room leads into one of these rooms, or to a JSON file beside the room. */
-function border([room, mayImport]) {
-  const regex = String.raw`^\.\./(?!(${mayImport.join("|")})/|[\w.-]+\.json$)`;
+/** A path that leaves a room, from the room itself or a folder of it, leads into one of these rooms or to a JSON file. */
+function borders([room, mayImport]) {
   const message = `${room}/ may import ${mayImport.join(", ") || "no other room"} (eslint.config.mjs: ROOMS).`;
-  return {
-    files: [`${room}/**/*.ts`],
-    ignores: ["**/*.test.ts"],
-    rules: { "no-restricted-imports": ["error", { patterns: [{ regex, message }] }] },
-  };
+  return ["*.ts", "*/*.ts"].map((files, depth) => {
+    const out = "\\.\\./".repeat(depth + 1);
+    const regex = String.raw`^${out}(?!(${mayImport.join("|")})/|[\w.-]+\.json$)`;
+    return {
+      files: [`${room}/${files}`],
+      ignores: ["**/*.test.ts"],
+      rules: { "no-restricted-imports": ["error", { patterns: [{ regex, message }] }] },
+    };
+  });
 }
 
 export default tseslint.config(
@@ -65,7 +68,7 @@ export default tseslint.config(
       },
     },
   },
-  ...Object.entries(ROOMS).map(border),
+  ...Object.entries(ROOMS).flatMap(borders),
   {
     files: ["__tests__/**/*.ts", "main.ts"],
     rules: {

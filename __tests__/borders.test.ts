@@ -8,6 +8,7 @@ const ROOT = join(__dirname, "..");
 /** A room, and what it may not import. */
 const FORBIDDEN: readonly (readonly [room: string, path: string])[] = [
   ["function", "../modules/arn"],
+  ["function/mysql", "../../modules/arn"],
   ["modules", "../function/database"],
   ["__tests__", "../lab/lambda/ending"],
   ["bench", "../modules/arn"],

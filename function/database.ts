@@ -1,19 +1,19 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { cancelStatement } from "./cancellation";
-import { closeConnections, type CloseResult } from "./closing";
-import type { ServerConnection } from "./connection";
-import { ConnectionRequest } from "./connection-request";
-import { ShuttingDownError } from "./database-errors";
-import { TimeLimit } from "./time-limit";
-import { hasNotRun, isConnectionLost, isUselessServer, isWhollyRefused } from "./error-origin";
-import { Logins } from "./logins";
-import { ConnectionPool } from "./pool";
+import { cancelStatement } from "./mysql/cancellation";
+import { closeConnections, type CloseResult } from "./mysql/closing";
+import type { ServerConnection } from "./mysql/connection";
+import { ConnectionRequest } from "./mysql/connection-request";
+import { ShuttingDownError } from "./mysql/database-errors";
+import { TimeLimit } from "./mysql/time-limit";
+import { hasNotRun, isConnectionLost, isUselessServer, isWhollyRefused } from "./mysql/error-origin";
+import { Logins } from "./mysql/logins";
+import { ConnectionPool } from "./mysql/pool";
 import type { DatabaseSettings } from "./settings";
 import type { ShutdownContext } from "./shutdown";
-import { runStatement, type Query, type StatementOptions } from "./statement";
-import { Transaction } from "./transaction";
+import { runStatement, type Query, type StatementOptions } from "./mysql/statement";
+import { Transaction } from "./mysql/transaction";
 
-export type { CloseResult } from "./closing";
+export type { CloseResult } from "./mysql/closing";
 export {
   CancelRefusedError,
   CommitOutcomeUnknownError,
@@ -22,8 +22,8 @@ export {
   ShuttingDownError,
   StatementTimeoutError,
   TransactionEndedError,
-} from "./database-errors";
-export type { Query, StatementOptions, WriteResult } from "./statement";
+} from "./mysql/database-errors";
+export type { Query, StatementOptions, WriteResult } from "./mysql/statement";
 
 export interface DatabaseOptions {
   /**

@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import type { SecretsManagerClient } from "./secret";
+import type { SecretsManagerClient } from "./login/secret";
 
 /**
  * Where the database is and how to log in, read from the function's environment. The GracefulFunction construct writes

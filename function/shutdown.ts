@@ -7,12 +7,12 @@
  * logs one line (shutdown-line.ts) and leaves. The contract is in docs/shutdown-hooks.md.
  */
 import { parentPort } from "node:worker_threads";
-import { now, runHooks, type HookOptions, type Registration, type ShutdownHook } from "./hooks";
-import { trackedBy, type AnyHandler } from "./invocations";
-import { isolate, rehearseIsolation, type Isolation } from "./isolation";
-import { log, shutdownLine } from "./shutdown-line";
+import { now, runHooks, type HookOptions, type Registration, type ShutdownHook } from "./hooks/hooks";
+import { trackedBy, type AnyHandler } from "./hooks/invocations";
+import { isolate, rehearseIsolation, type Isolation } from "./hooks/isolation";
+import { log, shutdownLine } from "./hooks/shutdown-line";
 
-export type { HookOptions, ShutdownContext, ShutdownHook } from "./hooks";
+export type { HookOptions, ShutdownContext, ShutdownHook } from "./hooks/hooks";
 
 /** What all copies of this module in a process share. */
 interface Shared {

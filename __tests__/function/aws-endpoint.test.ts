@@ -1,5 +1,5 @@
 import { SecretsManager } from "@aws-sdk/client-secrets-manager";
-import { ownRegion, rdsRegion, secretsManagerEndpoint } from "../../function/aws-endpoint";
+import { ownRegion, rdsRegion, secretsManagerEndpoint } from "../../function/login/aws-endpoint";
 
 /** Where AWS's SDK would send the request. */
 async function sdkHost(region: string, useFipsEndpoint: boolean, useDualstackEndpoint: boolean): Promise<string> {

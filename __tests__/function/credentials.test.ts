@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { rootCertificates } from "node:tls";
 import { Signer } from "@aws-sdk/rds-signer";
-import { credentials } from "../../function/credentials";
+import { credentials } from "../../function/login/credentials";
 import type { DatabaseSettings, Login } from "../../function/settings";
 
 const AWS = { AWS_REGION: "eu-west-1", AWS_ACCESS_KEY_ID: "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY: "not-a-secret" };

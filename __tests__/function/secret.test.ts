@@ -6,7 +6,7 @@ import { inspect } from "node:util";
 import { SecretsManager } from "@aws-sdk/client-secrets-manager";
 import { SignatureV4 } from "@smithy/signature-v4";
 import { createHash, createHmac } from "node:crypto";
-import { credentials, CredentialsError } from "../../function/credentials";
+import { credentials, CredentialsError } from "../../function/login/credentials";
 import type { DatabaseSettings } from "../../function/settings";
 import { secretsManagerStandIn, type Answer, type SecretsManagerStandIn } from "./secrets-manager-stand-in";
 

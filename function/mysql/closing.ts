@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ServerConnection } from "./connection";
 import { ShuttingDownError } from "./database-errors";
 import type { Cancel } from "./statement";
-import type { ShutdownContext } from "./shutdown";
+import type { ShutdownContext } from "../shutdown";
 
 /** What became of the connections that were open when the database was closed. */
 export interface CloseResult {

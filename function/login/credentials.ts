@@ -1,6 +1,6 @@
 import type { PoolOptions, SslOptions } from "mysql2";
 import { certificateAuthorities } from "./certificate-authorities";
-import type { DatabaseSettings } from "./settings";
+import type { DatabaseSettings } from "../settings";
 
 export { CredentialsError } from "./aws-error";
 

@@ -6,7 +6,7 @@ import type { ConnectionRequest } from "./connection-request";
 import { isAccessDenied, isTooManyConnections, serverErrorNumber } from "./error-origin";
 import type { Logins } from "./logins";
 import { answers, socketsRead } from "./liveness";
-import type { DatabaseSettings } from "./settings";
+import type { DatabaseSettings } from "../settings";
 import { tidy } from "./tidying";
 import type { Transaction } from "./transaction";
 

@@ -1,7 +1,7 @@
 import type { PoolOptions } from "mysql2";
-import { credentials } from "./credentials";
+import { credentials } from "../login/credentials";
 import type { TimeLimit } from "./time-limit";
-import type { DatabaseSettings } from "./settings";
+import type { DatabaseSettings } from "../settings";
 
 /** What the function logs in with: read once, and anew when the server refuses it, so that a rotation needs no redeploy. */
 export class Logins {

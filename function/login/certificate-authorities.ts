@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { CredentialsError } from "./aws-error";
 import { rdsRegion } from "./aws-endpoint";
-import type { DatabaseSettings } from "./settings";
+import type { DatabaseSettings } from "../settings";
 
 /** Written next to the code when that is bundled: the roots of RDS in its region, and those of `caFile`. */
 const BUNDLED_FILE = "certificate-authorities.pem";

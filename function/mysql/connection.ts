@@ -3,7 +3,7 @@ import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 // Not mysql2/promise, which wraps the connection anew for each statement: a warm invocation and Init pay for it.
 import mysql, { type Connection, type ConnectionOptions } from "mysql2";
-import { namedForCertificate } from "./certificate-name";
+import { namedForCertificate } from "../login/certificate-name";
 import { NotRunError } from "./database-errors";
 import { serverErrorNumber } from "./error-origin";
 import {
