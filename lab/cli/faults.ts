@@ -77,7 +77,7 @@ async function playAndShow(context: CommandContext, options: FaultOptions): Prom
         }
       : { ...common, logsShutdown: true, environment: { ...environment, ...options.env } };
   const understood = new Set<Need>();
-  if (synthesized !== undefined) understood.add("DB_AUTH, DB_TLS");
+  if (synthesized !== undefined) understood.add("DB_AUTH, DB_TLS").add("known statements");
   if ("slow" in events) understood.add("slow event");
   if (findsAwsSdk(directory)) understood.add("AWS SDK");
   const faultRuns: FaultRun[] = [];

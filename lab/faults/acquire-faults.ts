@@ -76,6 +76,18 @@ export const ACQUIRE_FAULTS: readonly Fault[] = [
     line: { phase: "idle", hooks: { mysql: ONE_CLOSED } },
   },
   {
+    name: "too many connections of the user, for a moment",
+    happens: "The server refuses two log-ins because the user has too many connections, then has room.",
+    answer: "The function tries again, each time a little later, and the invocation succeeds.",
+    environment: NOT_IN_INIT,
+    misbehaving: { script: { login: ({ connectionId }) => (connectionId <= 9 ? refuseAndEnd(1226) : undefined) } },
+    needs: ["the faults' events"],
+    steps: [init, invoke("quick")],
+    invocations: ["ok"],
+    afterwards: [connectsAtMost(3)],
+    line: { phase: "idle", hooks: { mysql: ONE_CLOSED } },
+  },
+  {
     name: "too many connections, for good",
     happens: "The server refuses every connection because it has too many.",
     answer: "The function tries a few times, each time later, and fails with the server's words.",

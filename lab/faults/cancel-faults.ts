@@ -15,7 +15,7 @@ export const CANCEL_FAULTS: readonly Fault[] = [
     answer: "Nothing of anybody else's is cancelled. The statement is given up, and the line says so.",
     leaves: STAYS,
     misbehaving: { backends: 2 },
-    needs: ["slow event"],
+    needs: ["slow event", "known statements"],
     steps: [
       ...STATEMENT,
       server((half) => {
@@ -33,7 +33,7 @@ export const CANCEL_FAULTS: readonly Fault[] = [
     answer: "Nothing of anybody else's is cancelled; the line tells what became of the statement.",
     leaves: STAYS,
     misbehaving: { threadIdInGreeting: (connectionId) => connectionId + 1_000 },
-    needs: ["slow event"],
+    needs: ["slow event", "known statements"],
     steps: [
       server((half) => {
         half.addOtherClient({ backend: 0, connectionId: 1_008 });
@@ -74,7 +74,7 @@ export const CANCEL_FAULTS: readonly Fault[] = [
     answer: "The statement is given up in time, and the line says so.",
     leaves: STAYS,
     misbehaving: { limit: { connections: 1, code: 1226 } },
-    needs: ["slow event"],
+    needs: ["slow event", "known statements"],
     steps: STATEMENT,
     invocations: [TERMINATED],
     outOfReach: true,

@@ -23,6 +23,16 @@ export const DATA_FAULTS: readonly Fault[] = [
     afterwards: [entries("acknowledged", 1)],
   },
   {
+    name: "autocommit left off",
+    happens: "A handler turns autocommit off through `query()`; the next invocation inserts a row.",
+    answer: "The next invocation has autocommit, and its INSERT stays.",
+    needs: ["the faults' events"],
+    steps: [init, invoke({ sql: "SET autocommit = 0" }), invoke({ insert: "acknowledged" })],
+    invocations: ["ok", "ok"],
+    line: IDLE,
+    afterwards: [entries("acknowledged", 1)],
+  },
+  {
     name: "transaction used after its end",
     happens: "Of two branches in one transaction one fails; the other runs its next statement after the ROLLBACK.",
     answer: "The statement is refused, and nothing runs.",

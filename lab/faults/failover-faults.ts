@@ -87,6 +87,7 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
     happens: "MySQL ends the idle connection with error 4031 in front of the FIN while the environment is frozen.",
     answer: "The invocation after the thaw succeeds on a new connection.",
     misbehaving: {},
+    needs: ["known statements"],
     steps: [init, invoke("quick"), freeze, server((half) => half.endIdle(4031)), thaw, invoke("quick")],
     invocations: ["ok", "ok"],
     line: IDLE,

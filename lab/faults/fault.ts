@@ -13,6 +13,7 @@ export const BUDGET_MS: Readonly<Record<ShutdownExtension, number>> = { external
 export const NEEDS = {
   "slow event": "it needs an event whose statement runs for 30 seconds (--slow-event)",
   "DB_AUTH, DB_TLS": "it sets DB_AUTH or DB_TLS, which are this template's",
+  "known statements": "it runs against a server without tables, which answers the statements of this template only",
   "AWS SDK": "it needs the AWS SDK, which Lambda has, in a node_modules above the code (CDKTF_OUTDIR)",
   "the faults' events": "it asks for hooks, transactions or logs; npx jest faults plays it to the template's library",
 } as const;

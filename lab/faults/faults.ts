@@ -5,6 +5,7 @@ import { mysql, NONE, ONE_CANCELLED, ONE_CLOSED, ONE_GIVEN_UP, TERMINATED, TIMED
 import { FAILOVER_FAULTS } from "./failover-faults";
 import type { Fault } from "./fault";
 import { ISOLATION_FAULTS } from "./isolation-faults";
+import { LOGIN_FAULTS } from "./login-faults";
 import { SECRET_FAULTS } from "./secret-faults";
 import {
   begin,
@@ -303,5 +304,13 @@ export const FAULTS: readonly Fault[] = [
     invocations: [/Access denied/, "ok", "ok"],
     line: { phase: "idle", hooks: { mysql: ONE_CLOSED } },
   },
-  ...[...DATA_FAULTS, ...SECRET_FAULTS, ...ACQUIRE_FAULTS, ...FAILOVER_FAULTS, ...CANCEL_FAULTS, ...ISOLATION_FAULTS],
+  ...[
+    ...DATA_FAULTS,
+    ...SECRET_FAULTS,
+    ...LOGIN_FAULTS,
+    ...ACQUIRE_FAULTS,
+    ...FAILOVER_FAULTS,
+    ...CANCEL_FAULTS,
+    ...ISOLATION_FAULTS,
+  ],
 ];

@@ -250,10 +250,10 @@ async function freePort(): Promise<number> {
 }
 
 function login(fault: Fault, password: string, endpoint: string): Readonly<Record<string, string>> {
-  if (fault.environment?.["DB_AUTH"] !== "secret") return { DB_AUTH: "password", DB_PASSWORD: password };
+  const auth = fault.environment?.["DB_AUTH"] ?? "password";
+  if (auth === "password") return { DB_AUTH: auth, DB_PASSWORD: password };
   return {
-    DB_SECRET_ARN: SECRET_ARN,
-    AWS_ENDPOINT_URL_SECRETS_MANAGER: endpoint,
+    ...(auth === "secret" ? { DB_SECRET_ARN: SECRET_ARN, AWS_ENDPOINT_URL_SECRETS_MANAGER: endpoint } : {}),
     // The SDK signs with anything; without it, it would look for a role on the network.
     AWS_ACCESS_KEY_ID: "mock",
     AWS_SECRET_ACCESS_KEY: "mock",

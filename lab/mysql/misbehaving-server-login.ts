@@ -9,6 +9,8 @@ export interface Account {
   readonly user: string;
   readonly password: string;
   readonly plugin: AuthPlugin;
+  /** Other passwords in clear text that are as good, such as IAM tokens. @default none */
+  readonly token?: RegExp | undefined;
 }
 
 /** What a client says of itself: Protocol::HandshakeResponse41. */
@@ -77,7 +79,7 @@ export async function proveLogin(
     case "mysql_native_password":
       return given.equals(nativeProof(account.password, scramble)) ? "fast" : "refused";
     case "mysql_clear_password":
-      return encrypted && isPassword(given, account.password) ? "full" : "refused";
+      return encrypted && isPassword(given, account) ? "full" : "refused";
     case "caching_sha2_password": {
       if (cached.has(user) && given.equals(sha2Proof(account.password, scramble))) {
         await wire.write(authMoreData(FAST_AUTH_SUCCESS));
@@ -85,7 +87,7 @@ export async function proveLogin(
       }
       await wire.write(authMoreData(PERFORM_FULL_AUTHENTICATION));
       const password = encrypted ? await wire.read() : await readEncryptedPassword(wire, scramble);
-      if (password === undefined || !isPassword(password, account.password)) return "refused";
+      if (password === undefined || !isPassword(password, account)) return "refused";
       cached.add(user);
       return "full";
     }
@@ -120,8 +122,9 @@ function serverKeys(): NonNullable<typeof keys> {
 }
 
 /** A password in clear text ends with a NUL, which not every client sends. */
-function isPassword(given: Buffer, password: string): boolean {
-  return given.equals(Buffer.from(`${password}\0`)) || given.equals(Buffer.from(password));
+function isPassword(given: Buffer, { password, token }: Account): boolean {
+  const text = given.toString().replace(/\0$/, "");
+  return text === password || token?.test(text) === true;
 }
 
 function sha2Proof(password: string, scramble: Buffer): Buffer {

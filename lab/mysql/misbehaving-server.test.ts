@@ -97,6 +97,13 @@ describe("logs in", () => {
     await expect(connect({ enableCleartextPlugin: true })).rejects.toMatchObject({ errno: 1045 });
   });
 
+  test("with a token in the place of the password", async () => {
+    await start({ plugin: "mysql_clear_password", certificate: certificates.rightName, token: /^token-\d+$/ });
+    const options = { ...overTls(), enableCleartextPlugin: true };
+    await expect(connect({ ...options, password: "token-17" })).resolves.toBeDefined();
+    await expect(connect({ ...options, password: "a token-17" })).rejects.toMatchObject({ errno: 1045 });
+  });
+
   test("with MySQL 8.4's greeting", async () => {
     await start({ certificate: certificates.rightName });
     const socket = net.connect(server.port, server.host);

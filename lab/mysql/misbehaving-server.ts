@@ -29,6 +29,8 @@ export interface MisbehavingServerConfig {
   readonly plugin?: AuthPlugin;
   /** The plugin that the greeting names; where it is not the account's, the server switches. @default - the account's */
   readonly greetingPlugin?: AuthPlugin;
+  /** Passwords in clear text that are as good as the account's own, such as IAM tokens. @default none */
+  readonly token?: RegExp;
   /** PEM files. @default - it does not offer TLS */
   readonly certificate?: { readonly certificateFile: string; readonly keyFile: string };
   /** Servers behind the one port. Connections alternate between them. @default 1 */
@@ -135,7 +137,7 @@ export class MisbehavingServer {
     this.version = version;
     this.script = config.script ?? {};
     this.delivery = config.delivery ?? "answers";
-    this.account = { user: "lab", password: randomBytes(16).toString("hex"), plugin };
+    this.account = { user: "lab", password: randomBytes(16).toString("hex"), plugin, token: config.token };
     this.backends = Array.from({ length: backends }, (_, index) => new Backend(index));
     this.secureContext =
       certificate &&
