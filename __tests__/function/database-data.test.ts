@@ -246,3 +246,9 @@ test("values are exact, and a Date is written in UTC", async () => {
   expect(row).toEqual({ big: "9007199254740993", small: 42 });
   expect(standIn.statements[0]).toContain("'1970-01-01 00:00:00.000'");
 });
+
+test("the stack of a failed statement leads to whoever ran it", async () => {
+  standIn.script.statement = (sql) => (sql.includes("no_such_column") ? { error: 1054 } : undefined);
+  const error = await reasonOf(database.query("SELECT no_such_column"));
+  expect(error.stack).toContain("database-data.test.ts");
+});

@@ -4,12 +4,9 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setImmediate as turnOfTheLoop } from "node:timers/promises";
-import { Database } from "../../function/database";
 import { startDatabaseServer } from "../mysql/database-server";
 import type { DatabaseServer } from "../mysql/server";
 import { ExecutionEnvironment, InitError } from "../lambda/execution-environment";
-import { startSecretsManagerMock } from "../lambda/secrets-manager-mock";
 import { lambdaRuntime, type LambdaRuntime } from "../lambda/lambda-runtime";
 import { run } from "./run";
 import { synth } from "../subjects/synth";
@@ -156,44 +153,6 @@ describe("without a lab's relay", () => {
     expect(await down.invoke({})).toMatchObject({ ok: true });
     await down.shutdown();
     door.close();
-  });
-
-  test("a secret that stays wrong piles nothing up, and the function recovers when it is right", async () => {
-    const secretArn = "arn:aws:secretsmanager:us-east-1:012345678901:secret:wrong";
-    const secrets = await startSecretsManagerMock(secretArn);
-    const variables = {
-      AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.endpoint,
-      ...{ AWS_REGION: "us-east-1", AWS_ACCESS_KEY_ID: "mock", AWS_SECRET_ACCESS_KEY: "mock" },
-    };
-    const before = { ...process.env };
-    Object.assign(process.env, variables);
-    const { host, port, user, password, database: name } = database;
-    const login = { type: "secret", secretArn, user: undefined } as const;
-    const direct = new Database({ host, port, name, login, tls: "off", connectTimeoutMs: 3_000 });
-    try {
-      secrets.put({ username: user, password: "not-the-password" });
-      for (let invocation = 0; invocation < 10; invocation++) {
-        await expect(direct.query("SELECT 1")).rejects.toThrow("Access denied");
-        await turnOfTheLoop(); // the next invocation comes over the network
-      }
-      secrets.put({ username: user, password });
-      expect(await direct.query("SELECT 1 AS one")).toEqual([{ one: 1 }]);
-      const context = { signal: new AbortController().signal, remainingMs: () => 1_000 };
-      expect(await direct.close(context)).toEqual({ closed: 1, cancelled: 0, givenUp: 0 });
-    } finally {
-      process.env = before;
-      await secrets.close();
-    }
-  });
-
-  test("an error of a statement says who ran it", async () => {
-    const { host, port, user, password, database: name } = database;
-    const login = { type: "password", user, password } as const;
-    const direct = new Database({ host, port, name, login, tls: "off", connectTimeoutMs: 3_000 });
-    const error = await direct.query("SELECT no_such_column").catch((reason: unknown) => reason);
-    await direct.close({ signal: new AbortController().signal, remainingMs: () => 1_000 });
-    expect(error).toMatchObject({ code: "ER_BAD_FIELD_ERROR" });
-    expect((error as Error).stack).toMatch(/^Error: Unknown column 'no_such_column'(.|\n)*function\.test\.ts/);
   });
 
   test("a server that does not answer fails the invocation with an error, not with Lambda's time-out", async () => {
