@@ -1,7 +1,8 @@
 /** The linter holds the borders between the rooms: each room is given one import that it may not have. */
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { projectFiles } from "./files";
 
 const ROOT = join(__dirname, "..");
 
@@ -40,4 +41,24 @@ test("each room's forbidden import is found", () => {
   expect(rooms.map(([room], index) => [room, found[index]])).toEqual(
     rooms.map(([room]) => [room, ["no-restricted-imports"]]),
   );
+});
+
+/** The files that a file imports by a relative path. */
+function imports(file: string, files: ReadonlySet<string>): readonly string[] {
+  const paths = [...readFileSync(join(ROOT, file), "utf8").matchAll(/\bfrom "(\.{1,2}\/[^"]+)"/g)];
+  return paths.map(([, path = ""]) => `${join(dirname(file), path)}.ts`).filter((path) => files.has(path));
+}
+
+test("no file imports itself, over however many others", () => {
+  const files = new Set(projectFiles().filter((file) => file.endsWith(".ts") && !file.startsWith("lab/")));
+  const circles: string[] = [];
+  const done = new Set<string>();
+  const visit = (file: string, path: readonly string[]): void => {
+    if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(" → "));
+    if (path.includes(file) || done.has(file)) return;
+    for (const next of imports(file, files)) visit(next, [...path, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+  expect(circles).toEqual([]);
 });

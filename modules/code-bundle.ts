@@ -6,7 +6,7 @@ import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, statSync, wri
 import path from "node:path";
 import { bundle, HANDLER, isExternal, SOURCE_MAP, type Bundle } from "./bundle";
 import { copiedFiles, type CopiedPath } from "./copied-files";
-import { ARCHITECTURES, type Architecture } from "./insights-layer";
+import { ARCHITECTURES, type Architecture } from "./architecture";
 import { installedPackages, type InstalledPackages } from "./installed-packages";
 import { leftOutFiles } from "./left-out-files";
 import { platformOf, platformOfAddon } from "./native-code";

@@ -6,7 +6,7 @@ import { CodeDirectory, type CodeDirectoryConfig } from "./code-directory";
 import { databaseEnvironment, databaseProblems, type Database } from "./database";
 import { environmentProblems, environmentSizeProblems } from "./environment";
 import type { ExistingRole } from "./execution-role";
-import { ARCHITECTURES, type Architecture } from "./insights-layer";
+import { ARCHITECTURES, type Architecture } from "./architecture";
 import { layerVersionProblems } from "./layer-version";
 import { logGroupProblems, type LogGroup } from "./log-group";
 import type { PolicyStatement } from "./permissions";

@@ -10,7 +10,8 @@ export {
   type Runtime,
   type VpcConfig,
 } from "./graceful-function";
-export { ARCHITECTURES, InsightsLayer, type Architecture } from "./insights-layer";
+export { ARCHITECTURES, type Architecture } from "./architecture";
+export { InsightsLayer } from "./insights-layer";
 export type { LogGroup } from "./log-group";
 export { MysqlDatabase, type MysqlDatabaseConfig } from "./mysql-database";
 export type { PolicyStatement } from "./permissions";

@@ -1,12 +1,10 @@
 import { Fn, propertyAccess, TerraformLocal, Token, type IResolvable, type Precondition } from "cdktf";
 import type { Construct } from "constructs";
+import { ARCHITECTURES, type Architecture } from "./architecture";
 import table from "./insights-layers.json";
 import { layerVersionProblems } from "./layer-version";
 import { choiceProblems, isKnown, notOneOf, problem, SettingsError } from "./settings-error";
 import { terraformText } from "./terraform-text";
-
-export const ARCHITECTURES = ["arm64", "x86_64"] as const;
-export type Architecture = (typeof ARCHITECTURES)[number];
 
 const LAYER_NAMES: Record<Architecture, string> = {
   arm64: "LambdaInsightsExtension-Arm64",

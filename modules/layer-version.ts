@@ -1,5 +1,5 @@
 import { arnProblems } from "./arn";
-import type { Architecture } from "./insights-layer";
+import type { Architecture } from "./architecture";
 import { isKnown, problem } from "./settings-error";
 
 const FORM = "arn:<partition>:lambda:<region>:<account>:layer:<name>:<number>";

@@ -1,6 +1,7 @@
 import type { Precondition } from "cdktf";
 import type { Construct } from "constructs";
-import { InsightsLayer, type Architecture } from "./insights-layer";
+import type { Architecture } from "./architecture";
+import { InsightsLayer } from "./insights-layer";
 import { layerVersionProblems } from "./layer-version";
 import { terraformText } from "./terraform-text";
 

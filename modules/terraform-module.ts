@@ -7,7 +7,7 @@ import { TerraformElement, TerraformResource, TerraformStack, TerraformVariable 
 import type { Construct, IConstruct, Node } from "constructs";
 import { ExecutionRole } from "./execution-role";
 import { GracefulFunction, RUNTIMES, type Runtime } from "./graceful-function";
-import type { Architecture } from "./insights-layer";
+import type { Architecture } from "./architecture";
 import { ArchivePrecondition } from "./preconditions";
 
 /** What belongs into the zip. */

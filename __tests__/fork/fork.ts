@@ -1,7 +1,8 @@
 import { execFile, execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { projectFiles } from "../files";
 
 const ROOT = join(__dirname, "../..");
 
@@ -15,15 +16,11 @@ export interface Ended {
 export class Fork {
   readonly directory = mkdtempSync(join(tmpdir(), "fork-"));
 
-  /** What git has of this project, and what it would take. */
+  /** All that is copied. */
   readonly files: readonly string[];
 
   constructor() {
-    const listed = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "-z"], { cwd: ROOT });
-    this.files = listed
-      .toString()
-      .split("\0")
-      .filter((file) => file !== "" && existsSync(join(ROOT, file)));
+    this.files = projectFiles();
     for (const file of this.files) {
       mkdirSync(dirname(join(this.directory, file)), { recursive: true });
       copyFileSync(join(ROOT, file), join(this.directory, file));

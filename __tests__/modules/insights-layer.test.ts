@@ -1,5 +1,6 @@
 import { TerraformOutput, TerraformVariable, Testing, Token } from "cdktf";
-import { ARCHITECTURES, InsightsLayer, type Architecture } from "../../modules/insights-layer";
+import { ARCHITECTURES, type Architecture } from "../../modules/architecture";
+import { InsightsLayer } from "../../modules/insights-layer";
 import table from "../../modules/insights-layers.json";
 import { newStack, type Synthesized } from "./synthesis";
 
