@@ -50,6 +50,12 @@ export class MisbehavingServerSession {
   #statement = new AbortController();
   /** A silent connection, and one whose statement sleeps, end with the server. */
   readonly #over = new AbortController();
+  /** Resolves when the server has ended this connection: one listener for all of its commands. */
+  readonly #ended = new Promise<undefined>((resolve) => {
+    this.#over.signal.addEventListener("abort", () => {
+      resolve(undefined);
+    });
+  });
 
   constructor(
     readonly server: MisbehavingServer,
@@ -153,7 +159,7 @@ export class MisbehavingServerSession {
 
   /** Resolves with false where the connection is over. */
   async #answerCommand(): Promise<boolean> {
-    const payload = await Promise.race([this.#wire.read(), this.#ended()]);
+    const payload = await Promise.race([this.#wire.read(), this.#ended]);
     if (this.silent) return this.#react({ kind: "silent" }, true); // not even its end reaches the server
     if (payload === undefined) return false;
     const [command = 0] = payload;
@@ -255,7 +261,7 @@ export class MisbehavingServerSession {
         return false;
       case "silent":
         this.silent = true;
-        await this.#ended();
+        await this.#ended;
         return false;
       case "hang up":
         this.endedBy ??= "server";
@@ -272,15 +278,5 @@ export class MisbehavingServerSession {
     if (ms === 0) return;
     const signal = AbortSignal.any([this.#statement.signal, this.#over.signal]);
     await sleep(ms, undefined, { signal }).catch(() => undefined);
-  }
-
-  /** Resolves when the server has ended this connection. */
-  #ended(): Promise<undefined> {
-    return new Promise((resolve) => {
-      if (this.#over.signal.aborted) resolve(undefined);
-      this.#over.signal.addEventListener("abort", () => {
-        resolve(undefined);
-      });
-    });
   }
 }
