@@ -11,6 +11,7 @@ import type { VpcConfig } from "./graceful-function-config";
 import { addOutput, claimProblems } from "./path-name";
 import { addPreconditions } from "./preconditions";
 import { PrivateNetwork, type PrivateNetworkConfig } from "./private-network";
+import { ServiceRole } from "./service-role";
 import { choiceProblems, isKnown, problem, rangeProblems, SettingsError, templateProblems } from "./settings-error";
 import { terraformTexts } from "./terraform-text";
 
@@ -34,6 +35,9 @@ const DATABASE_NAME = /^[A-Za-z]\w{0,63}$/;
 const MASTER_USERNAME = /^(?!rdsadmin$)[A-Za-z]\w{0,15}$/;
 const INSTANCE_CLASS = /^db\.[a-z0-9-]+\.[a-z0-9]+$/;
 const SNAPSHOT = /^(?=.{1,255}$)[A-Za-z](-?[A-Za-z0-9])*$/;
+
+const LOG_EXPORTS = ["audit", "error", "general", "slowquery"] as const;
+const MONITORING_INTERVALS = [0, 1, 5, 10, 15, 30, 60];
 
 export interface MysqlDatabaseConfig extends PrivateNetworkConfig {
   /**
@@ -86,6 +90,18 @@ export interface MysqlDatabaseConfig extends PrivateNetworkConfig {
    * @default false
    */
   readonly multiAz?: boolean;
+
+  /**
+   * Seconds between two measurements of the operating system: 1, 5, 10, 15, 30 or 60; 0 switches them off.
+   * @default 0 - the lines go to CloudWatch Logs, and cost what lines there cost
+   */
+  readonly monitoringInterval?: number;
+
+  /**
+   * Logs of the server that go to CloudWatch Logs: "audit", "error", "general", "slowquery".
+   * @default [] - they stay on the instance
+   */
+  readonly logExports?: readonly (typeof LOG_EXPORTS)[number][];
 
   /**
    * Days that automated backups are kept, 0 to 35; 0 switches them off.
@@ -192,6 +208,8 @@ export class MysqlDatabase extends Construct {
       storageType = "gp3",
       kmsKeyArn,
       multiAz = false,
+      monitoringInterval = 0,
+      logExports = [],
       backupRetentionDays = 7,
       retainAutomatedBackups = false,
       deletionProtection = true,
@@ -233,6 +251,8 @@ export class MysqlDatabase extends Construct {
             })),
         ...choiceProblems("storageType", storageType, STORAGE_TYPES),
         ...arnProblems("kmsKeyArn", kmsKeyArn, KMS_KEY),
+        ...choiceProblems<number>("monitoringInterval", monitoringInterval, MONITORING_INTERVALS),
+        ...logExports.flatMap((each) => choiceProblems("logExports", each, LOG_EXPORTS)),
         ...rangeProblems("backupRetentionDays", backupRetentionDays, BACKUP_RETENTION_DAYS),
         ...(typeof config.finalSnapshot !== "string"
           ? []
@@ -308,6 +328,8 @@ export class MysqlDatabase extends Construct {
       ...(finalSnapshot === false
         ? { skipFinalSnapshot: true }
         : { skipFinalSnapshot: false, finalSnapshotIdentifier: finalSnapshot }),
+      ...(logExports.length === 0 ? {} : { enabledCloudwatchLogsExports: [...logExports] }),
+      ...(monitoringInterval === 0 ? {} : { monitoringInterval, monitoringRoleArn: this.monitoringRole(config) }),
       ...definedProperties({ maxAllocatedStorage, kmsKeyId: kmsKeyArn }),
       tags,
       // Else a destroy that its protection refuses would have cut the function off from it by then.
@@ -355,6 +377,16 @@ export class MysqlDatabase extends Construct {
       );
     }
     return { ...this.settings, user, auth: { type: "iam", resourceId: this.#iam.resourceId } };
+  }
+
+  /** What RDS writes its measurements with. */
+  private monitoringRole({ name, region, tags = {} }: MysqlDatabaseConfig): string {
+    return new ServiceRole(this, "monitoring", {
+      name: `${name}-${region}-monitoring`,
+      service: "monitoring.rds.amazonaws.com",
+      allows: "service-role/AmazonRDSEnhancedMonitoringRole",
+      tags,
+    }).arn;
   }
 }
 

@@ -1,5 +1,7 @@
+import { CloudwatchLogGroup } from "@cdktf/provider-aws/lib/cloudwatch-log-group";
 import { DataAwsAvailabilityZones } from "@cdktf/provider-aws/lib/data-aws-availability-zones";
 import { DefaultSecurityGroup } from "@cdktf/provider-aws/lib/default-security-group";
+import { FlowLog } from "@cdktf/provider-aws/lib/flow-log";
 import { SecurityGroup } from "@cdktf/provider-aws/lib/security-group";
 import { Subnet } from "@cdktf/provider-aws/lib/subnet";
 import { Vpc } from "@cdktf/provider-aws/lib/vpc";
@@ -10,12 +12,17 @@ import { Fn, Token, type ITerraformDependable } from "cdktf";
 import { Construct } from "constructs";
 import { isIPv4 } from "node:net";
 import type { VpcConfig } from "./graceful-function-config";
+import { RETENTION_DAYS } from "./log-group";
 import { policyDocument } from "./permissions";
-import { isKnown, problem, SettingsError } from "./settings-error";
+import { ServiceRole } from "./service-role";
+import { choiceProblems, isKnown, problem, SettingsError } from "./settings-error";
 import { mergedMaps } from "./terraform-text";
 
 /** RDS wants subnets in two zones, also for an instance in one; no region has more than six. */
 const ZONES = { min: 2, max: 6 };
+
+/** AWS names the zones of a region by these; not every region has each. */
+const ZONE_LETTERS = ["a", "b", "c", "d", "e", "f"];
 
 /** A VPC is a /28 at the least, and so is a subnet: https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html */
 const VPC_PREFIX = { min: 16, max: 24 };
@@ -50,6 +57,13 @@ export interface PrivateNetworkConfig {
   readonly endpoints?: readonly string[];
 
   /**
+   * Days that CloudWatch keeps a log of who connected to whom in the VPC, of the numbers that it accepts; 0 keeps it for
+   * ever.
+   * @default - no flow log, which costs by the gigabyte
+   */
+  readonly flowLogDays?: number;
+
+  /**
    * Tags of everything that can have tags, besides `Name`.
    * @default {}
    */
@@ -82,6 +96,7 @@ export class PrivateNetwork extends Construct {
       cidrBlock = "10.0.0.0/16",
       availabilityZones,
       endpoints = ["logs", "secretsmanager"],
+      flowLogDays,
       tags = {},
     } = config;
     this.#name = name;
@@ -96,10 +111,11 @@ export class PrivateNetwork extends Construct {
     });
     this.vpc = vpc;
     this.vpcId = vpc.id;
+    if (flowLogDays !== undefined) this.flowLog(region, flowLogDays);
     // AWS makes a group that opens the VPC to itself and to the world, for whatever names no group. It gets no rules.
     new DefaultSecurityGroup(this, "default", { vpcId: vpc.id, tags: this.tagsOf("default") });
 
-    this.subnetIds = this.zones(availabilityZones).map((availabilityZone, index) => {
+    this.subnetIds = this.zones(region, availabilityZones).map((availabilityZone, index) => {
       const subnet = new Subnet(this, `subnet-${index}`, {
         vpcId: vpc.id,
         availabilityZone,
@@ -146,8 +162,10 @@ export class PrivateNetwork extends Construct {
   }
 
   /** What is wrong with the settings of a network; empty if nothing is. */
-  public static problems({ cidrBlock, availabilityZones, endpoints = [] }: PrivateNetworkConfig): string[] {
+  public static problems(config: PrivateNetworkConfig): string[] {
+    const { cidrBlock, availabilityZones, endpoints = [], flowLogDays } = config;
     return [
+      ...choiceProblems<number>("flowLogDays", flowLogDays, RETENTION_DAYS),
       ...(cidrBlock === undefined ? [] : cidrBlockProblems(cidrBlock)),
       ...(availabilityZones === undefined ? [] : zonesProblems(availabilityZones)),
       ...endpointsProblems(endpoints),
@@ -170,27 +188,60 @@ export class PrivateNetwork extends Construct {
     const egress = new VpcSecurityGroupEgressRule(this, `function-to-${name}`, {
       securityGroupId: this.#functionSecurityGroupId,
       referencedSecurityGroupId: securityGroupId,
+      description: `From the function to ${name}`,
       ...tcp,
       tags: this.tagsOf(`function-to-${name}`),
     });
     const ingress = new VpcSecurityGroupIngressRule(this, `${name}-from-function`, {
       securityGroupId,
       referencedSecurityGroupId: this.#functionSecurityGroupId,
+      description: `To ${name} from the function`,
       ...tcp,
       tags: this.tagsOf(`${name}-from-function`),
     });
     this.ways.push(egress, ingress);
   }
 
+  private flowLog(region: string, retentionInDays: number): void {
+    const tags = this.tagsOf("flow-log");
+    const group = new CloudwatchLogGroup(this, "flow-log-group", {
+      name: `/vpc/${this.#name}-${region}`,
+      retentionInDays,
+      tags,
+    });
+    const role = new ServiceRole(this, "flow-log-role", {
+      name: `${this.#name}-${region}-flow-log`,
+      service: "vpc-flow-logs.amazonaws.com",
+      allows: [
+        {
+          Effect: "Allow",
+          Action: ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
+          Resource: `${group.arn}:*`,
+        },
+      ],
+      tags,
+    });
+    new FlowLog(this, "flow-log", {
+      vpcId: this.vpcId,
+      trafficType: "ALL",
+      logDestination: group.arn,
+      iamRoleArn: role.arn,
+      tags,
+    });
+  }
+
   private tagsOf(name: string): Record<string, string> {
     return mergedMaps(this.#tags, { Name: `${this.#name}-${name}` });
   }
 
-  private zones(given: readonly string[] | undefined): readonly string[] {
+  private zones(region: string, given: readonly string[] | undefined): readonly string[] {
     if (given) return given;
     const { names } = new DataAwsAvailabilityZones(this, "zones", {
       // Leaves out Local Zones, which have neither RDS nor Lambda for everybody.
-      filter: [{ name: "opt-in-status", values: ["opt-in-not-required"] }],
+      filter: [
+        { name: "opt-in-status", values: ["opt-in-not-required"] },
+        { name: "zone-name", values: ZONE_LETTERS.map((letter) => `${region}${letter}`) },
+      ],
     });
     return Array.from({ length: ZONES.min }, (_, index) => Token.asString(Fn.element(names, index)));
   }

@@ -445,3 +445,54 @@ test("others build on references to the server, its secret, its network and its 
   expect(groupNames(synthesized)[String(value.securityGroupId)]).toBe("orders-db-database");
   expect(database.resource.identifierInput).toBe("orders-db");
 });
+
+describe("what is logged and measured", () => {
+  test("is nothing by default", () => {
+    const { resource } = synthesize();
+    for (const name of ["monitoring_interval", "enabled_cloudwatch_logs_exports"]) {
+      expect(only(resource, "aws_db_instance")).not.toHaveProperty(name);
+    }
+    expect(Object.keys(resource).filter((type) => /iam|flow|log_group/.test(type))).toEqual([]);
+  });
+
+  test("are measurements of the operating system, with a role for RDS alone", () => {
+    const { resource } = synthesize({ monitoringInterval: 60 });
+    const [role] = Object.keys(resource.aws_iam_role ?? {});
+    expect(only(resource, "aws_db_instance")).toMatchObject({
+      monitoring_interval: 60,
+      monitoring_role_arn: `\${aws_iam_role.${role}.arn}`,
+    });
+    expect(only(resource, "aws_iam_role").name).toBe("orders-db-us-east-1-monitoring");
+    expect(String(only(resource, "aws_iam_role").assume_role_policy)).toContain('"monitoring.rds.amazonaws.com"');
+    expect(String(only(resource, "aws_iam_role_policy_attachment").policy_arn)).toMatch(
+      /:iam::aws:policy\/service-role\/AmazonRDSEnhancedMonitoringRole$/,
+    );
+  });
+
+  test("are logs of the server", () => {
+    expect(instance({ logExports: ["error", "slowquery"] }).enabled_cloudwatch_logs_exports).toEqual([
+      "error",
+      "slowquery",
+    ]);
+  });
+
+  test("is who connects to whom in the VPC", () => {
+    const { resource } = synthesize({ flowLogDays: 30 });
+    const [vpc] = Object.keys(resource.aws_vpc ?? {});
+    const [group] = Object.keys(resource.aws_cloudwatch_log_group ?? {});
+    expect(only(resource, "aws_flow_log")).toMatchObject({
+      vpc_id: `\${aws_vpc.${vpc}.id}`,
+      log_destination: `\${aws_cloudwatch_log_group.${group}.arn}`,
+    });
+    expect(only(resource, "aws_cloudwatch_log_group").retention_in_days).toBe(30);
+    expect(String(only(resource, "aws_iam_role_policy").policy)).toContain(`aws_cloudwatch_log_group.${group}.arn`);
+  });
+
+  test("is refused where it cannot be", () => {
+    expect(problems({ monitoringInterval: 7, logExports: ["all"], flowLogDays: 2 })).toEqual([
+      "monitoringInterval 7 is not one of 0, 1, 5, 10, 15, 30, 60",
+      'logExports "all" is not one of audit, error, general, slowquery',
+      expect.stringMatching(/^flowLogDays 2 is not one of 0, 1, 3, /),
+    ]);
+  });
+});
