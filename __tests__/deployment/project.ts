@@ -103,9 +103,20 @@ export class Project {
    * Terraform itself, on what was synthesized last.
    *
    * @param onStart is given the process, to interrupt it
+   * @param directory with another copy of what was synthesized
    */
-  terraform(args: readonly string[], onStart?: (child: ChildProcess) => void): Promise<CommandResult> {
-    return this.command("terraform", [`-chdir=${this.stackDirectory}`, ...args, "-no-color"], onStart);
+  terraform(
+    args: readonly string[],
+    onStart?: (child: ChildProcess) => void,
+    directory = this.stackDirectory,
+  ): Promise<CommandResult> {
+    // Options come before the name of a plan.
+    const [command = "", ...rest] = args;
+    return this.command(
+      "terraform",
+      [`-chdir=${directory}`, command, ...(command === "state" ? [] : ["-no-color"]), ...rest],
+      onStart,
+    );
   }
 
   private command(
