@@ -9,7 +9,7 @@
  */
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { accessSync, constants, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -27,6 +27,9 @@ const RUNTIME = { megabytes: 210, seconds: 60 };
 /** Programs that the lab's tests need, and the Debian package of each; one of a line is enough. */
 const PROGRAMS = [
   { anyOf: ["mariadbd", "mysqld"], package: "mariadb-server-core", unless: "MYSQL_URL" },
+  // Debian's postgres is in a directory of its version; pg_ctlcluster comes with it.
+  { anyOf: ["postgres", "pg_ctlcluster"], package: "postgresql" },
+  { anyOf: ["redis-server"], package: "redis-server" },
   { anyOf: ["cmake"], package: "cmake", linux: true },
   { anyOf: ["make"], package: "make", linux: true },
   { anyOf: ["g++"], package: "g++", linux: true },
@@ -129,6 +132,15 @@ async function rebuildAddons() {
   }
 }
 
+/** Debian starts a server that it installs, unless this file forbids it. The tests start their own. */
+const POLICY = "/usr/sbin/policy-rc.d";
+
+async function withoutServices(install) {
+  if (existsSync(POLICY)) return install();
+  writeFileSync(POLICY, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  return install().finally(() => rmSync(POLICY));
+}
+
 /** The lab's tests need real parts. A machine without them is told what to install. */
 async function prepareSystem() {
   const missing = PROGRAMS.filter(isMissing).map((program) => program.package);
@@ -136,14 +148,16 @@ async function prepareSystem() {
   if (missing.length > 0 && !installs) {
     throw new Error(
       `the tests need programs that are not on this machine. Debian's names for them: ${missing.join(" ")}\n` +
-        `  Debian, Ubuntu: sudo apt-get install ${missing.join(" ")}\n  macOS: brew install mariadb`,
+        `  Debian, Ubuntu: sudo apt-get install ${missing.join(" ")}\n  macOS: brew install mariadb postgresql redis`,
     );
   }
   const wantsBrowser = isMissing(BROWSER);
   if (!installs || (missing.length === 0 && !wantsBrowser)) return;
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   const install = (...names) =>
-    step(`installing ${names.join(" ")}`, "apt-get", ["install", "-y", "--no-install-recommends", ...names], { env });
+    withoutServices(() =>
+      step(`installing ${names.join(" ")}`, "apt-get", ["install", "-y", "--no-install-recommends", ...names], { env }),
+    );
   await step("reading Debian's package lists", "apt-get", ["update"], { env });
   if (missing.length > 0) await install(...missing);
   // Without a browser, and without the right to install one, the report's tests say what is not proven.

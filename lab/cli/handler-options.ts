@@ -12,6 +12,7 @@ import {
   withExtension,
   type ExtensionKind,
   type Subject,
+  type TcpServer,
 } from "../subjects/subject";
 import type { CommandContext } from "./command-context";
 import { event } from "./events";
@@ -28,6 +29,8 @@ export interface HandlerOptions {
   readonly timeout?: number;
   readonly extension?: ExtensionKind;
   readonly env: Readonly<Record<string, string>>;
+  /** @default none */
+  readonly tcp?: readonly TcpServer[];
   readonly event?: unknown;
   readonly slowEvent?: unknown;
   readonly json?: boolean;
@@ -83,6 +86,11 @@ export function withHandlerOptions(command: Command, extensions: readonly Extens
         .default({}, "none"),
     )
     .option(
+      "--tcp <name=host:port>",
+      "another server to watch: PostgreSQL, Redis or any other; --env fills in {name.host} {name.port}; may be repeated",
+      tcpServer,
+    )
+    .option(
       "--event <json>",
       "an event for which the function runs a statement (default: the project's, else {})",
       event,
@@ -122,7 +130,8 @@ export async function chosen(context: CommandContext, options: HandlerOptions): 
     subject: {
       ...ours,
       lambdaFunction: { ...ours.lambdaFunction, timeoutMs },
-      variables: (login) => ({ ...templateVariables(login), ...filledIn(env, login) }),
+      variables: (login, addresses) => ({ ...templateVariables(login), ...filledIn(env, login, addresses) }),
+      ...(options.tcp === undefined ? {} : { tcp: options.tcp }),
     },
     runtime: synthesized.runtime,
     extensionIsAssumed: false,
@@ -139,7 +148,8 @@ function userSubject(path: string, scratch: string, options: HandlerOptions): Su
     name: name ?? found.name,
     lambdaFunction: { ...DEFAULTS, ...found, timeoutMs, environment: {} },
     extensions: [],
-    variables: (login) => userVariables(login, env),
+    variables: (login, addresses) => userVariables(login, env, addresses),
+    ...(options.tcp === undefined ? {} : { tcp: options.tcp }),
   };
   return withExtension(subject, extension ?? "external");
 }
@@ -163,4 +173,13 @@ function variable(text: string, before: HandlerOptions["env"]): HandlerOptions["
   const [, name, value = ""] = /^([A-Za-z_]\w*)=(.*)$/s.exec(text) ?? [];
   if (name === undefined) throw new InvalidArgumentError("Allowed is NAME=VALUE.");
   return { ...before, [name]: value };
+}
+
+function tcpServer(text: string, before: readonly TcpServer[] = []): readonly TcpServer[] {
+  const [, name = "", host = "", digits = ""] =
+    /^([A-Za-z_][\w-]*)=(?:tcp:\/\/)?(\[[^\]]+\]|[^:[\]/]+):(\d+)$/.exec(text) ?? [];
+  const port = Number(digits);
+  if (name === "" || port < 1 || port > 65_535) throw new InvalidArgumentError("Allowed is NAME=HOST:PORT.");
+  if (before.some((each) => each.name === name)) throw new InvalidArgumentError(`"${name}" is there twice.`);
+  return [...before, { name, host: host.replace(/^\[|\]$/g, ""), port }];
 }

@@ -60,7 +60,15 @@ function prepare() {
   const node = join(home, "bin", "node");
   const runs = existsSync(node) && spawnSync(node, ["--version"]).status === 0;
   const done = (client, why) => {
-    writeFileSync(stampFile, JSON.stringify({ lock, node: runs ? relative(join(folder, "node_modules"), node) : process.execPath, client, why }));
+    writeFileSync(
+      stampFile,
+      JSON.stringify({
+        lock,
+        node: runs ? relative(join(folder, "node_modules"), node) : process.execPath,
+        client,
+        why,
+      }),
+    );
     process.stderr.write(client ? `✓ ${runtime} is ready\n` : `✓ ${runtime} is ready, without AWS's client: ${why}\n`);
     return folder;
   };

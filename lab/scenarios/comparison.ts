@@ -1,6 +1,7 @@
 import Table from "cli-table3";
 import colors from "picocolors";
 import type { Outcome, RunResult } from "./run";
+import type { TcpConnection } from "./tcp-connections";
 
 const FIRST_SIGNAL: Readonly<Record<RunResult["shutdown"]["endedBy"], string>> = {
   itself: "SIGTERM",
@@ -52,7 +53,22 @@ export function comparison(results: readonly RunResult[]): string {
   row("Server: connections held", ({ outcomes }) => paint(count(outcomes, "leaked")));
   row("  Aborted_clients", ({ abortedClients }) => paint(abortedClients, "+"));
   row("Connection", ({ outcomes }) => describe(outcomes));
+  for (const server of new Set(results.flatMap(({ tcp = [] }) => tcp.map((each) => each.server)))) {
+    row(`At ${server}`, ({ tcp = [] }) => endings(tcp.filter((each) => each.server === server)));
+  }
   return table.toString();
+}
+
+/** Connections that ended in one way are counted. */
+function endings(connections: readonly TcpConnection[]): string {
+  const counts = new Map<string, number>();
+  for (const { protocol, saw, outcome } of connections) {
+    const text = (outcome === "closed" ? colors.green : colors.red)(
+      `${protocol === "unknown" ? "" : `${protocol}: `}${saw}`,
+    );
+    counts.set(text, (counts.get(text) ?? 0) + 1);
+  }
+  return [...counts].map(([text, count]) => (count === 1 ? text : `${count} × ${text}`)).join("\n");
 }
 
 /** Whether a way gave back every connection, and one sentence that says so. */

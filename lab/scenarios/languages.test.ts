@@ -1,6 +1,6 @@
 /** Handlers in other languages, on AWS's own clients for them, against a real server: one verdict each. */
 import { startDatabaseServer } from "../mysql/database-server";
-import type { DatabaseServer } from "../mysql/server";
+import type { DatabaseServer, Login } from "../mysql/server";
 import { lambdaRuntime } from "../lambda/lambda-runtime";
 import { hasToolchain, languageHandler, type Language } from "../subjects/language-handlers";
 import { handlerLanguage } from "../subjects/handler-language";
@@ -62,7 +62,12 @@ test.each(CASES)(
     const { directory, handler, runtime } = languageHandler(language);
     const environment = onSigterm === undefined ? {} : { ON_SIGTERM: onSigterm };
     const lambdaFunction = { name: language, directory, handler, memorySizeMb: 128, timeoutMs: 10_000, environment };
-    const subject = { name: language, lambdaFunction, extensions: [], variables: userVariables };
+    const subject = {
+      name: language,
+      lambdaFunction,
+      extensions: [],
+      variables: (login: Login) => userVariables(login),
+    };
     const result = await run(withExtension(subject, extension), lambdaRuntime(runtime), database, [{}, {}], {
       how: "spindown",
       frozenMs: 100,

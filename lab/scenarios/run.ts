@@ -11,6 +11,7 @@ import {
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { Relay, type RelayedConnection } from "../mysql/relay";
 import type { LambdaError } from "../lambda/runtime-api";
+import { TcpRelays, type TcpConnection } from "./tcp-connections";
 import { handlerLanguage, type HandlerLanguage } from "../subjects/handler-language";
 import { templateVariables, type Subject } from "../subjects/subject";
 
@@ -51,6 +52,8 @@ export interface RunResult {
   readonly abortedClients: number;
   readonly timeline: readonly TimelineEntry[];
   readonly logs: readonly string[];
+  /** Connections to the subject's other servers; {@link outcomes} has them as well, behind those to the database. */
+  readonly tcp?: readonly TcpConnection[];
   /** What the handler is written in. @default "nodejs" */
   readonly language?: HandlerLanguage;
 }
@@ -71,18 +74,25 @@ export async function run(
 ): Promise<RunResult> {
   const abortedBefore = await database.abortedClients();
   const relay = await Relay.start({ host: database.host, port: database.port });
+  const tcp = await TcpRelays.start(subject.tcp ?? [], (what) => {
+    environment.record(what);
+  });
   const createdAt = performance.now();
-  const environment = new ExecutionEnvironment({
+  const environment: ExecutionEnvironment = new ExecutionEnvironment({
     runtime,
     extensions: subject.extensions,
     onGone: () => {
       relay.sever();
+      tcp.sever();
     },
     lambdaFunction: {
       ...subject.lambdaFunction,
       environment: {
         ...subject.lambdaFunction.environment,
-        ...(subject.variables ?? templateVariables)({ ...loginOf(database), host: "127.0.0.1", port: relay.port }),
+        ...(subject.variables ?? templateVariables)(
+          { ...loginOf(database), host: "127.0.0.1", port: relay.port },
+          tcp.addresses,
+        ),
       },
     },
   });
@@ -117,7 +127,10 @@ export async function run(
     await sleep(SETTLE_MS);
     // One that has not come to log in was none: the server holds no thread for it, or not for long.
     const connections = relay.connections.filter(({ loggedIn }) => loggedIn);
-    const allQuits = connections.flatMap(({ quitAt }) => (quitAt === undefined ? [] : [quitAt - signalledAt]));
+    const others = tcp.connections();
+    const allQuits = [...connections, ...others].flatMap(({ quitAt }) =>
+      quitAt === undefined ? [] : [quitAt - signalledAt],
+    );
     const quits = allQuits.filter((ms) => ms >= 0);
     const held = await database.heldThreads(connections.flatMap(({ threadId }) => threadId ?? []));
     return {
@@ -129,7 +142,13 @@ export async function run(
       shutdown,
       quitMs: quits.length === 0 ? undefined : Math.max(...quits),
       closedBefore: allQuits.length - quits.length,
-      outcomes: connections.map((connection) => outcome(connection, held)),
+      outcomes: [
+        ...connections.map((connection) => outcome(connection, held)),
+        ...others.map((connection) => connection.outcome),
+      ],
+      ...(subject.tcp === undefined
+        ? {}
+        : { tcp: others.map(({ server, protocol, outcome, saw }) => ({ server, protocol, outcome, saw })) }),
       abortedClients: (await database.abortedClients()) - abortedBefore,
       timeline: environment.timeline,
       logs: environment.logs,
@@ -138,6 +157,7 @@ export async function run(
   } finally {
     await environment.shutdown();
     await relay.close();
+    await tcp.close();
     await released(database, relay.connections);
   }
 }

@@ -9,9 +9,21 @@ export interface Subject {
   readonly name: string;
   readonly lambdaFunction: LambdaFunction;
   readonly extensions: readonly ExternalExtension[];
-  /** The environment variables that tell it where the database is. @default templateVariables */
-  readonly variables?: (login: Login) => Readonly<Record<string, string>>;
+  /** The environment variables that tell it where the database and the servers in {@link tcp} are. @default templateVariables */
+  readonly variables?: (login: Login, tcp?: Addresses) => Readonly<Record<string, string>>;
+  /** Servers beside the database that the lab watches. @default none */
+  readonly tcp?: readonly TcpServer[];
 }
+
+/** A server of any protocol; PostgreSQL's, Redis' and MySQL's are recognized. */
+export interface TcpServer {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Where the function reaches each server, by the server's name. */
+export type Addresses = Readonly<Record<string, { readonly host: string; readonly port: number }>>;
 
 export const EXTENSION_KINDS = ["external", "internal", "none"] as const;
 /** Whose registration makes Lambda send SIGTERM. */

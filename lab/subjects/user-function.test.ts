@@ -168,6 +168,12 @@ describe("the variables of a stranger's handler", () => {
     });
   });
 
+  test("have the place of other servers by their names", () => {
+    const own = { PG: "{db.host}:{db.port}", REDIS: "{my-cache.port}", NONE: "{other.port}" };
+    const tcp = { db: { host: "127.0.0.1", port: 5 }, "my-cache": { host: "127.0.0.1", port: 6 } };
+    expect(userVariables(login, own, tcp)).toMatchObject({ PG: "127.0.0.1:5", REDIS: "6", NONE: "{other.port}" });
+  });
+
   test("can be named at will, with placeholders; other braces stay", () => {
     const own = { RDS: "{user}:{password}@{host}:{port}", DB_NAME: "other", JSON: '{"a":{"host":1},"b":"{x}"}' };
     expect(userVariables(login, own)).toMatchObject({

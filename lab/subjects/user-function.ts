@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve, sep } from "node:path";
 import { unzipSync } from "fflate";
 import { isProvided, isPython } from "../lambda/lambda-runtime";
 import type { Login } from "../mysql/server";
+import type { Addresses } from "./subject";
 
 /** Somebody else's code, as it would be deployed. */
 export interface UserFunction {
@@ -160,6 +161,7 @@ function executablesOf(zip: Buffer): ReadonlySet<string> {
 export function userVariables(
   login: Login,
   own: Readonly<Record<string, string>> = {},
+  tcp: Addresses = {},
 ): Readonly<Record<string, string>> {
   const { host, user, password, database } = login;
   const port = String(login.port);
@@ -169,21 +171,29 @@ export function userVariables(
     ...{ DB_AUTH: "password", DB_TLS: "off" },
     ...{ MYSQL_HOST: host, MYSQL_PORT: port, MYSQL_USER: user, MYSQL_PASSWORD: password, MYSQL_DATABASE: database },
     ...{ MYSQL_URL: url, DATABASE_URL: url },
-    ...filledIn(own, login),
+    ...filledIn(own, login, tcp),
   };
 }
 
 /**
- * The variables with `{host}`, `{port}`, `{user}`, `{password}`, `{database}` and `{url}` replaced. Anything else in
+ * The variables with `{host}`, `{port}`, `{user}`, `{password}`, `{database}` and `{url}` replaced, and `{name.host}`
+ * and `{name.port}` of the servers that have a name. Anything else in
  * braces is left alone: it may be JSON.
  */
-export function filledIn(own: Readonly<Record<string, string>>, login: Login): Readonly<Record<string, string>> {
+export function filledIn(
+  own: Readonly<Record<string, string>>,
+  login: Login,
+  tcp: Addresses = {},
+): Readonly<Record<string, string>> {
   const { host, port, user, password, database } = login;
   const known = new Map(Object.entries({ host, port: String(port), user, password, database, url: urlOf(login) }));
+  for (const [name, address] of Object.entries(tcp)) {
+    known.set(`${name}.host`, address.host).set(`${name}.port`, String(address.port));
+  }
   return Object.fromEntries(
     Object.entries(own).map(([name, value]) => [
       name,
-      value.replace(/\{(\w+)\}/g, (braces, word: string) => known.get(word) ?? braces),
+      value.replace(/\{([\w.-]+)\}/g, (braces, word: string) => known.get(word) ?? braces),
     ]),
   );
 }
