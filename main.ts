@@ -9,7 +9,7 @@ import { SettingsError } from "./modules/settings-error";
 
 /** What a fork changes. */
 const STACK_NAME = "graceful-shutdown";
-const SETTINGS = {
+export const SETTINGS = {
   region: "us-east-1",
   functionName: "graceful-shutdown",
   code: { entry: "function/index.ts" },

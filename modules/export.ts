@@ -9,7 +9,6 @@ import { hclBlocks, type Json } from "./hcl";
 import { SettingsError } from "./settings-error";
 import { TerraformModule, type ModuleCode } from "./terraform-module";
 
-const ENTRY = "function/index.ts";
 const DEFAULT_DIRECTORY = "terraform-module";
 const USAGE = `npm run export [-- <directory>]
 
@@ -38,7 +37,7 @@ const REQUIREMENTS: Json = {
   required_providers: { aws: { source: "hashicorp/aws", version: ">= 5.100.0, < 7.0.0" } },
 };
 
-function main(): void {
+async function main(): Promise<void> {
   const { values, positionals } = parseArgs({ options: { help: { type: "boolean" } }, allowPositionals: true });
   if (values.help === true) {
     console.log(USAGE);
@@ -48,7 +47,8 @@ function main(): void {
   if (more.length > 0) throw new UsageError(`one directory is expected, not ${positionals.join(", ")}`);
   checkDirectory(directory);
 
-  const files = moduleFiles();
+  const files = await moduleFiles();
+  if (process.exitCode !== undefined) return;
   mkdirSync(directory, { recursive: true });
   for (const [name, content] of Object.entries(files)) writeFileSync(path.join(directory, name), content);
   console.log(`${directory}: ${Object.keys(files).join(", ")}`);
@@ -69,11 +69,15 @@ function checkDirectory(directory: string): void {
   }
 }
 
-function moduleFiles(): Record<string, string | Uint8Array> {
+async function moduleFiles(): Promise<Record<string, string | Uint8Array>> {
   const outdir = mkdtempSync(path.join(tmpdir(), "terraform-module-"));
   try {
+    // main.ts is an app, which is synthesized when it is loaded: not over what stands in cdktf.out.
+    process.env["CDKTF_OUTDIR"] = path.join(outdir, "main");
+    const { SETTINGS } = await import("../main");
+    if (process.exitCode !== undefined) return {};
     const app = new App({ outdir });
-    const module = new TerraformModule(app, "module", { entry: ENTRY });
+    const module = new TerraformModule(app, "module", SETTINGS);
     app.synth();
     const stackDirectory = path.join(outdir, "stacks", "module");
     const json = JSON.parse(readFileSync(path.join(stackDirectory, "cdk.tf.json"), "utf8")) as Record<string, Json>;
@@ -115,11 +119,9 @@ function zip(stackDirectory: string, { sourceDir, excludes }: ModuleCode): Uint8
   return zipSync(files, { level: 9, mtime: new Date(1980, 0, 1) });
 }
 
-try {
-  main();
-} catch (error) {
+main().catch((error: unknown) => {
   const isUsage = error instanceof UsageError || (error as NodeJS.ErrnoException).code?.startsWith("ERR_PARSE_ARGS");
   if (!isUsage && !(error instanceof SettingsError)) throw error;
   console.error((error as Error).message + (isUsage === true ? `\n\n${USAGE}` : ""));
   process.exitCode = 1;
-}
+});

@@ -3,6 +3,7 @@ export type { CodeBundleConfig } from "./code-bundle";
 export type { CodeDirectoryConfig } from "./code-directory";
 export type { CopiedPath } from "./copied-files";
 export type { Database, DatabaseAuth } from "./database";
+export { ExecutionRole, type ExistingRole } from "./execution-role";
 export {
   GracefulFunction,
   RUNTIMES,

@@ -1,13 +1,16 @@
 import { DataArchiveFile } from "@cdktf/provider-archive/lib/data-archive-file";
+import { DataAwsCallerIdentity } from "@cdktf/provider-aws/lib/data-aws-caller-identity";
+import { DataAwsPartition } from "@cdktf/provider-aws/lib/data-aws-partition";
 import { IamPolicy } from "@cdktf/provider-aws/lib/iam-policy";
-import { IamRolePolicyAttachment } from "@cdktf/provider-aws/lib/iam-role-policy-attachment";
 import { LambdaFunction } from "@cdktf/provider-aws/lib/lambda-function";
 import { AwsProvider } from "@cdktf/provider-aws/lib/provider";
 import { TerraformElement, TerraformResource, TerraformStack, TerraformVariable } from "cdktf";
 import type { Construct, IConstruct, Node } from "constructs";
-import { ExecutionRole } from "./execution-role";
-import { GracefulFunction, RUNTIMES, type Runtime } from "./graceful-function";
 import type { Architecture } from "./architecture";
+import type { Place } from "./arn";
+import { GracefulFunction, RUNTIMES, type GracefulFunctionConfig, type Runtime } from "./graceful-function";
+import { withDefaults } from "./graceful-function-config";
+import { networkInterfaces, policyDocument } from "./permissions";
 import { ArchivePrecondition } from "./preconditions";
 
 /** What belongs into the zip. */
@@ -18,10 +21,8 @@ export interface ModuleCode {
   readonly excludes: readonly string[];
 }
 
-export interface TerraformModuleConfig {
-  /** TypeScript file that exports `handler`, relative to the directory of cdktf.json. */
-  readonly entry: string;
-}
+/** What `main.ts` has; what a variable of the module is for is the default of that variable, or left out. */
+export type TerraformModuleConfig = GracefulFunctionConfig;
 
 /** Path of the zip within the module, as Terraform sees it. */
 const ZIP = "${path.module}/function.zip";
@@ -30,8 +31,9 @@ const ZIP = "${path.module}/function.zip";
 export class TerraformModule extends TerraformStack {
   public readonly code: ModuleCode;
 
-  public constructor(scope: Construct, id: string, { entry }: TerraformModuleConfig) {
+  public constructor(scope: Construct, id: string, config: TerraformModuleConfig) {
     super(scope, id);
+    const defaults = withDefaults(config);
     // CDKTF insists on one. A module gets it from its caller, so it is left out of what is exported.
     new AwsProvider(this, "aws");
 
@@ -41,15 +43,20 @@ export class TerraformModule extends TerraformStack {
       "string",
       "Name of the function; role, policies and log group are named after it",
     );
-    const architecture = this.variable("architecture", "string", "arm64 or x86_64", "arm64");
+    const architecture = this.variable("architecture", "string", "arm64 or x86_64", defaults.architecture);
     const runtime = this.variable(
       "runtime",
       "string",
       `${RUNTIMES.join(" or ")}; version 5 of the AWS provider does not know the last one`,
-      RUNTIMES.at(-1),
+      defaults.runtime,
     );
-    const memorySize = this.variable("memory_size", "number", "Megabytes of memory, 128 to 10240", 1024);
-    const timeout = this.variable("timeout", "number", "Seconds that an invocation may take, 1 to 900", 60);
+    const memorySize = this.variable("memory_size", "number", "Megabytes of memory, 128 to 10240", defaults.memorySize);
+    const timeout = this.variable(
+      "timeout",
+      "number",
+      "Seconds that an invocation may take, 1 to 900",
+      defaults.timeout,
+    );
     const host = this.variable("db_host", "string", "Host name of the MySQL server");
     const port = this.variable("db_port", "number", "Port of the MySQL server", 3306);
     const database = this.variable("db_name", "string", "Name of the database");
@@ -68,9 +75,9 @@ export class TerraformModule extends TerraformStack {
     );
 
     const construct = new GracefulFunction(this, "function", {
+      ...config,
       region: region.stringValue,
       functionName: name.stringValue,
-      code: { entry },
       // A token has the type of any text. For a runtime that is not known yet, the code is built for the oldest.
       architecture: architecture.stringValue as Architecture,
       runtime: runtime.stringValue as Runtime,
@@ -86,7 +93,12 @@ export class TerraformModule extends TerraformStack {
       vpc: { subnetIds: subnetIds.listValue, securityGroupIds: securityGroupIds.listValue, reachesLogs: true },
     });
     this.code = withZipOfTheModule(construct);
-    onlyInVpc(construct, subnetIds);
+    const place = {
+      partition: part(construct, "partition", DataAwsPartition).partition,
+      region: region.stringValue,
+      account: part(construct, "caller", DataAwsCallerIdentity).accountId,
+    };
+    onlyInVpc(construct, place, name.stringValue, subnetIds);
   }
 
   /** Names without a hash: there is one function in a module, and nobody could read them otherwise. */
@@ -121,14 +133,17 @@ function withZipOfTheModule(construct: GracefulFunction): ModuleCode {
   return code;
 }
 
-/** Whether there is a VPC is known to Terraform alone, and without one the rights for it are not given. */
-function onlyInVpc(construct: GracefulFunction, subnetIds: TerraformVariable): void {
-  const role = part(construct, "role", ExecutionRole);
-  const policy = part(role, "network", IamPolicy);
-  const attachment = part(role, "network-attachment", IamRolePolicyAttachment);
-  const count = `\${length(${subnetIds.fqn}) > 0 ? 1 : 0}`;
-  for (const resource of [policy, attachment]) resource.addOverride("count", count);
-  attachment.policyArn = `\${${policy.fqn}[0].arn}`;
+/**
+ * Whether there is a VPC is known to Terraform alone, and without one the rights for it are not given. Not by `count`,
+ * which Terraform has to know before it creates the subnets.
+ */
+function onlyInVpc(construct: GracefulFunction, place: Place, name: string, subnetIds: TerraformVariable): void {
+  const effect = `\${length(${subnetIds.fqn}) > 0 ? "Allow" : "Deny"}`;
+  part(construct.role, "network", IamPolicy).policy = policyDocument(
+    networkInterfaces(place, name).map((statement) =>
+      statement.Effect === "Allow" ? { ...statement, Effect: effect } : statement,
+    ),
+  );
 }
 
 /** @throws if the construct does not consist of that any more. */

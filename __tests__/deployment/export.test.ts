@@ -1,6 +1,11 @@
 /** The exported module, as somebody who has never heard of CDKTF uses it: real Terraform, real AWS provider, moto as the API. */
 import { DescribeSecurityGroupsCommand, DescribeSubnetsCommand, EC2Client } from "@aws-sdk/client-ec2";
-import { ListAttachedRolePoliciesCommand, IAMClient } from "@aws-sdk/client-iam";
+import {
+  GetPolicyCommand,
+  GetPolicyVersionCommand,
+  ListAttachedRolePoliciesCommand,
+  IAMClient,
+} from "@aws-sdk/client-iam";
 import { GetFunctionConfigurationCommand, LambdaClient, PublishLayerVersionCommand } from "@aws-sdk/client-lambda";
 import { spawn, spawnSync, type ChildProcess, type SpawnSyncReturns } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -112,6 +117,15 @@ variable "security_group_ids" {
   default = []
 }
 
+variable "created" {
+  default = false
+}
+
+# Ids that are known after apply, as those of subnets of the same configuration are.
+resource "terraform_data" "subnet_ids" {
+  input = ["subnet-1"]
+}
+
 module "orders" {
   source             = "../terraform-module"
   region             = var.region
@@ -122,7 +136,7 @@ module "orders" {
   db_host            = "db.example.com"
   db_name            = "orders"
   db_secret_arn      = "${SECRET_ARN}"
-  subnet_ids         = var.subnet_ids
+  subnet_ids         = var.created ? terraform_data.subnet_ids.output : var.subnet_ids
   security_group_ids = var.security_group_ids
 }
 
@@ -247,6 +261,17 @@ describe("a root module in HCL that calls it", () => {
     },
   );
 
+  terraformTest("fails the plan for a region that is not the provider's", async () => {
+    const { status, output } = await terraform("plan", "-input=false", "-var=region=us-east-1");
+    expect(status).toBe(1);
+    expect(unbroken(output)).toContain(`region "us-east-1" is not "${REGION}", the region of the AWS provider`);
+  });
+
+  terraformTest("plans with subnets that are known after apply", async () => {
+    const { status, output } = await terraform("plan", "-input=false", "-var=created=true");
+    expect({ status, output }).toMatchObject({ status: 0 });
+  });
+
   terraformTest("deploys the function from the zip, puts it into a VPC and out again, and destroys it", async () => {
     const endpoint = { endpoint: api?.url ?? "", region: REGION, credentials };
     const lambda = new LambdaClient(endpoint);
@@ -261,7 +286,18 @@ describe("a root module in HCL that calls it", () => {
       const { AttachedPolicies } = await new IAMClient(endpoint).send(command);
       return (AttachedPolicies ?? []).map(({ PolicyName }) => PolicyName ?? "").sort();
     };
-    const policies = ["database", "logging"].map((purpose) => `orders-${REGION}-${purpose}`);
+    const networkEffects = async (): Promise<string[]> => {
+      const iam = new IAMClient(endpoint);
+      const PolicyArn = `arn:aws:iam::${LAYER.account}:policy/orders-${REGION}-network`;
+      const { Policy } = await iam.send(new GetPolicyCommand({ PolicyArn }));
+      const VersionId = Policy?.DefaultVersionId;
+      const { PolicyVersion } = await iam.send(new GetPolicyVersionCommand({ PolicyArn, VersionId }));
+      const { Statement } = JSON.parse(decodeURIComponent(PolicyVersion?.Document ?? "")) as {
+        Statement: { Effect: string }[];
+      };
+      return Statement.map(({ Effect }) => Effect);
+    };
+    const policies = ["database", "logging", "network"].map((purpose) => `orders-${REGION}-${purpose}`);
 
     await apply();
     const deployed = await configuration();
@@ -282,6 +318,7 @@ describe("a root module in HCL that calls it", () => {
     });
     expect(deployed.VpcConfig?.SubnetIds ?? []).toEqual([]);
     expect(await attached()).toEqual(policies);
+    expect(await networkEffects()).toEqual(["Deny", "Deny", "Deny"]);
     expect((await terraform("output", "-raw", "arn")).output).toBe(deployed.FunctionArn);
     const again = await terraform("plan", "-detailed-exitcode", "-input=false");
     expect({ changes: again.status === 2, output: again.output }).toMatchObject({ changes: false });
@@ -298,7 +335,8 @@ describe("a root module in HCL that calls it", () => {
       VpcConfig: { SubnetIds: [subnet?.SubnetId], SecurityGroupIds: [group?.GroupId] },
       Environment: { Variables: { DB_CONNECT_TIMEOUT_MS: "1600" } },
     });
-    expect(await attached()).toEqual([...policies, `orders-${REGION}-network`]);
+    expect(await attached()).toEqual(policies);
+    expect(await networkEffects()).toEqual(["Allow", "Allow", "Deny"]);
 
     await apply();
     expect((await configuration()).VpcConfig?.SubnetIds ?? []).toEqual([]);
