@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { bundleFaultHandler } from "../lab/faults/fault-handler";
 import { startDatabaseServer } from "../lab/mysql/database-server";
 import { runFaults, faultRunsOf } from "../lab/faults/fault-runs";
-import type { FaultResult } from "../lab/faults/run-fault";
+import type { FaultResult } from "../lab/faults/fault-result";
 import { lambdaRuntime } from "../lab/lambda/lambda-runtime";
 import { findProject } from "../lab/subjects/project";
 import { synth } from "../lab/subjects/synth";

@@ -5,7 +5,7 @@ import { bundleFaultHandler } from "../faults/fault-handler";
 import { ALTERNATIVES } from "../faults/alternatives";
 import { version } from "../package.json";
 import { runFaults, faultRunsOf, type FaultRun } from "../faults/fault-runs";
-import type { FaultResult } from "../faults/run-fault";
+import type { FaultResult } from "../faults/fault-result";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import type { Events } from "../subjects/project";
 import { run } from "../scenarios/run";

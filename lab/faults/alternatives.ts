@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { FaultedFunction } from "./run-fault";
+import type { FaultedFunction } from "./fault-result";
 
 /** Other people's ways to end, as handlers that understand the events of the faults. */
 export const ALTERNATIVES: readonly FaultedFunction[] = [

@@ -1,4 +1,4 @@
-import type { FaultResult } from "./run-fault";
+import type { FaultResult } from "./fault-result";
 import type { Scenario } from "./steps";
 
 /** Looks at what the environment has left behind, and returns what is wrong, a sentence each. */

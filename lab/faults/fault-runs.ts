@@ -1,8 +1,10 @@
 import { lambdaRuntime, type LambdaRuntime } from "../lambda/lambda-runtime";
 import { createCertificates } from "../mysql/certificates";
-import type { Fault, ShutdownExtension } from "./fault";
+import type { Fault } from "./fault";
+import type { FaultedFunction, FaultResult } from "./fault-result";
+import type { ShutdownExtension } from "./shutdown-extension";
 import { FAULTS } from "./faults";
-import { runFault, startServer, type FaultedFunction, type FaultResult } from "./run-fault";
+import { runFault, startServer } from "./run-fault";
 
 /** A fault, and who meets it how. */
 export interface FaultRun {

@@ -1,13 +1,8 @@
 import type { MisbehavingServerConfig } from "../mysql/misbehaving-server";
 import type { Check } from "./checks";
+import type { ShutdownExtension } from "./shutdown-extension";
 import type { HookEntry, ShutdownLine } from "./shutdown-line";
 import type { Step } from "./steps";
-
-/** What makes Lambda send SIGTERM: an extension beside the runtime, or one inside the function. */
-export type ShutdownExtension = "external" | "internal";
-
-/** Milliseconds from SIGTERM to SIGKILL. */
-export const BUDGET_MS: Readonly<Record<ShutdownExtension, number>> = { external: 300, internal: 500 };
 
 /** What a handler must understand beside an event that runs one statement. The key is for the rows, the text for people. */
 export const NEEDS = {

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import type { InvocationResult } from "../lambda/execution-environment";
-import { BUDGET_MS, type Fault } from "./fault";
-import type { FaultedFunction, FaultResult } from "./run-fault";
+import type { Fault } from "./fault";
+import type { FaultedFunction, FaultResult } from "./fault-result";
+import { BUDGET_MS } from "./shutdown-extension";
 import type { ShutdownLine } from "./shutdown-line";
 
 /** What differs from what the fault expects of a function. */

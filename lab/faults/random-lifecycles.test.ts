@@ -7,7 +7,8 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { BUDGET_MS, type Fault, type ShutdownExtension } from "./fault";
+import type { Fault } from "./fault";
+import { BUDGET_MS, type ShutdownExtension } from "./shutdown-extension";
 import { createCertificates } from "../mysql/certificates";
 import { runFault, startServer, type TestBed } from "./run-fault";
 import {

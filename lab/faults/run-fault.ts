@@ -4,73 +4,26 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Login } from "../mysql/server";
 import { endingOf } from "../lambda/ending";
-import {
-  ExecutionEnvironment,
-  InitError,
-  type InvocationResult,
-  type ShutdownResult,
-} from "../lambda/execution-environment";
+import { ExecutionEnvironment, InitError, type InvocationResult } from "../lambda/execution-environment";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { Relay } from "../mysql/relay";
 import { findServerProgram, startThrowawayServer, type ThrowawayServer } from "../mysql/throwaway-server";
 import { MisbehavingServer } from "../mysql/misbehaving-server";
 import { droppedPackets, silentServer, type BlackHole } from "../mysql/black-hole";
 import type { Certificates } from "../mysql/certificates";
-import { BUDGET_MS, type Fault, type ShutdownExtension } from "./fault";
+import type { Fault } from "./fault";
+import type { FaultedFunction, FaultResult } from "./fault-result";
+import { BUDGET_MS, type ShutdownExtension } from "./shutdown-extension";
 import { startSecretsManagerMock } from "../lambda/secrets-manager-mock";
 import { problemsOf, problemsOfSecrecy, problemsOfTime } from "./problems";
-import { contradictions, shutdownLines, type ShutdownLine } from "./shutdown-line";
+import { contradictions, shutdownLines } from "./shutdown-line";
 import { abortedClients, connections, endConnections, locksAreFree, statements, type Scenario } from "./steps";
-
-/** Whom a fault is played to. */
-export interface FaultedFunction {
-  readonly name: string;
-  readonly directory: string;
-  readonly handler: string;
-  /** Whether it logs what its Shutdown came to; other people's ways do not. */
-  readonly logsShutdown: boolean;
-  /** The events that it understands. @default - those of the faults */
-  readonly events?: Scenario["events"];
-  /** Variables of its own. @default none */
-  readonly environment?: Readonly<Record<string, string>>;
-  /** The variables that tell a stranger's handler, whose errors are its own, where the database is. @default - DB_* */
-  readonly userVariables?: (login: Login) => Readonly<Record<string, string>>;
-}
 
 export interface TestBed {
   readonly runtime: LambdaRuntime;
   readonly certificates: Certificates;
   /** For the faults that leave a server as it was; it shows the certificate with the right name. */
   readonly server: ThrowawayServer;
-}
-
-/** What only a server can tell; `unreachable` if there is none any more. */
-type Told<T> = T | "unreachable";
-
-export interface FaultResult {
-  readonly fault: string;
-  readonly function: string;
-  readonly extension: ShutdownExtension;
-  /** `ok`, or type and message of the error. */
-  readonly invocations: readonly string[];
-  /** Milliseconds from the signal to the end of the process. */
-  readonly goneMs: number;
-  readonly endedBy: ShutdownResult["endedBy"];
-  /** By how much the lab's own SIGKILL missed the deadline: where that is much, the machine stood still. */
-  readonly killLateMs: number;
-  /** What the server held after the environment was gone. */
-  readonly connectionsLeft: Told<number>;
-  readonly statementsLeft: Told<number>;
-  /** Rise of the server's own counter, without what was the fault's doing. */
-  readonly abortedClients: Told<number>;
-  /** Whether somebody else could change the row that the function may have locked. */
-  readonly locksFree: Told<boolean>;
-  /** Milliseconds from the signal to each COM_QUIT that followed it. */
-  readonly quitsAfterMs: readonly number[];
-  readonly unhandledRejection: boolean;
-  readonly lines: readonly ShutdownLine[];
-  /** What differs from how it should be, a sentence each; empty is what everybody wants. */
-  readonly problems: readonly string[];
 }
 
 const SECRET_ARN = "arn:aws:secretsmanager:us-east-1:012345678901:secret:lab";

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { cachedFolder } from "./toolchain-cache";
-import type { LambdaRuntime } from "./lambda-runtime";
+import type { LambdaRuntime } from "./runtime";
 
 /** AWS's client and what it needs, from PyPI. */
 const PACKAGES = { awslambdaric: "4.2.2", simplejson: "4.3.0", "snapshot-restore-py": "1.0.0" };

@@ -1,13 +1,20 @@
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { clientHello, isTlsRequest, proveLogin, type Proof } from "./misbehaving-server-login";
+import type { SecureContext } from "node:tls";
+import {
+  clientHello,
+  isTlsRequest,
+  proveLogin,
+  type Account,
+  type AuthPlugin,
+  type Proof,
+} from "./misbehaving-server-login";
 import { CAPABILITIES, err, greeting, ok, resultSet, STATUS, type Ok, type Row } from "./misbehaving-server-packets";
 import type { ProcesslistEntry } from "./misbehaving-server-processlist";
 import { messageOf, refuse, sqlStateOf, type Reaction } from "./misbehaving-server-reaction";
 import { endTransaction, execute, type SessionState } from "./misbehaving-server-statement";
-import type { Backend, MisbehavingServer } from "./misbehaving-server";
-import { MisbehavingServerWire } from "./misbehaving-server-wire";
+import { MisbehavingServerWire, type Delivery } from "./misbehaving-server-wire";
 
 const OFFERED = Object.values(CAPABILITIES).reduce((all, one) => all | one, 0);
 
@@ -19,6 +26,42 @@ const COMMANDS: Readonly<Record<number, string>> = {
 };
 const COM_QUIT = 0x01;
 const COM_QUERY = 0x03;
+
+/** What goes wrong. Each part is asked when its turn comes, and `undefined` lets the server do the right thing. */
+export interface Script {
+  /** In the place of the greeting. */
+  readonly connect?: (session: MisbehavingServerSession) => Reaction | undefined;
+  /** In answer to the log-in, before the password is looked at. */
+  readonly login?: (session: MisbehavingServerSession) => Reaction | undefined;
+  /** Behind the OK that a log-in came to. */
+  readonly loggedIn?: (session: MisbehavingServerSession) => Reaction | undefined;
+  /** In answer to a statement, or to a command such as `COM_PING`. */
+  readonly statement?: (statement: string, session: MisbehavingServerSession) => Reaction | undefined;
+}
+
+/** What a connection needs of the server that it reached. */
+export interface SessionServer {
+  readonly script: Script;
+  readonly delivery: Delivery;
+  readonly account: Account;
+  readonly version: string;
+  readonly secureContext: SecureContext | undefined;
+  readonly greetingPlugin: AuthPlugin;
+  readonly cachedLogins: Set<string>;
+  readonly logIns: MisbehavingServerSession[];
+  readonly statements: string[];
+  threadIdInGreeting(connectionId: number): number;
+  refusalOfLimit(when: "before the greeting" | "behind the log-in"): Reaction | undefined;
+  nextInsertId(): number;
+  kill(by: MisbehavingServerSession, what: "QUERY" | "CONNECTION", connectionId: number): boolean;
+}
+
+/** What tells the servers behind one port apart. */
+export interface SessionBackend {
+  readonly identity: Row;
+  nextId(): number;
+  processlist(): readonly ProcesslistEntry[];
+}
 
 /** One connection: what the server knows of it, and its side of the conversation. Times are of `performance.now()`. */
 export class MisbehavingServerSession {
@@ -58,8 +101,8 @@ export class MisbehavingServerSession {
   });
 
   constructor(
-    readonly server: MisbehavingServer,
-    readonly backend: Backend,
+    readonly server: SessionServer,
+    readonly backend: SessionBackend,
     socket: Socket,
   ) {
     this.connectionId = backend.nextId();

@@ -7,20 +7,10 @@ import type { Account, AuthPlugin } from "./misbehaving-server-login";
 import type { Row } from "./misbehaving-server-packets";
 import type { ProcesslistEntry } from "./misbehaving-server-processlist";
 import { refuseAndEnd, type Reaction } from "./misbehaving-server-reaction";
-import { MisbehavingServerSession } from "./misbehaving-server-session";
+import { MisbehavingServerSession, type Script, type SessionServer } from "./misbehaving-server-session";
 import { secureContextOf, type Delivery } from "./misbehaving-server-wire";
 
-/** What goes wrong. Each part is asked when its turn comes, and `undefined` lets the server do the right thing. */
-export interface Script {
-  /** In the place of the greeting. */
-  readonly connect?: (session: MisbehavingServerSession) => Reaction | undefined;
-  /** In answer to the log-in, before the password is looked at. */
-  readonly login?: (session: MisbehavingServerSession) => Reaction | undefined;
-  /** Behind the OK that a log-in came to. */
-  readonly loggedIn?: (session: MisbehavingServerSession) => Reaction | undefined;
-  /** In answer to a statement, or to a command such as `COM_PING`. */
-  readonly statement?: (statement: string, session: MisbehavingServerSession) => Reaction | undefined;
-}
+export type { Script } from "./misbehaving-server-session";
 
 export interface MisbehavingServerConfig {
   /** @default "8.4.6" */
@@ -105,7 +95,7 @@ export class Backend {
  * const server = await MisbehavingServer.start();
  * server.script = { statement: (sql) => (sql.startsWith("INSERT") ? farewell(4031) : undefined) };
  */
-export class MisbehavingServer {
+export class MisbehavingServer implements SessionServer {
   /** What it does wrong from now on. */
   script: Script;
   delivery: Delivery;
@@ -207,7 +197,8 @@ export class MisbehavingServer {
 
   /** Carries a KILL out where it has arrived: a number means a thread of that server. */
   kill(by: MisbehavingServerSession, what: RecordedKill["what"], connectionId: number): boolean {
-    const { backend } = by;
+    const backend = this.backends.find(({ sessions }) => sessions.includes(by));
+    if (backend === undefined) throw new RangeError("a connection of another server");
     const own = backend.sessions.find((session) => session.isOpen && session.connectionId === connectionId);
     const hit = own !== undefined ? "own" : backend.others.has(connectionId) ? "another client's" : "nobody";
     this.kills.push({ what, by, backend, connectionId, hit });

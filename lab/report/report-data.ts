@@ -1,4 +1,4 @@
-import type { FaultResult } from "../faults/run-fault";
+import type { FaultResult } from "../faults/fault-result";
 import type { RunResult } from "../scenarios/run";
 import type { StormResult } from "../scenarios/storm";
 
