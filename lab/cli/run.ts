@@ -4,6 +4,9 @@ import { comparison, logOf, logOfFailure, timelineOf, verdict } from "../scenari
 import { events } from "./events";
 import type { Events } from "../subjects/project";
 import { run, type End } from "../scenarios/run";
+import { emulatorProgram } from "../lambda/emulator";
+import { besideTheLab, emulatorVerdict, runInEmulator } from "../scenarios/emulator-run";
+import { fromInvocationDirectory } from "./invocation-directory";
 import { inCommandContext, type CommandContext } from "./command-context";
 import { UsageError } from "./usage-error";
 import {
@@ -23,6 +26,8 @@ interface RunOptions extends HandlerOptions {
   /** Milliseconds. */
   readonly frozen: number;
   readonly logs?: boolean;
+  /** A path, or the one on the PATH. @default - the lab alone judges */
+  readonly emulator?: string | true;
 }
 
 /** Seconds: whoever wants to see a time-out does not want to wait for the stack's. */
@@ -50,6 +55,10 @@ export function runCommand(): Command {
         .default("spindown"),
     )
     .option("--frozen <ms>", "how long it is frozen before the spindown", milliseconds, 1_000)
+    .option(
+      "--emulator [path]",
+      "play it in AWS's own emulator as well, aws-lambda-rie on the PATH or named, and print its verdict beside the lab's",
+    )
     .option("--logs", "print what the function logged as well")
     .addHelpText(
       "after",
@@ -79,6 +88,13 @@ async function runAndShow(context: CommandContext, options: RunOptions): Promise
     extensionIsAssumed,
     events,
   } = await chosen(context, { ...options, ...(timeout === undefined ? {} : { timeout }) });
+  if (options.emulator !== undefined && (options.image !== undefined || end === "failure")) {
+    throw new UsageError(`--emulator: not with ${end === "failure" ? "--end failure" : "--image"}`);
+  }
+  const program =
+    options.emulator === undefined
+      ? undefined
+      : emulatorProgram(options.emulator === true ? undefined : fromInvocationDirectory(options.emulator));
   const runtime = await context.runtime(name, options.image);
   const database = await context.database();
   if (end === "timeout" && !("slow" in events)) {
@@ -91,11 +107,21 @@ async function runAndShow(context: CommandContext, options: RunOptions): Promise
     () => run(subject, runtime, database, given, endOf(options, given, events)),
     () => title,
   );
-  const { clean, sentence } = verdict(result);
+  const emulated =
+    program === undefined
+      ? undefined
+      : await context.step(
+          `${title}, in AWS's emulator`,
+          () => runInEmulator(subject, runtime, database, given, endOf(options, given, events), program),
+          () => `${title}, in AWS's emulator`,
+        );
+  const { clean: isCleanInLab, sentence } = verdict(result);
+  const clean = isCleanInLab && (emulated === undefined || emulatorVerdict(emulated).clean);
   const change = advice(result, extensionIsAssumed);
   if (options.json === true) {
     const { kind, description } = database;
-    console.log(JSON.stringify({ clean, change, runtime, database: { kind, description }, result }, undefined, 2));
+    const found = { clean, change, runtime, database: { kind, description }, result, emulator: emulated };
+    console.log(JSON.stringify(found, undefined, 2));
     return clean;
   }
   console.log(`\n${timelineOf(result)}\n\n${comparison([result])}\n`);
@@ -105,6 +131,7 @@ async function runAndShow(context: CommandContext, options: RunOptions): Promise
   const log = options.logs === true ? logOf("its log", result.logs) : logOfFailure(result);
   if (log !== "") console.log(log);
   console.log(sentence);
+  if (emulated !== undefined) console.log(besideTheLab(result, emulated));
   if (change !== undefined) console.log(`To change: ${change}.`);
   return clean;
 }

@@ -1,0 +1,109 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import colors from "picocolors";
+import { Emulator } from "../lambda/emulator";
+import type { LambdaRuntime } from "../lambda/lambda-runtime";
+import { Relay } from "../mysql/relay";
+import type { DatabaseServer } from "../mysql/server";
+import { templateVariables, type Subject } from "../subjects/subject";
+import { TcpRelays } from "./tcp-connections";
+import type { End, Outcome, RunResult } from "./run";
+
+/** What AWS's own emulator did to a function, in the words of {@link RunResult}. */
+export interface EmulatorResult extends Pick<RunResult, "subject" | "end" | "outcomes" | "abortedClients" | "logs"> {
+  /** Whether each invocation was answered, without the one that was to end the environment. */
+  readonly invocations: readonly boolean[];
+  readonly endedBy: RunResult["shutdown"]["endedBy"];
+  /** Milliseconds from SIGTERM until the emulator was gone, extensions included. */
+  readonly goneMs: number;
+}
+
+/** Milliseconds that the server gets to notice that a connection ended. */
+const SETTLE_MS = 100;
+
+/**
+ * Does what {@link run} does, in AWS's emulator instead of the lab's execution environment.
+ *
+ * @param program from `emulatorProgram`
+ * @param end the emulator has no freezing, and no failure that is of the lab's making
+ */
+export async function runInEmulator(
+  subject: Subject,
+  runtime: LambdaRuntime,
+  database: DatabaseServer,
+  events: readonly unknown[],
+  end: End,
+  program: string,
+): Promise<EmulatorResult> {
+  const abortedBefore = await database.abortedClients();
+  const relay = await Relay.start({ host: database.host, port: database.port });
+  const { user, password, database: name } = database;
+  const login = { user, password, database: name };
+  const tcp = await TcpRelays.start(subject.tcp ?? [], () => undefined);
+  const emulator = await Emulator.start({
+    program,
+    runtime,
+    extensions: subject.extensions,
+    lambdaFunction: {
+      ...subject.lambdaFunction,
+      environment: {
+        ...subject.lambdaFunction.environment,
+        ...(subject.variables ?? templateVariables)({ ...login, host: "127.0.0.1", port: relay.port }, tcp.addresses),
+      },
+    },
+  });
+  try {
+    const invocations: boolean[] = [];
+    for (const event of events) invocations.push((await emulator.invoke(event)).ok);
+    if (end.how === "timeout") {
+      await emulator.invoke(end.event);
+      await sleep(SETTLE_MS);
+    } else if (end.how === "spindown") {
+      await sleep(end.frozenMs);
+    }
+    // Nothing of an environment that is taken away without SIGTERM reaches the server any more.
+    if (!emulator.hasExtension) for (const each of [relay, tcp]) each.sever();
+    const goneMs = await emulator.shutdown();
+    await sleep(SETTLE_MS);
+    const connections = relay.connections.filter(({ loggedIn }) => loggedIn);
+    return {
+      subject: subject.name,
+      end: end.how,
+      invocations,
+      endedBy: emulator.endedBy,
+      goneMs,
+      outcomes: connections.map(({ quitAt, closedAt }): Outcome =>
+        quitAt !== undefined ? "closed" : closedAt === undefined ? "leaked" : "aborted",
+      ),
+      abortedClients: (await database.abortedClients()) - abortedBefore,
+      logs: emulator.logs,
+    };
+  } finally {
+    await emulator.shutdown();
+    await relay.close();
+    await tcp.close();
+  }
+}
+
+/** Whether two judges saw the same: what became of each connection, and who ended the process. */
+export function isSameVerdict(lab: RunResult, emulator: EmulatorResult): boolean {
+  const sorted = (outcomes: readonly Outcome[]): string => [...outcomes].sort().join();
+  return sorted(lab.outcomes) === sorted(emulator.outcomes) && lab.shutdown.endedBy === emulator.endedBy;
+}
+
+/** One line beside the lab's verdict. */
+export function emulatorVerdict(result: EmulatorResult): { readonly clean: boolean; readonly sentence: string } {
+  const { outcomes, invocations, endedBy, goneMs } = result;
+  const closed = outcomes.filter((outcome) => outcome === "closed").length;
+  const lost = outcomes.length - closed;
+  const clean = outcomes.length > 0 && lost === 0 && endedBy === "itself" && invocations.every((ok) => ok);
+  const ended = `ended by ${endedBy}, gone after ${goneMs.toFixed(0)} ms`;
+  const sentence = `AWS's emulator: ${outcomes.length} opened, ${closed} closed, ${lost} not; the runtime's process ${ended}`;
+  return { clean, sentence };
+}
+
+/** What the emulator saw, and whether the lab saw the same. */
+export function besideTheLab(lab: RunResult, emulated: EmulatorResult): string {
+  const { clean, sentence } = emulatorVerdict(emulated);
+  const agreement = isSameVerdict(lab, emulated) ? "the lab says the same" : "the lab says something else";
+  return (clean ? colors.green : colors.red)(`${clean ? "✓" : "✗"} ${sentence}; ${agreement}.`);
+}

@@ -1,0 +1,154 @@
+/** AWS's own emulator and the lab come to one verdict about the same function. The emulator is built where Go is. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Emulator, EMULATOR_PACKAGE, emulatorProgram } from "../lambda/emulator";
+import { lambdaRuntime, type LambdaRuntime } from "../lambda/lambda-runtime";
+import { cachedFolder } from "../lambda/toolchain-cache";
+import { startDatabaseServer } from "../mysql/database-server";
+import type { DatabaseServer } from "../mysql/server";
+import { articleSubject, thisFunction, withExtension, type Subject } from "../subjects/subject";
+import { synth } from "../subjects/synth";
+import { synthesizedFunction, type SynthesizedFunction } from "../subjects/synthesized-function";
+import { emulatorVerdict, isSameVerdict, runInEmulator, type EmulatorResult } from "./emulator-run";
+import { run, type End, type RunResult } from "./run";
+
+let program: string | undefined;
+let runtime: LambdaRuntime;
+let database: DatabaseServer;
+let synthesized: SynthesizedFunction;
+const scratch = mkdtempSync(join(tmpdir(), "emulator-"));
+
+beforeAll(async () => {
+  synthesized = synthesizedFunction(await synth(join(scratch, "cdktf.out")));
+  runtime = lambdaRuntime(synthesized.runtime);
+  database = await startDatabaseServer();
+  if (database.kind === "stand-in") throw new Error("a real server is needed: install mariadb-server-core");
+  program = builtEmulator();
+}, 240_000);
+
+afterAll(async () => {
+  await database.stop();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+/** @returns nothing where there is no Go, or no mount namespace for the extensions */
+function builtEmulator(): string | undefined {
+  if (process.platform !== "linux" || spawnSync("go", ["version"]).status !== 0) return undefined;
+  const version = EMULATOR_PACKAGE.split("-").at(-1) ?? "";
+  const folder = cachedFolder(`aws-lambda-rie-${version}`, (empty) => {
+    const env = { ...process.env, GOBIN: empty, GOFLAGS: "-mod=mod" };
+    const { status, stderr } = spawnSync("go", ["install", EMULATOR_PACKAGE], { env, encoding: "utf8" });
+    if (status !== 0) throw new Error(`AWS's emulator could not be built\n${stderr}`);
+  });
+  return emulatorProgram(join(folder, "aws-lambda-rie"));
+}
+
+interface Case {
+  readonly name: string;
+  readonly subject: () => Subject;
+  readonly end?: End;
+  readonly verdict: Pick<EmulatorResult, "endedBy" | "outcomes">;
+}
+
+const IDLE: End = { how: "idle" };
+const DEADLINE = "SIGKILL at its deadline";
+
+function alternative(name: string): Subject {
+  const directory = join(__dirname, "../subjects/alternatives");
+  const lambdaFunction = { ...synthesized, name, directory, handler: `${name}/index.handler` };
+  return withExtension({ name, lambdaFunction, extensions: [] }, "external");
+}
+
+const CASES: readonly Case[] = [
+  ...(["external", "internal"] as const).map((kind) => ({
+    name: `this function, ${kind}`,
+    subject: () => withExtension(thisFunction(synthesized), kind),
+    verdict: { endedBy: "itself", outcomes: ["closed"] } as const,
+  })),
+  {
+    name: "this function, none",
+    subject: () => withExtension(thisFunction(synthesized), "none"),
+    verdict: { endedBy: "SIGKILL at once", outcomes: ["leaked"] },
+  },
+  {
+    name: "this function, a time-out in its statement",
+    subject: () => {
+      const subject = thisFunction(synthesized);
+      return { ...subject, lambdaFunction: { ...subject.lambdaFunction, timeoutMs: 2_000 } };
+    },
+    end: { how: "timeout", event: { sleepSeconds: 8 } },
+    // The second one cancels the statement of the first.
+    verdict: { endedBy: "itself", outcomes: ["closed", "closed"] },
+  },
+  {
+    name: "the article's way",
+    subject: () => articleSubject(synthesized, join(scratch, "article")),
+    verdict: { endedBy: DEADLINE, outcomes: ["closed"] },
+  },
+  {
+    name: "close-with-grace",
+    subject: () => alternative("close-with-grace"),
+    verdict: { endedBy: DEADLINE, outcomes: ["closed"] },
+  },
+  {
+    name: "serverless-mysql",
+    subject: () => alternative("serverless-mysql"),
+    verdict: { endedBy: "itself", outcomes: ["aborted"] },
+  },
+  {
+    name: "mysql2 alone",
+    subject: () => alternative("bare"),
+    verdict: { endedBy: "itself", outcomes: ["aborted"] },
+  },
+];
+
+test.each(CASES)("$name: the lab and AWS's emulator agree", async ({ subject: make, end = IDLE, verdict }) => {
+  if (program === undefined || !runtime.isAwsClient) {
+    console.warn("AWS's emulator did not judge here: it needs Linux, Go and AWS's runtime client");
+    return;
+  }
+  const subject = make();
+  const emulated = await runInEmulator(subject, runtime, database, [{}], end, program);
+  const lab = await run(subject, runtime, database, [{}], end);
+  expect(emulated.invocations).toEqual([true]);
+  expect({ endedBy: emulated.endedBy, outcomes: emulated.outcomes }).toEqual(verdict);
+  expect({ endedBy: lab.shutdown.endedBy, outcomes: lab.outcomes }).toEqual(verdict);
+  expect(emulated.abortedClients).toBe(verdict.outcomes[0] === "aborted" ? 1 : 0);
+  expect(isSameVerdict(lab, emulated)).toBe(true);
+});
+
+test("nothing of the emulator or of its function is left, and /opt/extensions is as it was", async () => {
+  if (program === undefined) {
+    console.warn("not proven here: the emulator needs Linux and Go");
+    return;
+  }
+  const extension = { name: "lab-only", command: [process.execPath, "-e", "setTimeout(() => {}, 60000)"] };
+  const lambdaFunction = { ...synthesized, environment: {} };
+  const emulator = await Emulator.start({ program, runtime, lambdaFunction, extensions: [extension] });
+  expect(spawnSync("ls", ["/opt/extensions"], { encoding: "utf8" }).stdout).not.toContain("lab-only");
+  await emulator.shutdown();
+  expect(spawnSync("pgrep", ["-f", program], { encoding: "utf8" }).stdout).toBe("");
+});
+
+test("a program that is not there is an error that says how to get it", () => {
+  expect(() => emulatorProgram(join(scratch, "nowhere"))).toThrow(`go install ${EMULATOR_PACKAGE}`);
+});
+
+test("two verdicts differ in an outcome or in who ended the process", () => {
+  const emulated: EmulatorResult = {
+    ...{ subject: "f", end: "idle", invocations: [true], goneMs: 20, abortedClients: 0, logs: [] },
+    endedBy: "itself",
+    outcomes: ["closed", "aborted"],
+  };
+  const lab = {
+    shutdown: { endedBy: "itself", runtimeMs: 9 },
+    outcomes: ["aborted", "closed"],
+  } as unknown as RunResult;
+  expect(isSameVerdict(lab, emulated)).toBe(true);
+  expect(isSameVerdict({ ...lab, outcomes: ["closed"] }, emulated)).toBe(false);
+  expect(isSameVerdict({ ...lab, shutdown: { endedBy: DEADLINE, runtimeMs: 9 } }, emulated)).toBe(false);
+  expect(emulatorVerdict(emulated).clean).toBe(false);
+  expect(emulatorVerdict({ ...emulated, outcomes: ["closed"] }).clean).toBe(true);
+});
