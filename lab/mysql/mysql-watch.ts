@@ -1,4 +1,4 @@
-import type { ProtocolWatch, Watched } from "./relay";
+import type { ProtocolWatch, Watched } from "./relayed-connection";
 
 // https://dev.mysql.com/doc/dev/mysql-server/latest/group__group__cs__capabilities__flags.html
 const CLIENT_SSL = 0x800;

@@ -11,15 +11,12 @@ import {
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { Relay, type RelayedConnection } from "../mysql/relay";
 import type { LambdaError } from "../lambda/runtime-api";
+import type { Outcome } from "./outcome";
 import { TcpRelays, type TcpConnection } from "./tcp-connections";
 import { handlerLanguage, type HandlerLanguage } from "../subjects/handler-language";
 import { templateVariables, type Subject } from "../subjects/subject";
 
-/**
- * What became of a connection: `clean` (the server got COM_QUIT), `aborted` (it was closed without), `leaked` (the
- * environment vanished and the server still holds the thread).
- */
-export type Outcome = "closed" | "aborted" | "leaked";
+export type { Outcome } from "./outcome";
 
 /** How an environment's life ends. */
 export type End =

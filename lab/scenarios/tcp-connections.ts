@@ -1,7 +1,7 @@
 import { watchAnyProtocol } from "../mysql/protocol-watch";
 import { Relay, type RelayedConnection } from "../mysql/relay";
 import type { TcpServer } from "../subjects/subject";
-import type { Outcome } from "./run";
+import type { Outcome } from "./outcome";
 
 /** What became of one connection to a server that is not the lab's MySQL server. */
 export interface TcpConnection {

@@ -1,0 +1,40 @@
+/** One connection of the function's, as the relay saw it pass. Times are `performance.now()` milliseconds. */
+export interface RelayedConnection {
+  readonly id: number;
+  /** What `CONNECTION_ID()` answers, read from the server's greeting; absent when it refused ("Too many connections"). */
+  readonly threadId: number | undefined;
+  readonly openedAt: number;
+  /** Its log-in has passed, or the request for TLS before it. Others the server gives up after its `connect_timeout`. */
+  readonly loggedIn: boolean;
+  /** As far as the watch has recognized it. @default - not recognized yet */
+  readonly protocol?: Protocol;
+  /** When the protocol's goodbye passed, which is what makes a close clean: COM_QUIT, Terminate or QUIT. */
+  readonly quitAt: number | undefined;
+  /** With TLS, COM_QUIT cannot be seen: only the server's Aborted_clients tells a clean close then. */
+  readonly encrypted: boolean;
+  /** When the first side ended it. A connection that outlives its environment stays open here, as it does on the server. */
+  readonly closedAt: number | undefined;
+  /** After COM_QUIT it is the function that closed, although the server's FIN comes first. */
+  readonly closedBy: "function" | "server" | "lab" | undefined;
+  /** How the first side ended it. @default - it was not ended, or by the lab */
+  readonly endedWith?: "FIN" | "RST";
+}
+
+export type Protocol = "MySQL" | "PostgreSQL" | "Redis";
+
+/** Looks at what passes on one connection, and says so in its fields. */
+export interface ProtocolWatch {
+  fromFunction(chunk: Buffer): void;
+  fromServer(chunk: Buffer): void;
+}
+
+/** What a watch may say of its connection. */
+export type Watched = Pick<Mutable<RelayedConnection>, "threadId" | "loggedIn" | "encrypted" | "protocol">;
+
+export type WatchProtocol = (
+  connection: Watched,
+  /** `open`: the server has answered; `quit`: the function has said goodbye. */
+  seen: (event: "open" | "quit") => void,
+) => ProtocolWatch;
+
+export type Mutable<T> = { -readonly [K in keyof T]: T[K] };
