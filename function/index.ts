@@ -14,11 +14,11 @@ interface Answer {
 const database = new Database(databaseSettings());
 onShutdown("mysql", (context) => database.close(context));
 
-// Awaited here, at the top level: once Init is over, Lambda lets no extension register.
-await registerExtension();
-
 // Connect during Init, as AWS recommends, but do not wait: the handler will, and a failure is its to report.
 void database.open();
+
+// Awaited here, at the top level: once Init is over, Lambda lets no extension register.
+await registerExtension();
 
 /**
  * Answers any event. One with `sleepSeconds`, 0 to 900, first keeps the server busy for as long: to see in your own

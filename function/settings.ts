@@ -1,5 +1,5 @@
-import { isIP } from "node:net";
 import type { SecretsManagerClient } from "./login/secret";
+import { net } from "./node-modules";
 
 /**
  * Where the database is and how to log in, read from the function's environment. The GracefulFunction construct writes
@@ -90,7 +90,7 @@ export function databaseSettings(env: NodeJS.ProcessEnv = process.env): Database
   }
 
   const tlsServerName = read("DB_TLS_SERVER_NAME");
-  if (tlsServerName !== undefined && (isIP(tlsServerName) > 0 || !HOST_NAME.test(tlsServerName))) {
+  if (tlsServerName !== undefined && (net.isIP(tlsServerName) > 0 || !HOST_NAME.test(tlsServerName))) {
     problems.push(`DB_TLS_SERVER_NAME "${tlsServerName}" is not a host name`);
   }
   const tlsCaFile = read("DB_TLS_CA_FILE");

@@ -6,11 +6,12 @@
  * `listen` hears the signal, `shutDown` holds back what would end the process (isolation.ts), runs the hooks (hooks.ts),
  * logs one line (shutdown-line.ts) and leaves. The contract is in docs/shutdown-hooks.md.
  */
-import { parentPort } from "node:worker_threads";
-import { now, runHooks, type HookOptions, type Registration, type ShutdownHook } from "./hooks/hooks";
+import { now } from "./clock";
+import { runHooks, type HookOptions, type Registration, type ShutdownHook } from "./hooks/hooks";
 import { trackedBy, type AnyHandler } from "./hooks/invocations";
 import { isolate, rehearseIsolation, type Isolation } from "./hooks/isolation";
 import { log, shutdownLine } from "./hooks/shutdown-line";
+import { ownWorkerThread } from "./node-modules";
 
 export type { HookOptions, ShutdownContext, ShutdownHook } from "./hooks/hooks";
 
@@ -150,7 +151,8 @@ async function cleanUp(signal: NodeJS.Signals, state: Shared, isolation: Isolati
  */
 function leave(signal: NodeJS.Signals, isolation: Isolation, stopListening: () => void): void {
   // A worker thread can end neither itself nor the process; worker-signals.ts, in the main thread, waits for this word.
-  if (parentPort !== null) {
+  const parentPort = ownWorkerThread()?.parentPort;
+  if (parentPort) {
     parentPort.postMessage("shutdown done");
     return;
   }

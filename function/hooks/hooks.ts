@@ -1,3 +1,4 @@
+import { now } from "../clock";
 import { loggable, messageOf } from "./loggable";
 
 /** What a hook is told: how long it has. */
@@ -114,11 +115,6 @@ async function outcome({ hook }: Registration, context: ShutdownContext): Promis
   } catch (error) {
     return ["failed", { error: messageOf(error) }];
   }
-}
-
-/** Milliseconds, of a clock that only goes forward. Node.js loads `performance` when it is first used: not at the end. */
-export function now(): number {
-  return process.uptime() * 1_000;
 }
 
 export function round(ms: number): number {

@@ -1,3 +1,4 @@
+import { now } from "../clock";
 import { CredentialsError, ServiceError } from "./aws-error";
 import { exchange, retried } from "./aws-request";
 
@@ -57,7 +58,7 @@ async function containerCredentials(
   const url = containerUrl(uri);
   const authorization = await authorizationToken();
   const headers = { Accept: "application/json", ...(authorization ? { Authorization: authorization } : {}) };
-  const start = performance.now();
+  const start = now();
   try {
     return await retried(async () => {
       const { status, text } = await exchange(url, { method: "GET", headers }, signal);
@@ -66,7 +67,7 @@ async function containerCredentials(
     }, signal);
   } catch (error) {
     const { code, name } = error as NodeJS.ErrnoException;
-    const waited = `did not answer within ${Math.round(performance.now() - start)} ms`;
+    const waited = `did not answer within ${Math.round(now() - start)} ms`;
     const failed = signal.aborted ? waited : `failed: ${error instanceof ServiceError ? error.type : (code ?? name)}`;
     throw new CredentialsError(
       `the endpoint for AWS credentials at ${url.origin} (AWS_CONTAINER_CREDENTIALS_FULL_URI) ${failed}`,

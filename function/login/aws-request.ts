@@ -1,17 +1,14 @@
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
+import type { OutgoingHttpHeaders } from "node:http";
+import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { net } from "../node-modules";
 import { ServiceError } from "./aws-error";
+import { httpAnswer, type HttpAnswer } from "./http-answer";
 
 export interface HttpRequest {
   readonly method: "GET" | "POST";
   readonly headers: OutgoingHttpHeaders;
   readonly body?: string;
-}
-
-export interface HttpAnswer {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly text: string;
 }
 
 /** A secret has 64 KiB at the most, and JSON can make six bytes of one. */
@@ -37,32 +34,66 @@ const TRANSIENT_STATUSES = [500, 502, 503, 504];
 const TRANSIENT_TYPES = /^(RequestTimeout(Exception)?|TimeoutError|InternalServiceError)$/;
 const THROTTLED_TYPES = /Throttl|TooManyRequests|LimitExceeded|ProvisionedThroughputExceeded|SlowDown/;
 
-/** One request and its whole answer. Node's own errors are passed on. */
-export async function exchange(
-  url: URL,
-  { method, headers, body }: HttpRequest,
-  signal: AbortSignal,
-): Promise<HttpAnswer> {
-  const { request } = url.protocol === "http:" ? await import("node:http") : await import("node:https");
-  return await new Promise((resolve, reject) => {
-    // A connection of its own: one that was kept would be dead after a freeze.
-    const call = request(url, { method, headers, signal, agent: false }, (response) => {
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      response.on("data", (chunk: Buffer) => {
-        bytes += chunk.length;
-        if (bytes <= MAX_ANSWER_BYTES) chunks.push(chunk);
-        else response.destroy(new ServiceError("TooLongAnswer", "", response.statusCode ?? 0));
-      });
-      response.once("error", reject);
-      response.once("end", () => {
-        const text = Buffer.concat(chunks).toString("utf8");
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, text });
-      });
+/**
+ * One request and its whole answer, on a connection of its own: one that was kept would be dead after a freeze. Node's own
+ * errors are passed on.
+ *
+ * Written by hand, since the first request of node:https takes 4 ms of CPU more (13.8 against 9.9, measured on Node.js 24):
+ * its classes for agents, requests and answers are compiled in every Init.
+ */
+export function exchange(url: URL, request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const socket = connectTo(url);
+    const abort = (): void => {
+      socket.destroy(signal.reason as Error);
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    const read = (isEnded: boolean): void => {
+      try {
+        if (bytes > MAX_ANSWER_BYTES) throw new ServiceError("TooLongAnswer", "", 0);
+        const answer = httpAnswer(Buffer.concat(chunks), isEnded);
+        if (answer === undefined) return;
+        resolve(answer);
+        socket.destroy();
+      } catch (error) {
+        socket.destroy(error as Error);
+      }
+    };
+    socket.on("data", (chunk: Buffer) => {
+      bytes += chunk.length;
+      chunks.push(chunk);
+      read(false);
     });
-    call.once("error", reject);
-    call.end(body);
+    socket.once("end", () => {
+      read(true);
+    });
+    socket.on("error", reject).once("close", () => {
+      signal.removeEventListener("abort", abort);
+      const why = "the connection was closed before the answer was complete";
+      reject(Object.assign(new Error(why), { code: "ECONNRESET" })); // does nothing after an answer or an error
+    });
+    socket.write(requestText(url, request));
   });
+}
+
+function connectTo(url: URL): Socket {
+  const host = url.hostname.replace(/^\[(.*)\]$/, "$1"); // an IPv6 address
+  if (url.protocol === "http:") return net.connect({ host, port: Number(url.port || 80) });
+  const serverName = net.isIP(host) === 0 ? { servername: host } : {};
+  const tls = process.getBuiltinModule("node:tls");
+  return tls.connect({ host, port: Number(url.port || 443), ...serverName, ALPNProtocols: ["http/1.1"] });
+}
+
+function requestText(url: URL, { method, headers, body = "" }: HttpRequest): string {
+  const length = method === "GET" ? {} : { "Content-Length": Buffer.byteLength(body) };
+  const all = { Host: url.host, ...headers, ...length, Connection: "close" };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${String(value)}`);
+  // A value that holds an end of a line would be a header more.
+  if (lines.some((line) => /[\r\n\0]/.test(line))) throw new TypeError("a header of the request has a line break");
+  return `${[`${method} ${url.pathname}${url.search} HTTP/1.1`, ...lines].join("\r\n")}\r\n\r\n${body}`;
 }
 
 /**

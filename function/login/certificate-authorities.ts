@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { fs } from "../node-modules";
 import { CredentialsError } from "./aws-error";
 import { rdsRegion } from "./aws-endpoint";
 import type { DatabaseSettings } from "../settings";
@@ -43,7 +43,7 @@ interface Certificate {
 function pemOf(file: string): Certificate[] {
   let text: string;
   try {
-    text = readFileSync(file, "utf8");
+    text = fs.readFileSync(file, "utf8");
   } catch {
     return [];
   }

@@ -1,3 +1,4 @@
+import { now } from "../clock";
 import { awsCredentials, type AwsCredentials } from "./aws-credentials";
 import { ownRegion, secretsManagerEndpoint } from "./aws-endpoint";
 import { CredentialsError, ServiceError, serviceErrorText } from "./aws-error";
@@ -48,7 +49,7 @@ export async function readSecret(
   const partition = region.startsWith("cn-") ? "cn." : "";
   const network = `in a VPC the function needs a NAT or the interface endpoint ${partition}com.amazonaws.${region}.secretsmanager`;
 
-  const start = performance.now();
+  const start = now();
   let last: unknown;
   try {
     const answer = client
@@ -60,7 +61,7 @@ export async function readSecret(
     if (error instanceof UnexpectedContent) throw new CredentialsError(`${secret} ${error.message}; ${EXPECTED}`);
     if (signal.aborted) {
       const attempt = last === undefined ? "" : ` (the last attempt: ${typeOf(last)})`;
-      const waited = `did not answer within ${Math.round(performance.now() - start)} ms${attempt}`;
+      const waited = `did not answer within ${Math.round(now() - start)} ms${attempt}`;
       throw new CredentialsError(`${place} ${waited}; ${network}; it was asked for ${secret}`);
     }
     const type = typeOf(error);

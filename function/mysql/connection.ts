@@ -1,9 +1,9 @@
-import { readSync } from "node:fs";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 // Not mysql2/promise, which wraps the connection anew for each statement: a warm invocation and Init pay for it.
 import mysql, { type Connection, type ConnectionOptions } from "mysql2";
 import { namedForCertificate } from "../login/certificate-name";
+import { fs, net } from "../node-modules";
 import { NotRunError } from "./database-errors";
 import { serverErrorNumber } from "./error-origin";
 import {
@@ -67,7 +67,7 @@ export class ServerConnection {
 
   constructor(readonly target: ConnectionTarget) {
     const { host, port, database, address = host, login } = target;
-    this.socket = namedForCertificate(connect(port, address), host).setNoDelay(true).setKeepAlive(true);
+    this.socket = namedForCertificate(net.connect(port, address), host).setNoDelay(true).setKeepAlive(true);
     // One that stays: an error nobody listens for would end the process.
     this.socket.on("error", () => undefined).once("connect", () => (this.phase = "greeting of the server"));
     this.closed = new Promise((resolve) =>
@@ -137,7 +137,7 @@ export class ServerConnection {
     const { fd } = (this.socket as unknown as { readonly _handle: { readonly fd?: number } | null })._handle ?? {};
     if (fd === undefined || fd < 0) return false;
     try {
-      readSync(fd, Buffer.alloc(1));
+      fs.readSync(fd, Buffer.alloc(1));
       return true;
     } catch (error) {
       return (error as NodeJS.ErrnoException).code !== "EAGAIN";

@@ -1,3 +1,5 @@
+import { now } from "../clock";
+
 /** The time limit of something that waits several times, and works between. Each wait says what it waits for. */
 export class TimeLimit {
   private leftMs: number;
@@ -59,9 +61,4 @@ export class TimeLimit {
       this.signal.removeEventListener("abort", abort);
     }
   }
-}
-
-/** Milliseconds of a clock that only goes forward. Node.js loads `performance` when it is first used, which costs Init. */
-function now(): number {
-  return process.uptime() * 1_000;
 }
