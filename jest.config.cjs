@@ -3,19 +3,23 @@ const { join } = require("node:path");
 
 const has = (folder) => existsSync(join(__dirname, folder));
 
-/**
- * Minutes, not seconds: Terraform, an installed package, a fork, CDK Terrain. A project that has deleted lab/ runs them
- * by name: npm run test:all.
- */
+/** Minutes, and all of the machine: Terraform, an installed package, forks, CDK Terrain. */
 const SLOW = ["deployment", "package", "fork", "cdktn"].map((folder) => `/__tests__/${folder}/`);
-const runsAll = has("lab") || process.env.TEST_ALL === "true";
+
+/**
+ * npm test runs the slow tests by themselves, behind the others: the lab's tests measure real milliseconds. A project that
+ * has deleted lab/ leaves them out, and npm run test:all runs them there.
+ */
+const isSlowRun = process.env.JEST_SLOW === "true";
+const runsSlow = has("lab") || process.env.TEST_ALL === "true";
 
 /** @type {import("jest").Config} */
 module.exports = {
   testEnvironment: "node",
-  roots: ["__tests__", "lab", "bench"].filter(has).map((folder) => `<rootDir>/${folder}`),
-  testMatch: ["**/*.test.ts"],
-  testPathIgnorePatterns: ["/node_modules/", ...(runsAll ? [] : SLOW)],
+  roots: ["__tests__", ...(isSlowRun ? [] : ["lab", "bench"])].filter(has).map((folder) => `<rootDir>/${folder}`),
+  testMatch: isSlowRun ? SLOW.map((folder) => `**${folder}**/*.test.ts`) : ["**/*.test.ts"],
+  testPathIgnorePatterns: ["/node_modules/", ...(isSlowRun && runsSlow ? [] : SLOW)],
+  passWithNoTests: isSlowRun,
   transform: {
     "^.+\\.(ts|mjs)$": ["@swc/jest", { jsc: { target: "es2022", parser: { syntax: "typescript" } } }],
   },

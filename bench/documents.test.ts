@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { projectFiles } from "../__tests__/files";
 import path from "node:path";
 import { CLAIMS, holds } from "./claims";
 import type { Figures } from "./figures";
@@ -80,5 +81,21 @@ test("the charts are drawn from what was measured", () => {
     }
   } finally {
     rmSync(drawn, { recursive: true, force: true });
+  }
+});
+
+test("CONTRIBUTING.md knows the rooms and their size", () => {
+  const rows = [
+    ...readFileSync(path.join(ROOT, "CONTRIBUTING.md"), "utf8").matchAll(/^\| `([\w./]+)`.*\| +([\d,]+) \|$/gm),
+  ];
+  const lines = (room: string): number =>
+    projectFiles()
+      .filter((file) => file.startsWith(room) && /\.(ts|mjs|cjs|js)$/.test(file) && !file.endsWith(".test.ts"))
+      .reduce((sum, file) => sum + readFileSync(path.join(ROOT, file), "utf8").split("\n").length - 1, 0);
+  const folders = new Set(projectFiles().flatMap((file) => /^(lab\/)?[\w-]+\/(?=.*\.ts$)/.exec(file)?.[0] ?? []));
+  expect(rows.map(([, room]) => room)).toEqual(expect.arrayContaining([...folders].filter((each) => each !== "lab/")));
+  for (const [, room = "", told = ""] of rows) {
+    const share = Number(told.replace(",", "")) / lines(room);
+    expect({ room, isRight: share > 0.8 && share < 1.2 }).toEqual({ room, isRight: true });
   }
 });

@@ -11,6 +11,7 @@ module.exports = {
   ...project,
   rootDir: "../..",
   roots: ["<rootDir>/__tests__/modules"],
+  testMatch: ["**/*.test.ts"],
   // It starts main.ts as a program of its own, which is compared as a whole.
   testPathIgnorePatterns: ["article.test.ts"],
   moduleNameMapper: {
