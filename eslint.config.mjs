@@ -56,6 +56,7 @@ export default tseslint.config(
         console: "readonly",
         require: "readonly",
         __dirname: "readonly",
+        __filename: "readonly",
         module: "writable",
         exports: "writable",
         setTimeout: "readonly",

@@ -62,7 +62,7 @@ function summarize(subject: string, results: readonly RunResult[]): Lifecycles {
   for (const { shutdown } of results) endings[shutdown.endedBy] = (endings[shutdown.endedBy] ?? 0) + 1;
   const rounds = {
     gone: results.map(({ shutdown }) => hundredths(shutdown.runtimeMs)),
-    init: results.map(({ initMs }) => hundredths(initMs)),
+    init: results.map(({ initMs }) => hundredths(initMs ?? NaN)),
   };
   const count = (wanted: string): number => outcomes.filter((outcome) => outcome === wanted).length;
   return {
@@ -74,7 +74,7 @@ function summarize(subject: string, results: readonly RunResult[]): Lifecycles {
     closed: count("closed"),
     aborted: count("aborted"),
     leaked: count("leaked"),
-    abortedClients: results.reduce((sum, { abortedClients }) => sum + abortedClients, 0),
+    abortedClients: results.reduce((sum, { abortedClients }) => sum + (abortedClients ?? 0), 0),
   };
 }
 

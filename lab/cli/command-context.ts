@@ -1,5 +1,7 @@
 import { relative } from "node:path";
 import ora from "ora";
+import colors from "picocolors";
+import { INTERRUPTED } from "./exit-codes";
 import { containerRuntime } from "../lambda/container-image";
 import { startDatabaseServer } from "../mysql/database-server";
 import type { DatabaseServer } from "../mysql/server";
@@ -33,8 +35,9 @@ export interface CommandContext {
   database(): Promise<DatabaseServer>;
 }
 
-/** Exit codes of a process that a signal has ended, as a shell gives them. */
-const INTERRUPTED = { SIGINT: 130, SIGTERM: 143 } as const;
+/** The same marks as in a verdict. */
+const DONE = colors.green("✓");
+const FAILED = colors.red("✗");
 
 /** Milliseconds between two lines about how far it is, where nothing can be written over. */
 const LINE_EVERY_MS = 15_000;
@@ -58,10 +61,10 @@ export async function inCommandContext<T>(work: (context: CommandContext) => Pro
     };
     try {
       const result = await doIt(onProgress);
-      progress.succeed(done(result));
+      progress.stopAndPersist({ symbol: DONE, text: done(result) });
       return result;
     } catch (error) {
-      progress.fail(title);
+      progress.stopAndPersist({ symbol: FAILED, text: title });
       throw error;
     }
   };
@@ -70,7 +73,7 @@ export async function inCommandContext<T>(work: (context: CommandContext) => Pro
       project,
       scratch: scratch.path,
       step,
-      say: (fact) => progress.succeed(fact),
+      say: (fact) => progress.stopAndPersist({ symbol: DONE, text: fact }),
       synthesized: async () => {
         const file = await step(
           "synthesizing",

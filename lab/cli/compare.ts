@@ -1,23 +1,21 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { Command } from "commander";
-import { advice } from "../scenarios/advice";
-import { comparison, logOfFailure, timelineOf, verdict } from "../scenarios/comparison";
+import { advice, type AdviceContext } from "../scenarios/advice";
+import { comparison, failuresOf, logOfFailure, timelineOf } from "../scenarios/comparison";
+import { runVerdict, verdictLine, type Verdict } from "../scenarios/verdict";
 import type { DatabaseServer } from "../mysql/server";
 import { events } from "./events";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
-import type { Project } from "../subjects/project";
 import { run, type RunResult } from "../scenarios/run";
-import { articleSubject, noExtension, thisFunction, type Subject } from "../subjects/subject";
 import { inCommandContext, type CommandContext } from "./command-context";
 import {
+  besideOthers,
   chosen,
-  EXIT_CODES,
   timeoutOption,
   VARIABLES_HELP,
   withHandlerOptions,
   type HandlerOptions,
 } from "./handler-options";
+import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 
 interface CompareOptions extends HandlerOptions {
   readonly events?: readonly unknown[];
@@ -30,6 +28,8 @@ export interface Compared {
   readonly results: readonly RunResult[];
   /** Of the first. */
   readonly extensionIsAssumed: boolean;
+  /** Of the first. */
+  readonly adviceContext: AdviceContext;
 }
 
 export function compareCommand(): Command {
@@ -55,25 +55,18 @@ Examples:
 ${VARIABLES_HELP}${EXIT_CODES}`,
     )
     .action(async (options: CompareOptions) => {
-      const clean = await inCommandContext(async (context) =>
+      const verdict = await inCommandContext(async (context) =>
         show(await compare(context, options), options.json === true),
       );
-      process.exitCode = clean ? 0 : 1;
+      process.exitCode = exitCodeOf(verdict);
     });
 }
 
 export async function compare(context: CommandContext, options: CompareOptions): Promise<Compared> {
   const first = await chosen(context, options);
-  const synthesized = first.synthesized ?? (hasApp(context.project) ? await context.synthesized() : undefined);
+  const subjects = await besideOthers(context, first);
   const runtime = await context.runtime(first.runtime, options.image);
   const database = await context.database();
-  const like = synthesized ?? { ...first.subject.lambdaFunction, handler: "index.handler" };
-  const subjects: readonly Subject[] = [
-    first.subject,
-    ...(first.synthesized === undefined && synthesized !== undefined ? [thisFunction(synthesized)] : []),
-    articleSubject(like, join(context.scratch, "article")),
-    noExtension(first.subject.lambdaFunction, first.subject.variables),
-  ];
   const results: RunResult[] = [];
   for (const subject of subjects) {
     const title = `${subject.name}: Init, Invoke, Shutdown`;
@@ -85,31 +78,37 @@ export async function compare(context: CommandContext, options: CompareOptions):
       ),
     );
   }
-  return { runtime, database, results, extensionIsAssumed: first.extensionIsAssumed };
+  return {
+    runtime,
+    database,
+    results,
+    extensionIsAssumed: first.extensionIsAssumed,
+    adviceContext: first.adviceContext,
+  };
 }
 
-/** @returns whether the first of them is clean */
-export function show({ runtime, database, results, extensionIsAssumed }: Compared, json: boolean): boolean {
+/** @returns the verdict on the first of them */
+export function show(
+  { runtime, database, results, extensionIsAssumed, adviceContext }: Compared,
+  json: boolean,
+): Verdict {
   const [first] = results;
-  const { clean, sentence } = verdict(first);
-  const change = first === undefined ? undefined : advice(first, extensionIsAssumed);
+  if (first === undefined) throw new Error("nothing was compared");
+  const verdict = runVerdict(first);
+  const { clean, kind: verdictKind, sentence } = verdict;
+  const change = advice(first, extensionIsAssumed, adviceContext);
   if (json) {
     const { kind, description } = database;
-    console.log(JSON.stringify({ clean, change, runtime, database: { kind, description }, results }, undefined, 2));
-    return clean;
+    const found = { clean, verdict: verdictKind, sentence, change, runtime, database: { kind, description }, results };
+    console.log(JSON.stringify(found, undefined, 2));
+    return verdict;
   }
   console.log(`\n${timelineOf(first)}\n\n${comparison(results)}\n`);
-  const log = first === undefined ? "" : logOfFailure(first);
+  const failures = failuresOf(first);
+  if (failures !== "") console.log(failures);
+  const log = logOfFailure(first);
   if (log !== "") console.log(log);
-  console.log(sentence);
+  console.log(verdictLine(verdict));
   if (change !== undefined) console.log(`To change: ${change}.`);
-  if (runtime.isLabClient === true) {
-    console.log("This was not AWS's runtime client: under that, process.exit() hangs until SIGKILL.");
-  }
-  return clean;
-}
-
-/** A project without a CDKTF app has no function of its own to put beside the handler. */
-function hasApp({ root }: Project): boolean {
-  return existsSync(join(root, "cdktf.json"));
+  return verdict;
 }

@@ -1,16 +1,19 @@
-import { createRequire } from "node:module";
-import { join } from "node:path";
 import { Command } from "commander";
-import Table from "cli-table3";
 import colors from "picocolors";
-import { NEEDS, type Fault, type Need } from "../faults/fault";
+import type { Fault } from "../faults/fault";
 import type { ShutdownExtension } from "../faults/shutdown-extension";
-import { FAULTS } from "../faults/faults";
 import { runFaults, type FaultRun } from "../faults/fault-runs";
-import type { FaultedFunction, FaultResult } from "../faults/fault-result";
-import { userVariables } from "../subjects/user-function";
+import type { FaultResult } from "../faults/fault-result";
+import { InitError } from "../lambda/execution-environment";
+import type { LambdaRuntime } from "../lambda/lambda-runtime";
+import { inputAdvice } from "../scenarios/advice";
+import { sideBySide, terminalWidth, type Row } from "../scenarios/side-by-side";
+import { verdictLine, verdictOf, type Findings, type Verdict } from "../scenarios/verdict";
+import { handlerCode } from "../subjects/handler-code";
 import { inCommandContext, type CommandContext } from "./command-context";
-import { chosen, EXIT_CODES, VARIABLES_HELP, withHandlerOptions, type HandlerOptions } from "./handler-options";
+import { EXIT_CODES, exitCodeOf } from "./exit-codes";
+import { faultPlan, type NotPlayed } from "./fault-plan";
+import { chosen, VARIABLES_HELP, withHandlerOptions, type HandlerOptions } from "./handler-options";
 
 interface FaultOptions extends HandlerOptions {
   readonly extension?: ShutdownExtension;
@@ -27,10 +30,11 @@ interface Played {
   readonly result?: FaultResult;
 }
 
-interface NotPlayed {
-  readonly fault: string;
-  readonly why: string;
-}
+/** What was wrong is prose, which nobody reads across a whole screen. */
+const WIDEST = 124;
+
+/** How a fault's result begins that says so. */
+const INIT_FAILS = "Init fails: ";
 
 /** How many plays may be repeated because something was wrong: a machine that is busy takes from a budget of 300 ms. */
 const PATIENCE = 3;
@@ -59,34 +63,25 @@ It takes a mariadbd of its own, which it treats badly (MYSQL_URL is left alone),
 make sense for a handler that knows more than one event are not played, and it says which and why.${EXIT_CODES}`,
     )
     .action(async (options: FaultOptions) => {
-      process.exitCode = (await inCommandContext((context) => playAndShow(context, options))) ? 0 : 1;
+      process.exitCode = exitCodeOf(await inCommandContext((context) => playAndShow(context, options)));
     });
 }
 
-async function playAndShow(context: CommandContext, options: FaultOptions): Promise<boolean> {
-  const { subject, runtime: name, synthesized, events } = await chosen(context, options);
+async function playAndShow(context: CommandContext, options: FaultOptions): Promise<Verdict> {
+  const first = await chosen(context, options);
+  const { subject, runtime: name } = first;
   const extension = options.extension ?? "external";
   const runtime = await context.runtime(name, options.image);
-  const { directory, handler, environment } = subject.lambdaFunction;
-  const common = { name: subject.name, directory, handler, events: { quick: events.quick, slow: events.slow } };
-  const faulted: FaultedFunction =
-    synthesized === undefined
-      ? {
-          ...common,
-          logsShutdown: false,
-          userVariables: (login) => userVariables(login, options.env),
-        }
-      : { ...common, logsShutdown: true, environment: { ...environment, ...options.env } };
-  const understood = new Set<Need>();
-  if (synthesized !== undefined) understood.add("DB_AUTH, DB_TLS").add("known statements");
-  if ("slow" in events) understood.add("slow event");
-  if (findsAwsSdk(directory)) understood.add("AWS SDK");
-  const faultRuns: FaultRun[] = [];
-  const notPlayed: NotPlayed[] = [];
-  for (const fault of FAULTS) {
-    const why = whyNot(fault, understood, extension);
-    if (why === undefined) faultRuns.push({ fault, faulted, extension });
-    else notPlayed.push({ fault: fault.name, why });
+  const { faultRuns, notPlayed } = faultPlan(first, extension, options.env);
+  const inVain = await probe(context, faultRuns, runtime);
+  if (inVain !== undefined) {
+    const { clean, kind, sentence } = inVain.verdict;
+    const failure = inVain.failure === undefined ? {} : { failure: inVain.failure };
+    const change = inputAdvice({ ...failure, code: handlerCode(subject.lambdaFunction), env: options.env });
+    const found = { clean, verdict: kind, sentence, change, function: subject.name, extension, runtime, played: [] };
+    if (options.json === true) console.log(JSON.stringify({ ...found, notPlayed }, undefined, 2));
+    else console.log(`\n${verdictLine(inVain.verdict)}\nTo change: ${change}.`);
+    return inVain.verdict;
   }
   const { results, close } = await context.step(
     "starting the databases",
@@ -108,33 +103,77 @@ async function playAndShow(context: CommandContext, options: FaultOptions): Prom
   } finally {
     await close();
   }
-  const clean = played.every(({ survived }) => survived);
-  if (options.json === true) {
-    console.log(JSON.stringify({ clean, function: subject.name, extension, runtime, played, notPlayed }, undefined, 2));
-  } else {
-    print(subject.name, played, notPlayed);
-  }
-  return clean;
+  const verdict = faultsVerdict(subject.name, played, notPlayed.length);
+  const { clean, kind, sentence } = verdict;
+  const found = { clean, verdict: kind, sentence, function: subject.name, extension, runtime, played, notPlayed };
+  if (options.json === true) console.log(JSON.stringify(found, undefined, 2));
+  else print(subject.name, played, notPlayed, verdict);
+  return verdict;
 }
 
-/** In Lambda the SDK is there; here it is in the node_modules of this project, if that is above the code. */
-function findsAwsSdk(directory: string): boolean {
-  try {
-    createRequire(join(directory, "index.mjs")).resolve("@aws-sdk/client-secrets-manager");
-    return true;
-  } catch {
-    return false;
-  }
+/** Nothing that the faults would say anything about. */
+interface InVain {
+  readonly verdict: Verdict;
+  /** Type and message of the error. @default - it answered, and opened no connection */
+  readonly failure?: string;
 }
 
-function whyNot(
-  { needs = [], extensions }: Fault,
-  understood: ReadonlySet<Need>,
-  extension: ShutdownExtension,
-): string | undefined {
-  const need = needs.find((each) => !understood.has(each));
-  if (need !== undefined) return NEEDS[need];
-  return extensions?.includes(extension) === false ? `it is not for an ${extension} extension` : undefined;
+function invocationsOf(failure: string | undefined): Findings["invocations"] {
+  if (failure === undefined) return { ok: 1, failed: 0 };
+  const [, errorType = "", errorMessage = ""] = /^([\w.]+):? (.*)$/s.exec(failure) ?? [];
+  return { ok: 0, failed: 1, firstError: { errorType, errorMessage } };
+}
+
+/**
+ * The first row with a server that is well: a function that cannot be invoked there would survive nothing, and that would
+ * say nothing about it.
+ *
+ * @returns the verdict, if the function did not pass so far
+ */
+async function probe(
+  context: CommandContext,
+  faultRuns: readonly FaultRun[],
+  runtime: LambdaRuntime,
+): Promise<InVain | undefined> {
+  const easiest = faultRuns.find(
+    ({ fault: { invocations, target } }) => invocations[0] === "ok" && target === undefined,
+  );
+  if (easiest === undefined) return undefined;
+  const nothing = {
+    subject: easiest.faulted.name,
+    invocations: { ok: 0, failed: 0 },
+    connections: { opened: 0, closed: 0, aborted: 0, leaked: 0 },
+    endings: {},
+  };
+  return context.step(
+    "invoking it once",
+    async () => {
+      const { results, close } = await runFaults([easiest], context.scratch, 0, runtime);
+      try {
+        const result = await results[0];
+        const failedInit = result?.problems.find((problem) => problem.startsWith(INIT_FAILS))?.slice(INIT_FAILS.length);
+        if (failedInit !== undefined) {
+          const { firstError } = invocationsOf(failedInit);
+          return {
+            verdict: verdictOf({ ...nothing, ...(firstError === undefined ? {} : { initError: firstError }) }),
+            failure: failedInit,
+          };
+        }
+        const failure = result?.invocations.find((each) => !/^ok\b/.test(each));
+        if (result === undefined || (failure === undefined && result.connectionsOpened > 0)) return undefined;
+        return {
+          verdict: verdictOf({ ...nothing, invocations: invocationsOf(failure) }),
+          ...(failure === undefined ? {} : { failure }),
+        };
+      } catch (error) {
+        if (!(error instanceof InitError)) throw error;
+        return { verdict: verdictOf({ ...nothing, initError: error.error }), failure: error.message };
+      } finally {
+        await close();
+      }
+    },
+    (found) => `function     ${found === undefined ? "it answers, and opens a connection" : found.verdict.sentence}`,
+  );
 }
 
 async function playedFrom({ name, happens }: Fault, pending: Promise<FaultResult> | undefined): Promise<Played> {
@@ -150,26 +189,23 @@ async function playedFrom({ name, happens }: Fault, pending: Promise<FaultResult
   }
 }
 
-function print(name: string, played: readonly Played[], notPlayed: readonly NotPlayed[]): void {
-  const table = new Table({
-    head: ["", colors.bold(name), "what was wrong afterwards"],
-    style: { head: [], border: [], compact: true },
-    wordWrap: true,
-    colWidths: [42, null, 64],
+function faultsVerdict(name: string, played: readonly Played[], notPlayed: number): Verdict {
+  const survived = played.filter((each) => each.survived).length;
+  const clean = survived === played.length;
+  const sentence = `${name} survives ${survived} of the ${played.length} faults that were played; ${notPlayed} were not`;
+  return { kind: clean ? "clean" : "not clean", clean, sentence };
+}
+
+function print(name: string, played: readonly Played[], notPlayed: readonly NotPlayed[], verdict: Verdict): void {
+  const rows = played.map(({ fault, survived, problems }): Row => {
+    return [fault, survived ? colors.green("survived") : colors.red("not survived"), problems.join("; ")];
   });
-  for (const { fault, survived, problems } of played) {
-    table.push([fault, survived ? colors.green("survived") : colors.red("not survived"), problems.join("; ")]);
-  }
-  console.log(`\n${table.toString()}`);
+  const width = Math.min(terminalWidth(), WIDEST);
+  console.log(`\n${sideBySide([name, "what was wrong afterwards"], rows, width)}`);
   for (const reason of new Set(notPlayed.map(({ why }) => why))) {
     const faults = notPlayed.filter(({ why }) => why === reason).map(({ fault }) => fault);
     console.log(`\nNot played, since ${reason}:\n  ${faults.join(", ")}`);
   }
-  const survived = played.filter((each) => each.survived).length;
-  const sum = `${survived} of the ${played.length} faults that were played; ${notPlayed.length} were not`;
-  console.log(
-    survived === played.length
-      ? `\n${colors.green(`✓ ${name} survives ${sum}.`)}`
-      : `\n${colors.red(`✗ ${name} survives ${sum}.`)}\nnpx lambda-shutdown-lab compare, with the same --handler, says what to change.`,
-  );
+  console.log(`\n${verdictLine(verdict)}`);
+  if (!verdict.clean) console.log("npx lambda-shutdown-lab compare, with the same --handler, says what to change.");
 }

@@ -1,12 +1,15 @@
-import { relative } from "node:path";
+import { existsSync } from "node:fs";
+import { join, relative } from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { fromInvocationDirectory } from "./invocation-directory";
 import { RUNTIMES } from "../lambda/lambda-runtime";
 import { filledIn, userFunction, userVariables } from "../subjects/user-function";
-import type { Events } from "../subjects/project";
+import type { Events, Project } from "../subjects/project";
 import type { SynthesizedFunction } from "../subjects/synthesized-function";
 import {
   EXTENSION_KINDS,
+  articleSubject,
+  noExtension,
   templateVariables,
   thisFunction,
   withExtension,
@@ -14,6 +17,8 @@ import {
   type Subject,
   type TcpServer,
 } from "../subjects/subject";
+import type { AdviceContext } from "../scenarios/advice";
+import { handlerCode } from "../subjects/handler-code";
 import type { CommandContext } from "./command-context";
 import { event } from "./events";
 import { UsageError } from "./usage-error";
@@ -43,15 +48,14 @@ export interface Chosen {
   /** Nobody said what makes Lambda send SIGTERM, so the lab brought it. */
   readonly extensionIsAssumed: boolean;
   readonly events: Events;
+  /** What can be read in its code, and what it was given: for the advice. */
+  readonly adviceContext: AdviceContext;
   /** The synthesized function, if that is what runs. */
   readonly synthesized?: SynthesizedFunction;
 }
 
 /** As in Lambda, where nothing else is said. */
 const DEFAULTS = { timeoutMs: 3_000, memorySizeMb: 128 };
-
-export const EXIT_CODES =
-  "\nExit code: 0 clean, 1 not clean or it could not be run, 2 wrong usage, 130 or 143 interrupted.";
 
 export const VARIABLES_HELP = `
 A handler of your own finds the server in the usual variables: DB_HOST, DB_PORT, DB_USER, DB_PASSWORD, DB_NAME and
@@ -60,8 +64,20 @@ For others, --env NAME=VALUE fills in {host} {port} {user} {password} {database}
 
 /** Adds what `run`, `compare` and `faults` have in common. */
 export function withHandlerOptions(command: Command, extensions: readonly ExtensionKind[] = EXTENSION_KINDS): Command {
+  return withJson(withFunctionOptions(command, extensions));
+}
+
+function withJson(command: Command): Command {
+  return command.option("--json", "print the result as JSON, and nothing else, on standard output");
+}
+
+/** The same without --json, for the command that has its own. */
+export function withFunctionOptions(command: Command, extensions: readonly ExtensionKind[] = EXTENSION_KINDS): Command {
   return command
-    .option("--handler <path>", "a handler of yours: a directory or a zip, as you would deploy it")
+    .option(
+      "--handler <path>",
+      "a handler of yours: a directory or a zip, as you would deploy it, or TypeScript, which the lab compiles",
+    )
     .option(
       "--entry <file.export>",
       'where it is in there (default: "index.handler"; "lambda_function.lambda_handler" in Python)',
@@ -95,8 +111,27 @@ export function withHandlerOptions(command: Command, extensions: readonly Extens
       "an event for which the function runs a statement (default: the project's, else {})",
       event,
     )
-    .option("--slow-event <json>", "one whose statement takes 30 seconds (default: the project's)", event)
-    .option("--json", "print the result as JSON, and nothing else, on standard output");
+    .option("--slow-event <json>", "one whose statement takes 30 seconds (default: the project's)", event);
+}
+
+/**
+ * The chosen function and what stands beside it: for a handler of somebody's the project's own function, if there is one,
+ * then the article's way and no extension.
+ */
+export async function besideOthers(context: CommandContext, first: Chosen): Promise<readonly Subject[]> {
+  const synthesized = first.synthesized ?? (hasApp(context.project) ? await context.synthesized() : undefined);
+  const like = synthesized ?? { ...first.subject.lambdaFunction, handler: "index.handler" };
+  return [
+    first.subject,
+    ...(first.synthesized === undefined && synthesized !== undefined ? [thisFunction(synthesized)] : []),
+    articleSubject(like, join(context.scratch, "article")),
+    noExtension(first.subject.lambdaFunction, first.subject.variables),
+  ];
+}
+
+/** A project without a CDKTF app has no function of its own to put beside the handler. */
+function hasApp({ root }: Project): boolean {
+  return existsSync(join(root, "cdktf.json"));
 }
 
 /** For the commands in which a time-out is not of the command's making. */
@@ -108,12 +143,17 @@ export function timeoutOption(): Option {
 export async function chosen(context: CommandContext, options: HandlerOptions): Promise<Chosen> {
   const { handler, extension, env } = options;
   if (handler !== undefined) {
-    const subject = userSubject(handler, context.scratch, options);
+    const { subject, compiledFrom } = userSubject(handler, context.scratch, options);
     const runtime = options.runtime ?? RUNTIMES[0];
+    if (compiledFrom !== undefined) context.say(`compiled     ${compiledFrom}, with esbuild`);
     context.say(
       `function     ${subject.lambdaFunction.handler} on ${runtime}, code in ${subject.lambdaFunction.directory}`,
     );
-    return { subject, runtime, extensionIsAssumed: extension === undefined, events: eventsOf(options, { quick: {} }) };
+    return {
+      ...{ subject, runtime, extensionIsAssumed: extension === undefined },
+      events: eventsOf(options, { quick: {} }),
+      adviceContext: { code: handlerCode(subject.lambdaFunction), given: Object.keys(env) },
+    };
   }
   for (const option of ["entry", "name", "runtime"] as const) {
     if (options[option] !== undefined)
@@ -136,13 +176,20 @@ export async function chosen(context: CommandContext, options: HandlerOptions): 
     runtime: synthesized.runtime,
     extensionIsAssumed: false,
     events: eventsOf(options, context.project.events),
+    adviceContext: {},
     synthesized,
   };
 }
 
-function userSubject(path: string, scratch: string, options: HandlerOptions): Subject {
+interface Brought {
+  readonly subject: Subject;
+  /** The TypeScript file that the lab has compiled. @default - it came as it would be deployed */
+  readonly compiledFrom?: string;
+}
+
+function userSubject(path: string, scratch: string, options: HandlerOptions): Brought {
   const { entry, name, runtime, timeout, extension, env } = options;
-  const found = userFunction(fromInvocationDirectory(path), scratch, entry, runtime);
+  const { compiledFrom, ...found } = userFunction(fromInvocationDirectory(path), scratch, entry, runtime);
   const timeoutMs = timeout === undefined ? DEFAULTS.timeoutMs : timeout * 1_000;
   const subject: Subject = {
     name: name ?? found.name,
@@ -151,7 +198,10 @@ function userSubject(path: string, scratch: string, options: HandlerOptions): Su
     variables: (login, addresses) => userVariables(login, env, addresses),
     ...(options.tcp === undefined ? {} : { tcp: options.tcp }),
   };
-  return withExtension(subject, extension ?? "external");
+  return {
+    subject: withExtension(subject, extension ?? "external"),
+    ...(compiledFrom === undefined ? {} : { compiledFrom }),
+  };
 }
 
 /** What the command line says goes first. lab.config.json is about the project's own function, not about a --handler. */

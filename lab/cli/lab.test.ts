@@ -140,7 +140,9 @@ test("compare tells a handler with a pool of five and no shutdown code, in one l
   expect(stdout).toMatch(/│ +│ theirs +│ this function +│ the article's way +│ no extension +│/);
   expect(stdout).toMatch(/│ Connection +│ 5 × aborted +│ clean close +│/);
   expect(stdout).toContain("✗ theirs did not give every connection back: 5 opened, 0 closed with COM_QUIT, 5 aborted");
-  expect(lastLine(stdout)).toMatch(/^To change: listen to SIGTERM.*copy function\/shutdown\.ts.*with an extension/);
+  expect(lastLine(stdout)).toMatch(
+    /^To change: listen to SIGTERM.*lambda-graceful-shutdown\/function.*with an extension/,
+  );
   expect(code).toBe(1);
 });
 
@@ -265,7 +267,7 @@ test("Ctrl-C ends it with 130 and leaves no directory", async () => {
 test("where nothing can be written over, progress is plain lines: one when a step begins, one when it ends", async () => {
   const { stderr } = await lab("run", "--end", "idle");
   expect(stderr.split("\n").map((line) => line.slice(0, 7))).toEqual([
-    ...["- synth", "✔ synth", "✔ funct", "- prepa", "✔ runti", "- start", "✔ datab", "- this ", "✔ this ", ""],
+    ...["- synth", "✓ synth", "✓ funct", "- prepa", "✓ runti", "- start", "✓ datab", "- this ", "✓ this ", ""],
   ]);
 });
 
@@ -286,7 +288,7 @@ test("on a terminal, which script(1) is, a spinner says how far it is and gives 
   // What a line of the terminal shows in the end is what was written after it was erased for the last time.
   const shown = stdout.split("\r\n").map((line) => stripVTControlCharacters(line.split("\u001b[0K").at(-1) ?? ""));
   expect(shown.slice(0, 6).map((line) => line.slice(0, 7))).toEqual([
-    ...["✔ synth", "✔ runti", "✔ datab", "✔ seed ", "✔ storm", "✔ sampl"],
+    ...["✓ synth", "✓ funct", "✓ runti", "✓ datab", "✓ seed ", "✓ storm"],
   ]);
 });
 

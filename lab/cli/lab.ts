@@ -2,14 +2,12 @@
 import { Command, CommanderError } from "commander";
 import { compareCommand } from "./compare";
 import { faultsCommand } from "./faults";
-import { EXIT_CODES } from "./handler-options";
+import { EXIT_CODES, STOPPED_BY_ERROR, WRONG_USAGE } from "./exit-codes";
 import { reportCommand } from "./report";
 import { runCommand } from "./run";
 import { stormCommand } from "./storm";
 import { UserFunctionError } from "../subjects/user-function";
 import { UsageError } from "./usage-error";
-
-const WRONG_USAGE = 2;
 
 const program = new Command("lambda-shutdown-lab")
   .description(
@@ -39,5 +37,5 @@ program.parseAsync().catch((error: unknown) => {
     return;
   }
   console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = error instanceof UsageError || error instanceof UserFunctionError ? WRONG_USAGE : 1;
+  process.exitCode = error instanceof UsageError || error instanceof UserFunctionError ? WRONG_USAGE : STOPPED_BY_ERROR;
 });

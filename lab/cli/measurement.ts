@@ -7,21 +7,21 @@ import { version } from "../package.json";
 import { runFaults, faultRunsOf, type FaultRun } from "../faults/fault-runs";
 import type { FaultResult } from "../faults/fault-result";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
-import type { Events } from "../subjects/project";
 import { run } from "../scenarios/run";
 import { storm } from "../scenarios/storm";
-import { articleSubject, noExtension, thisFunction } from "../subjects/subject";
+import type { InvocationResult } from "../lambda/execution-environment";
 import type { CommandContext } from "./command-context";
+import { faultPlan } from "./fault-plan";
+import { besideOthers, chosen, type Chosen, type HandlerOptions } from "./handler-options";
 import type { Fault, ReportData, Run, Storm } from "../report/report-data";
 
-export interface Effort {
+export interface Effort extends HandlerOptions {
   /** Of each way's storm. */
   readonly environments: number;
   readonly seed: number;
   readonly seconds: number;
   /** Whether the fault table is played, which takes minutes and a mariadbd. */
   readonly faults: boolean;
-  readonly events: Events;
 }
 
 /** How many of our plays may be repeated because something was wrong: a machine that is busy takes from 300 ms. */
@@ -29,26 +29,27 @@ const PATIENCE = 3;
 
 /** Everything that a report shows, one after the other, since each would take CPU from the other. */
 export async function measurement(context: CommandContext, effort: Effort): Promise<ReportData> {
-  const synthesized = await context.synthesized();
-  const runtime = await context.runtime(synthesized.runtime);
+  const first = await chosen(context, effort);
+  const runtime = await context.runtime(first.runtime, effort.image);
   const database = await context.database();
-  const subjects = [
-    thisFunction(synthesized),
-    articleSubject(synthesized, join(context.scratch, "article")),
-    noExtension(synthesized),
-  ];
+  const subjects = await besideOthers(context, first);
+  const { events } = first;
   const runs: Run[] = [];
   for (const subject of subjects) {
-    const { shutdown, outcomes, timeline } = await context.step(
+    const { shutdown, outcomes, timeline, initError, invocations, isLabClient } = await context.step(
       `${subject.name}: Init, Invoke, Shutdown`,
-      () => run(subject, runtime, database, [effort.events.quick, effort.events.quick]),
+      () => run(subject, runtime, database, [events.quick, events.quick]),
       () => `one life     ${subject.name}`,
     );
-    runs.push({ subject: subject.name, shutdown, outcomes, timeline });
+    runs.push({
+      ...{ subject: subject.name, shutdown, outcomes, timeline, invocations: invocations.map(withoutPayload) },
+      ...(initError === undefined ? {} : { initError }),
+      ...(isLabClient === undefined ? {} : { isLabClient }),
+    });
   }
   const storms: Storm[] = [];
   for (const subject of subjects) {
-    const { environments, seed, seconds, events } = effort;
+    const { environments, seed, seconds } = effort;
     storms.push(
       await context.step(
         `${subject.name}: a storm of ${environments} environments`,
@@ -71,8 +72,44 @@ export async function measurement(context: CommandContext, effort: Effort): Prom
     seed: effort.seed,
     runs,
     storms,
-    faults: effort.faults && context.project.faultHandler !== undefined ? await faults(context, runtime) : [],
+    faults: effort.faults ? await faultsOf(context, first, effort, runtime) : [],
   };
+}
+
+/** Nobody knows what stands in an answer. */
+function withoutPayload(invocation: InvocationResult): InvocationResult {
+  return invocation.ok ? { ...invocation, payload: null } : invocation;
+}
+
+async function faultsOf(
+  context: CommandContext,
+  first: Chosen,
+  { extension, env }: Effort,
+  runtime: LambdaRuntime,
+): Promise<readonly Fault[]> {
+  if (first.synthesized !== undefined) {
+    return context.project.faultHandler === undefined ? [] : faults(context, runtime);
+  }
+  const { faultRuns } = faultPlan(first, extension === "internal" ? "internal" : "external", env);
+  return context.step(
+    `playing ${faultRuns.length} faults`,
+    async (onProgress) => {
+      const { results, close } = await runFaults(faultRuns, context.scratch, PATIENCE, runtime);
+      try {
+        const all: FaultResult[] = [];
+        for (const result of results) {
+          all.push(await result);
+          onProgress(`${all.length} of ${faultRuns.length}`);
+        }
+        return all.map(({ fault, function: name, extension: kind, problems }) => ({
+          ...{ fault, function: name, extension: kind, problems },
+        }));
+      } finally {
+        await close();
+      }
+    },
+    ({ length }) => `faults       ${length} played`,
+  );
 }
 
 /** The fault table, played to this function's library and to other people's ways, with an external extension. */

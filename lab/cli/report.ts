@@ -5,10 +5,10 @@ import { fromInvocationDirectory } from "./invocation-directory";
 import { reportData, type ReportData } from "../report/report-data";
 import { MAX_ENVIRONMENTS, STORM_DEFAULTS } from "../scenarios/storm";
 import { UsageError } from "./usage-error";
-import { event } from "./events";
-import { EXIT_CODES, eventsOf } from "./handler-options";
+import { VARIABLES_HELP, withFunctionOptions, type HandlerOptions } from "./handler-options";
+import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 
-interface ReportOptions {
+interface ReportOptions extends HandlerOptions {
   readonly out: string;
   readonly svg?: string;
   readonly data?: string;
@@ -16,19 +16,24 @@ interface ReportOptions {
   readonly seed: number;
   readonly seconds: number;
   readonly faults: boolean;
-  readonly event?: unknown;
-  readonly slowEvent?: unknown;
-  readonly json?: boolean;
 }
 
-const OF_THE_MEASUREMENT = ["environments", "seed", "seconds", "faults", "event", "slowEvent"] as const;
+const OF_THE_MEASUREMENT = [
+  ...(["environments", "seed", "seconds", "faults", "event", "slowEvent"] as const),
+  ...(["handler", "entry", "name", "runtime", "image", "extension", "env"] as const),
+] as const;
 
 export function reportCommand(): Command {
-  return new Command("report")
-    .description(
-      "Measures what cdktf synth wrote beside the article's way and no extension: one life of each, a storm of each, and " +
-        "the fault table. Draws it all as one HTML file that needs no network, and on request as SVGs.",
-    )
+  return withFunctionOptions(
+    new Command("report")
+      .summary("all of it in one HTML file")
+      .description(
+        "Measures what cdktf synth wrote, or a handler of yours, beside the article's way and no extension: one life of " +
+          "each, a storm of each, and the fault table. Draws it all as one HTML file that needs no network, and on request " +
+          "as SVGs.",
+      ),
+    ["external", "internal"],
+  )
     .option("--out <file>", "the page to write", "report.html")
     .option("--svg <directory>", "write the charts there as well: timeline.svg, storm.svg, shutdown.svg, faults.svg")
     .option("--data <file>", "measure nothing, draw what an earlier report --json printed")
@@ -41,12 +46,6 @@ export function reportCommand(): Command {
     .option("--seconds <number>", "how long the storm blows", wholeNumber(1, 3_600), STORM_DEFAULTS.seconds)
     .option("--seed <number>", "what decides about the storm's turns", wholeNumber(0, 2 ** 31 - 1), STORM_DEFAULTS.seed)
     .option("--no-faults", "leave the fault table out, which takes minutes and a mariadbd of its own")
-    .option(
-      "--event <json>",
-      "an event for which the function runs a statement (default: the project's, else {})",
-      event,
-    )
-    .option("--slow-event <json>", "one whose statement takes 30 seconds (default: the project's)", event)
     .option("--json", "print the data on standard output, and write no file that was not asked for")
     .addHelpText(
       "after",
@@ -54,10 +53,11 @@ export function reportCommand(): Command {
 Examples:
   $ npx lambda-shutdown-lab report
   $ npx lambda-shutdown-lab report --environments 20 --seconds 5 --no-faults --out quick.html
+  $ npx lambda-shutdown-lab report --handler ./theirs --environments 20
   $ npx lambda-shutdown-lab report --json > data.json      measure once,
   $ npx lambda-shutdown-lab report --data data.json           draw again and again
   $ npx lambda-shutdown-lab report --svg docs/figures --json > docs/figures/measured.json      what the README shows
-${EXIT_CODES}`,
+${VARIABLES_HELP}${EXIT_CODES}`,
     )
     .action(async (options: ReportOptions, command: Command) => {
       const isGiven = (option: keyof ReportOptions): boolean => command.getOptionValueSource(option) === "cli";
@@ -79,10 +79,11 @@ ${EXIT_CODES}`,
       if (options.svg !== undefined) {
         for (const figure of figuresOf(data)) write(join(options.svg, `${figure.name}.svg`), standaloneSvg(figure));
       }
-      const { clean, sentence, facts } = reportVerdict(data);
+      const verdict = reportVerdict(data);
+      const { sentence, facts } = verdict;
       if (options.json === true) console.log(JSON.stringify(data));
       else console.log([sentence, ...facts, `written: ${written.join(", ")}`].join("\n"));
-      process.exitCode = clean ? 0 : 1;
+      process.exitCode = exitCodeOf(verdict);
     });
 }
 
@@ -101,9 +102,7 @@ function mustBeWritable(option: string, path: string): void {
 async function measured(options: ReportOptions): Promise<ReportData> {
   const { inCommandContext } = await import("./command-context");
   const { measurement } = await import("./measurement");
-  return inCommandContext((context) =>
-    measurement(context, { ...options, events: eventsOf(options, context.project.events) }),
-  );
+  return inCommandContext((context) => measurement(context, options));
 }
 
 function read(file: string, isGiven: (option: keyof ReportOptions) => boolean): ReportData {

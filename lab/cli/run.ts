@@ -1,22 +1,18 @@
+import { stripVTControlCharacters } from "node:util";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { advice } from "../scenarios/advice";
-import { comparison, logOf, logOfFailure, timelineOf, verdict } from "../scenarios/comparison";
+import { comparison, failuresOf, logOf, logOfFailure, timelineOf } from "../scenarios/comparison";
+import { runVerdict, verdictLine, type Verdict } from "../scenarios/verdict";
 import { events } from "./events";
 import type { Events } from "../subjects/project";
 import { run, type End } from "../scenarios/run";
 import { emulatorProgram } from "../lambda/emulator";
-import { besideTheLab, emulatorVerdict, runInEmulator } from "../scenarios/emulator-run";
+import { besideTheLab, emulatorVerdict, runInEmulator, type EmulatorResult } from "../scenarios/emulator-run";
 import { fromInvocationDirectory } from "./invocation-directory";
 import { inCommandContext, type CommandContext } from "./command-context";
 import { UsageError } from "./usage-error";
-import {
-  chosen,
-  EXIT_CODES,
-  timeoutOption,
-  VARIABLES_HELP,
-  withHandlerOptions,
-  type HandlerOptions,
-} from "./handler-options";
+import { chosen, timeoutOption, VARIABLES_HELP, withHandlerOptions, type HandlerOptions } from "./handler-options";
+import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 
 const ENDS = ["spindown", "idle", "timeout", "failure"] as const;
 
@@ -75,11 +71,11 @@ ${VARIABLES_HELP}
 A process that is killed in an invocation (--end failure) closes nothing, so that end is never clean.${EXIT_CODES}`,
     )
     .action(async (options: RunOptions) => {
-      process.exitCode = (await inCommandContext((context) => runAndShow(context, options))) ? 0 : 1;
+      process.exitCode = exitCodeOf(await inCommandContext((context) => runAndShow(context, options)));
     });
 }
 
-async function runAndShow(context: CommandContext, options: RunOptions): Promise<boolean> {
+async function runAndShow(context: CommandContext, options: RunOptions): Promise<Verdict> {
   const { end } = options;
   const timeout = options.timeout ?? (end === "timeout" ? TIMEOUT_TO_SEE : undefined);
   const {
@@ -87,6 +83,7 @@ async function runAndShow(context: CommandContext, options: RunOptions): Promise
     runtime: name,
     extensionIsAssumed,
     events,
+    adviceContext,
   } = await chosen(context, { ...options, ...(timeout === undefined ? {} : { timeout }) });
   if (options.emulator !== undefined && (options.image !== undefined || end === "failure")) {
     throw new UsageError(`--emulator: not with ${end === "failure" ? "--end failure" : "--image"}`);
@@ -115,25 +112,34 @@ async function runAndShow(context: CommandContext, options: RunOptions): Promise
           () => runInEmulator(subject, runtime, database, given, endOf(options, given, events), program),
           () => `${title}, in AWS's emulator`,
         );
-  const { clean: isCleanInLab, sentence } = verdict(result);
-  const clean = isCleanInLab && (emulated === undefined || emulatorVerdict(emulated).clean);
-  const change = advice(result, extensionIsAssumed);
+  const verdict = withEmulators(runVerdict(result), emulated);
+  const { clean, kind: verdictKind, sentence } = verdict;
+  const change = advice(result, extensionIsAssumed, adviceContext);
   if (options.json === true) {
     const { kind, description } = database;
-    const found = { clean, change, runtime, database: { kind, description }, result, emulator: emulated };
+    const found = {
+      ...{ clean, verdict: verdictKind, sentence, change, runtime, database: { kind, description }, result },
+      ...(emulated === undefined ? {} : { emulator: emulated }),
+    };
     console.log(JSON.stringify(found, undefined, 2));
-    return clean;
+    return verdict;
   }
   console.log(`\n${timelineOf(result)}\n\n${comparison([result])}\n`);
-  for (const invocation of result.invocations) {
-    if (!invocation.ok) console.log(`${invocation.error.errorType}: ${invocation.error.errorMessage}`);
-  }
+  const failures = failuresOf(result);
+  if (failures !== "") console.log(failures);
   const log = options.logs === true ? logOf("its log", result.logs) : logOfFailure(result);
   if (log !== "") console.log(log);
-  console.log(sentence);
+  console.log(verdictLine(verdict));
   if (emulated !== undefined) console.log(besideTheLab(result, emulated));
   if (change !== undefined) console.log(`To change: ${change}.`);
-  return clean;
+  return verdict;
+}
+
+/** Clean is what is clean in both. */
+function withEmulators(verdict: Verdict, emulated: EmulatorResult | undefined): Verdict {
+  if (emulated === undefined || !verdict.clean) return verdict;
+  const { clean, sentence } = emulatorVerdict(emulated);
+  return clean ? verdict : { kind: "not clean", clean, sentence: stripVTControlCharacters(sentence) };
 }
 
 function endOf({ end, frozen }: RunOptions, given: readonly unknown[], { quick, slow }: Events): End {

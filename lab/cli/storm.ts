@@ -1,39 +1,49 @@
-import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import colors from "picocolors";
 import { samplingCost, type SamplingCost } from "../mysql/connection-samples";
-import { MAX_ENVIRONMENTS, MAX_SECONDS, storm, STORM_DEFAULTS, type StormResult } from "../scenarios/storm";
+import { InitError } from "../lambda/execution-environment";
+import {
+  MAX_ENVIRONMENTS,
+  MAX_SECONDS,
+  storm,
+  STORM_DEFAULTS,
+  type StormConfig,
+  type StormResult,
+} from "../scenarios/storm";
 import { stormTable, stormVerdict } from "../scenarios/storm-table";
-import type { SynthesizedFunction } from "../subjects/synthesized-function";
-import { articleSubject, noExtension, thisFunction, type Subject } from "../subjects/subject";
-import { inCommandContext } from "./command-context";
-import { event } from "./events";
-import { EXIT_CODES, eventsOf } from "./handler-options";
+import { verdictLine, verdictOf, type Verdict } from "../scenarios/verdict";
+import type { Subject } from "../subjects/subject";
+import { inCommandContext, type CommandContext } from "./command-context";
+import { EXIT_CODES, exitCodeOf } from "./exit-codes";
+import {
+  besideOthers,
+  chosen,
+  VARIABLES_HELP,
+  withHandlerOptions,
+  type Chosen,
+  type HandlerOptions,
+} from "./handler-options";
 
 const MAX_SEED = 999_999;
 
-const SUBJECTS = {
-  ours: (synthesized: SynthesizedFunction) => thisFunction(synthesized),
-  article: (synthesized: SynthesizedFunction, scratch: string) => articleSubject(synthesized, join(scratch, "article")),
-  none: (synthesized: SynthesizedFunction) => noExtension(synthesized),
-} satisfies Record<string, (synthesized: SynthesizedFunction, scratch: string) => Subject>;
+/** Whose storm it is: the function itself (the handler of --handler, or what was synthesized), or what stands beside it. */
+const SUBJECTS = ["ours", "article", "none", "all"] as const;
 
-interface StormOptions {
+interface StormOptions extends HandlerOptions {
   readonly environments: number;
   readonly seconds: number;
   readonly seed: number;
-  readonly subject: keyof typeof SUBJECTS | "all";
-  readonly event?: unknown;
-  readonly slowEvent?: unknown;
-  readonly json?: boolean;
+  readonly subject: (typeof SUBJECTS)[number];
 }
 
 export function stormCommand(): Command {
-  return new Command("storm")
-    .description(
-      "Many execution environments at once: they scale up under load, are invoked, frozen and thawed, time out, are\n" +
-        "reclaimed busy, idle and frozen, and new ones come in their place, while the server's connections are sampled.",
-    )
+  return withHandlerOptions(
+    new Command("storm")
+      .summary("many execution environments at once, while the server's connections are sampled")
+      .description(
+        "Many execution environments at once: they scale up under load, are invoked, frozen and thawed, time out, are " +
+          "reclaimed busy, idle and frozen, and new ones come in their place, while the server's connections are sampled.",
+      ),
+  )
     .option(
       "--environments <n>",
       `how many are alive at once, 1 to ${MAX_ENVIRONMENTS}`,
@@ -46,14 +56,11 @@ export function stormCommand(): Command {
       "the same happens to the same environments again (default: another one each time)",
       whole(0, MAX_SEED),
     )
-    .addOption(new Option("--subject <way>", "whose").choices([...Object.keys(SUBJECTS), "all"]).default("all"))
-    .option(
-      "--event <json>",
-      "an event for which the function runs a statement (default: the project's, else {})",
-      event,
+    .addOption(
+      new Option("--subject <way>", "whose; ours is the handler of --handler, or this function")
+        .choices(SUBJECTS)
+        .default("all"),
     )
-    .option("--slow-event <json>", "one whose statement takes 30 seconds (default: the project's)", event)
-    .option("--json", "print the results as JSON, and nothing else, on standard output")
     .addHelpText(
       "after",
       `
@@ -62,57 +69,96 @@ Init and Shutdown are bounded by the number of cores: 300 ms are real time, and 
 
 Examples:
   $ npx lambda-shutdown-lab storm --subject ours --environments 200
+  $ npx lambda-shutdown-lab storm --handler ./theirs --subject ours --environments 20
   $ npx lambda-shutdown-lab storm --seed 42 --json > storm.json
 
-The exit code is the verdict on this function, or on the one way that was asked for.
-${EXIT_CODES}`,
+The exit code is the verdict on this function or your handler, or on the one way that was asked for.
+${VARIABLES_HELP}${EXIT_CODES}`,
     )
     .action(async (options: Omit<StormOptions, "seed"> & { readonly seed?: number }) => {
-      const isClean = await play({ ...options, seed: options.seed ?? Date.now() % (MAX_SEED + 1) });
-      process.exitCode = isClean ? 0 : 1;
+      const verdict = await play({ ...options, seed: options.seed ?? Date.now() % (MAX_SEED + 1) });
+      process.exitCode = exitCodeOf(verdict);
     });
 }
 
-async function play(options: StormOptions): Promise<boolean> {
+async function play(options: StormOptions): Promise<Verdict> {
   return inCommandContext(async (context) => {
-    const { environments, seconds, seed, subject, json } = options;
-    const events = eventsOf(options, context.project.events);
-    const synthesized = await context.synthesized();
-    const runtime = await context.runtime(synthesized.runtime);
+    const { environments, seconds, seed, json } = options;
+    const first = await chosen(context, options);
+    const runtime = await context.runtime(first.runtime, options.image);
     const database = await context.database();
     context.say(`seed         ${seed}`);
-    const names = subject === "all" ? (Object.keys(SUBJECTS) as (keyof typeof SUBJECTS)[]) : [subject];
     const results: StormResult[] = [];
-    for (const name of names) {
-      const config = {
-        subject: SUBJECTS[name](synthesized, context.scratch),
-        ...{ runtime, database, environments, seed, seconds, events },
-      };
-      results.push(
-        await context.step(
-          `storm        ${config.subject.name}: ${environments} environments, scale-up and ${seconds} s`,
-          (onProgress) => storm({ ...config, onProgress }),
-          (result) => `storm        ${stormVerdict(result).sentence}`,
-        ),
+    const verdicts: Verdict[] = [];
+    for (const subject of await subjectsOf(context, first, options.subject)) {
+      const config = { subject, runtime, database, environments, seed, seconds, events: first.events };
+      const found = await context.step(
+        `storm        ${subject.name}: ${environments} environments, scale-up and ${seconds} s`,
+        (onProgress) => stormOrInitError({ ...config, onProgress }),
+        ({ verdict }) => `storm        ${verdict.sentence}`,
       );
+      verdicts.push(found.verdict);
+      if (found.result !== undefined) results.push(found.result);
     }
+    const [verdict] = verdicts;
+    if (verdict === undefined) throw new Error("no storm was asked for");
     const cost = await context.step(
       "measuring what sampling costs the server",
       () => samplingCost(database, environments),
       describeCost,
     );
-    const { clean, sentence } = stormVerdict(results[0]);
-    if (json === true) console.log(JSON.stringify({ clean, seed, results, sampling: cost }, undefined, 2));
-    else
-      console.log(`\n${stormTable(results)}\n\n${clean ? colors.green(`✓ ${sentence}`) : colors.red(`✗ ${sentence}`)}`);
-    return clean;
+    const { clean, kind, sentence } = verdict;
+    if (json === true) {
+      console.log(JSON.stringify({ clean, verdict: kind, sentence, seed, results, sampling: cost }, undefined, 2));
+    } else {
+      console.log(`\n${results.length === 0 ? "" : `${stormTable(results)}\n\n`}${verdictLine(verdict)}`);
+    }
+    return verdict;
   });
+}
+
+/** A function whose Init fails makes no storm, and that is its verdict. */
+async function stormOrInitError(
+  config: StormConfig,
+): Promise<{ readonly verdict: Verdict; readonly result?: StormResult }> {
+  try {
+    const result = await storm(config);
+    return { result, verdict: stormVerdict(result) };
+  } catch (error) {
+    if (!(error instanceof InitError)) throw error;
+    const none = { opened: 0, closed: 0, aborted: 0, leaked: 0 };
+    const invocations = { ok: 0, failed: 0 };
+    const { subject } = config;
+    return {
+      verdict: verdictOf({
+        subject: subject.name,
+        initError: error.error,
+        invocations,
+        connections: none,
+        endings: {},
+      }),
+    };
+  }
+}
+
+async function subjectsOf(
+  context: CommandContext,
+  first: Chosen,
+  wanted: StormOptions["subject"],
+): Promise<readonly Subject[]> {
+  if (wanted === "ours") return [first.subject];
+  const all = await besideOthers(context, first);
+  if (wanted === "all") return all;
+  return all.slice(wanted === "article" ? -2 : -1, wanted === "article" ? -1 : undefined);
 }
 
 function describeCost({ connections, statementMs, serverCpuMs }: SamplingCost): string {
   const both = ({ without, sampled }: SamplingCost["statementMs"], digits: number, unit: string): string =>
     `${sampled.toFixed(digits)} ${unit} (without: ${without.toFixed(digits)})`;
-  return `sampling     ${connections} connections: a statement takes ${both(statementMs, 2, "ms")}, the server ${both(serverCpuMs, 0, "ms of CPU a second")}`;
+  const cpu = Number.isNaN(serverCpuMs.sampled)
+    ? "its server's CPU time cannot be counted"
+    : `the server ${both(serverCpuMs, 0, "ms of CPU a second")}`;
+  return `sampling     ${connections} connections: a statement takes ${both(statementMs, 2, "ms")}, ${cpu}`;
 }
 
 function whole(least: number, most: number): (text: string) => number {

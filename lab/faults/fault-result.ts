@@ -33,6 +33,8 @@ export interface FaultResult {
   readonly endedBy: ShutdownResult["endedBy"];
   /** By how much the lab's own SIGKILL missed the deadline: where that is much, the machine stood still. */
   readonly killLateMs: number;
+  /** How many connections the server answered. */
+  readonly connectionsOpened: number;
   /** What the server held after the environment was gone. */
   readonly connectionsLeft: Told<number>;
   readonly statementsLeft: Told<number>;

@@ -1,8 +1,10 @@
-import type { ShutdownResult, TimelineEntry } from "./execution-environment";
+import { UNHEARD, type ShutdownResult, type TimelineEntry } from "./execution-environment";
 
 /** How a runtime's process was made to end. */
 export interface Ending {
   readonly endedBy: ShutdownResult["endedBy"];
+  /** It got SIGTERM without listening to it. @default - it listened, or nobody can tell */
+  readonly unheard?: true;
   /** Milliseconds from the signal to the end of the process. */
   readonly goneMs: number;
   /** When the signal was sent, in milliseconds since the environment was created; NaN if none was that can be heard. */
@@ -32,7 +34,8 @@ export function endingOf(timeline: readonly TimelineEntry[]): Ending {
   const goneAt = Number.isNaN(inTurnAt) ? last("environment gone") : last("runtime gone");
   const killedAt = last("SIGKILL to the runtime");
   const goneMs = goneAt - signalAt;
+  const wasUnheard = lastLife.some(({ what }) => what.startsWith("runtime gone") && what.includes(UNHEARD));
   return killedAt > signalAt
     ? { goneMs, endedBy: "SIGKILL at its deadline", signalAt, killedAfterMs: killedAt - inTurnAt }
-    : { goneMs, endedBy: "itself", signalAt };
+    : { goneMs, endedBy: "itself", signalAt, ...(wasUnheard ? { unheard: true } : {}) };
 }

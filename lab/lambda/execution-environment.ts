@@ -1,7 +1,10 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { EventEmitter } from "node:events";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { MAX_EXTENSIONS, type ShutdownReason } from "./extensions-api";
 import { isProvided, type LambdaRuntime } from "./lambda-runtime";
 import { track } from "../processes/reaper";
@@ -70,6 +73,8 @@ export type InvocationResult =
 export interface ShutdownResult {
   /** What ended the runtime's process. */
   readonly endedBy: "itself" | "SIGKILL at once" | "SIGKILL at its deadline" | "gone before";
+  /** It got SIGTERM without listening to it, so the signal's default action ended it. @default - it listened, or nobody can tell */
+  readonly unheard?: true;
   /** Milliseconds from the first signal to the end of the runtime's process. */
   readonly runtimeMs: number;
   /** Milliseconds of the whole phase. */
@@ -90,7 +95,13 @@ interface Process {
   /** Resolves when it is gone; AWS's words for how. */
   readonly gone: Promise<string>;
   isGone: boolean;
+  /** Of a Node.js runtime: whether the function listens to SIGTERM. @default - nobody can tell */
+  listens?: boolean;
 }
+
+/** Tells the lab, on a descriptor of its own, whether the function listens to SIGTERM. */
+const SIGTERM_LISTENERS = join(__dirname, "sigterm-listeners.cjs");
+const SIGTERM_FD = 3;
 
 /** One life, from Init to Shutdown or reset: a reset execution environment begins another. */
 interface Lifecycle {
@@ -115,6 +126,12 @@ const OF_THE_RUNTIME: ReadonlySet<string> = new Set([
 ]);
 
 const TIMED_OUT = "Sandbox.Timedout";
+
+/** In a mask of signals, as in /proc/<pid>/status. */
+const SIGTERM_BIT = 1n << 14n;
+
+/** In the timeline, behind how the runtime's process ended. */
+export const UNHEARD = "; nothing listened to SIGTERM";
 
 /** As Lambda's own logs name them. */
 const SIGNALS: Partial<Record<NodeJS.Signals, string>> = {
@@ -334,7 +351,9 @@ export class ExecutionEnvironment {
     if (this.isFrozen) for (const { child } of processes) signalGroup(child, "SIGCONT"); // to hear the signal
     this.isFrozen = false;
     let runtimeMs = 0;
+    let unheard = false;
     if (runtime !== undefined && !runtime.isGone) {
+      const listens = listensToSigterm(runtime);
       const budget = internals > 0 ? this.limits.runtimeWithInternalMs : this.limits.runtimeWithExternalMs;
       this.record("SIGTERM to the runtime");
       signalGroup(runtime.child, "SIGTERM");
@@ -345,7 +364,9 @@ export class ExecutionEnvironment {
       }
       await runtime.gone;
       runtimeMs = since();
-      this.record(`runtime gone (${await runtime.gone})`);
+      const how = await runtime.gone;
+      unheard = listens === false && how === "signal: terminated";
+      this.record(`runtime gone (${how}${unheard ? UNHEARD : ""})`);
     }
     const rest = processes.filter(({ isGone }) => !isGone);
     if (rest.length > 0) {
@@ -362,7 +383,7 @@ export class ExecutionEnvironment {
     for (const release of lifecycle.releases) release();
     await api.close();
     this.record(forGood ? "environment gone" : "environment reset");
-    return { endedBy, runtimeMs, totalMs: since() };
+    return { endedBy, ...(unheard ? { unheard } : {}), runtimeMs, totalMs: since() };
   }
 
   private vanish(): void {
@@ -372,15 +393,17 @@ export class ExecutionEnvironment {
 
   private start(lifecycle: Lifecycle, name: string, [program, ...args]: readonly string[]): Process {
     if (program === undefined) throw new Error(`${name} has no command`);
-    const child = spawn(program, args, {
+    const isWatched = name === "runtime" && this.config.runtime.isNode === true;
+    const environment = this.environment(lifecycle.api.address, name);
+    const child = spawn(program, isWatched ? ["--require", SIGTERM_LISTENERS, ...args] : args, {
       cwd: this.config.lambdaFunction.directory,
-      env: this.environment(lifecycle.api.address, name),
-      stdio: ["ignore", "pipe", "pipe"],
+      env: isWatched ? { ...environment, LAB_SIGTERM_FD: String(SIGTERM_FD) } : environment,
+      stdio: ["ignore", "pipe", "pipe", ...(isWatched ? (["pipe"] as const) : [])],
       detached: true, // a process group of its own: Lambda signals the group
     });
     if (child.pid !== undefined) lifecycle.releases.push(track("group", String(child.pid)));
     for (const stream of [child.stdout, child.stderr]) {
-      createInterface({ input: stream }).on("line", (line) => this.logs.push(line));
+      if (stream !== null) createInterface({ input: stream }).on("line", (line) => this.logs.push(line));
     }
     const started: Process = {
       name,
@@ -401,6 +424,11 @@ export class ExecutionEnvironment {
         });
       }),
     };
+    if (isWatched) {
+      started.listens = false;
+      const told = child.stdio[SIGTERM_FD] as Readable;
+      told.setEncoding("latin1").on("data", (states: string) => (started.listens = states.endsWith("+")));
+    }
     lifecycle.processes.push(started);
     return started;
   }
@@ -476,6 +504,21 @@ function failure(requestId: string, crash: LambdaError | undefined, timeoutMs: n
   const timedOut = `Task timed out after ${(timeoutMs / 1_000).toFixed(2)} seconds`;
   const { errorType, errorMessage } = crash ?? { errorType: TIMED_OUT, errorMessage: timedOut };
   return { errorType, errorMessage: `RequestId: ${requestId} Error: ${errorMessage}` };
+}
+
+/**
+ * Whether the runtime's process listens to SIGTERM; undefined where nobody can tell. A process that does not even catch
+ * it cannot listen; of one that does, only Node.js tells whether that is the function's doing.
+ */
+function listensToSigterm({ child, listens }: Process): boolean | undefined {
+  if (listens !== undefined) return listens;
+  try {
+    const status = readFileSync(`/proc/${child.pid ?? 0}/status`, "utf8");
+    const caught = BigInt(`0x${/^SigCgt:\s*([\da-f]+)$/m.exec(status)?.[1] ?? ""}`);
+    return (caught & SIGTERM_BIT) === 0n ? false : undefined;
+  } catch {
+    return undefined; // not Linux
+  }
 }
 
 function runtimeApiVariable({ address }: RuntimeApi): string {

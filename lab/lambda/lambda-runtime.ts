@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pythonRuntime } from "./python-runtime";
 import type { LambdaRuntime } from "./runtime";
@@ -56,23 +56,28 @@ export function lambdaRuntime(name: string): LambdaRuntime {
   const version = spawnSync(prepared.node, ["--version"], { encoding: "utf8" }).stdout.trim();
   const wanted = /\d+/.exec(name)?.[0] ?? "";
   const node = `Node.js ${version}${version.startsWith(`v${wanted}.`) ? "" : ` (this machine's, in the place of ${wanted})`}`;
-  if (!prepared.client) {
-    return {
-      name,
-      command: [prepared.node, join(__dirname, "runtime-client.mjs")],
-      isAwsClient: false,
-      isLabClient: true,
-      description: `${node}, the lab's own runtime client instead of AWS's: ${prepared.why ?? "it was not built"}`,
-    };
-  }
   const client = join(modules, "aws-lambda-ric");
   const { version: clientVersion } = JSON.parse(readFileSync(join(client, "package.json"), "utf8")) as {
     version: string;
   };
+  if (!prepared.client) {
+    return {
+      name,
+      command: [prepared.node, join(__dirname, "runtime-client.mjs"), client],
+      isAwsClient: false,
+      isLabClient: true,
+      isNode: true,
+      description: `${node}, the lab's own runtime client instead of AWS's: the JavaScript of aws-lambda-ric ${clientVersion} without its native addon, since ${prepared.why ?? "it was not built"}`,
+    };
+  }
   return {
     name,
-    command: [prepared.node, join(client, "index.mjs")],
+    // From version 4 on it starts by itself.
+    command: existsSync(join(client, "index.mjs"))
+      ? [prepared.node, join(client, "index.mjs")]
+      : [prepared.node, join(__dirname, "start-client.mjs"), client],
     isAwsClient: true,
+    isNode: true,
     description: `${node}, aws-lambda-ric ${clientVersion} (AWS's runtime client)`,
   };
 }

@@ -72,7 +72,7 @@ test("SIGTERM reaches the runtime's whole process group", async () => {
     await new Promise((ready) => child.stdout.once("data", ready));
     child.stdout.pipe(process.stdout);
     const ended = new Promise((done) => child.on("close", done));
-    process.on("SIGTERM", () => ended.then(() => process.exit()));
+    process.once("SIGTERM", () => ended.then(() => process.kill(process.pid, "SIGTERM")));
     export const handler = async () => "answer";`,
     {},
   );

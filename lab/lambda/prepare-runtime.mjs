@@ -20,7 +20,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { homedir } from "node:os";
-import { delimiter, join, relative, resolve, sep } from "node:path";
+import { basename, delimiter, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const RUNTIMES = fileURLToPath(new URL("runtimes/", import.meta.url));
@@ -79,12 +79,21 @@ function prepare() {
     return done(false, `${missing.join(", ")} not found; on Debian: apt-get install ${packages}`);
   }
   process.stderr.write("… compiling AWS's runtime client (about 40 s)\n");
-  const build = npm(folder, ["rebuild", "aws-lambda-ric", "--foreground-scripts"], {
+  const client = join(folder, "node_modules", "aws-lambda-ric");
+  const separate = `${client}-addon`;
+  const addon = existsSync(separate) ? separate : client;
+  const build = npm(folder, ["rebuild", basename(addon), "--foreground-scripts"], {
     PATH: `${join(home, "bin")}${delimiter}${process.env.PATH}`,
     // node-gyp would download the headers; they are in the package that Node.js came in.
     npm_config_nodedir: home,
   });
-  if (build.status === 0) return done(true);
+  if (build.status === 0) {
+    // aws-lambda-ric 3 needs autotools to build, so its JavaScript gets the addon of version 4, which has the same calls.
+    if (addon === separate) {
+      copyFileSync(join(addon, "rapid-client.node"), join(client, "dist", "rapid-client.node"));
+    }
+    return done(true);
+  }
   process.stderr.write(`${excerpt(build.output)}\n`);
   return done(false, "its build failed");
 }

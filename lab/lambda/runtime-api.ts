@@ -17,6 +17,8 @@ export interface LambdaError {
   readonly errorType: string;
   readonly errorMessage: string;
   readonly stackTrace?: readonly string[];
+  /** The same, as AWS's Node.js client names it. */
+  readonly trace?: readonly string[];
 }
 
 export interface RuntimeApiEvents {

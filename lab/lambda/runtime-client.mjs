@@ -1,65 +1,94 @@
 /**
- * Steps in where AWS's runtime client cannot be built (macOS, no compiler): loads the handler, asks the Runtime API for
- * one event after the other, answers. It is JavaScript, without the native addon of AWS's client, so process.exit()
- * ends it at once; under AWS's client it does not.
+ * AWS's runtime client where its native addon cannot be built (macOS, no compiler): AWS's own JavaScript, with this file
+ * in the addon's place. The addon asks for the next event on a thread of libuv's pool, which process.exit() waits for, so
+ * the process hangs until SIGKILL. This one does the same, so that a handler gets the same verdict on both.
+ *
+ *   node runtime-client.mjs [folder of aws-lambda-ric]
  */
-import { existsSync } from "node:fs";
 import { request } from "node:http";
-import { join } from "node:path";
-import { pathToFileURL } from "node:url";
+import Module from "node:module";
+import { fileURLToPath } from "node:url";
+import { startClient } from "./start-client.mjs";
 
+const DEFAULT_FOLDER = fileURLToPath(new URL("runtimes/nodejs24.x/node_modules/aws-lambda-ric", import.meta.url));
 const [host, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(":");
+/** The headers that the addon hands on. */
+const HEADERS = [
+  "lambda-runtime-aws-request-id",
+  "lambda-runtime-trace-id",
+  "lambda-runtime-invoked-function-arn",
+  "lambda-runtime-client-context",
+  "lambda-runtime-cognito-identity",
+  "lambda-runtime-aws-tenant-id",
+];
+
+/** AWS's client stops without them. The lab sets them; whoever starts this file alone need not. */
+const VARIABLES = {
+  AWS_LAMBDA_FUNCTION_NAME: "function",
+  AWS_LAMBDA_FUNCTION_VERSION: "$LATEST",
+  AWS_LAMBDA_FUNCTION_MEMORY_SIZE: "128",
+  AWS_LAMBDA_LOG_GROUP_NAME: "/aws/lambda/function",
+  AWS_LAMBDA_LOG_STREAM_NAME: "lab",
+};
+for (const [name, value] of Object.entries(VARIABLES)) process.env[name] ??= value;
+
+let isWaiting = false;
+/** The answers under way: the addon sends each before it goes on. */
+let posting = Promise.resolve();
 
 function call(method, path, body, headers = {}) {
   return new Promise((resolve, reject) => {
     const outgoing = request({ host, port, method, path: `/2018-06-01/runtime${path}`, headers }, (response) => {
-      let text = "";
-      response.on("data", (chunk) => (text += chunk));
-      response.on("end", () => resolve({ headers: response.headers, body: text }));
+      const chunks = [];
+      response.on("data", (chunk) => chunks.push(chunk));
+      response.on("error", reject);
+      response.on("end", () => resolve({ headers: response.headers, body: Buffer.concat(chunks).toString() }));
     });
     outgoing.on("error", reject);
     outgoing.end(body);
   });
 }
 
-function report(path, error) {
-  const { name, message, stack } = error instanceof Error ? error : { name: "Error", message: String(error) };
-  const body = { errorType: name, errorMessage: message, stackTrace: (stack ?? "").split("\n") };
-  console.error(stack ?? message);
-  return call("POST", path, JSON.stringify(body), { "Lambda-Runtime-Function-Error-Type": name });
+function post(path, body, headers) {
+  const all = { "Content-Type": "application/json", ...headers };
+  posting = posting.then(() => call("POST", path, body, all)).catch(() => undefined);
 }
 
-async function loadHandler() {
-  const [file, name] = process.env._HANDLER.split(".");
-  const base = join(process.env.LAMBDA_TASK_ROOT, file);
-  const found = [".mjs", ".js", ".cjs"].map((ending) => base + ending).find((path) => existsSync(path));
-  if (found === undefined) throw new Error(`no ${file}.mjs, .js or .cjs in ${process.env.LAMBDA_TASK_ROOT}`);
-  const module = await import(pathToFileURL(found).href);
-  const handler = module[name] ?? module.default?.[name];
-  if (typeof handler !== "function") throw new Error(`${found} exports no function "${name}"`);
-  return handler;
-}
+const addon = {
+  async next() {
+    await posting;
+    isWaiting = true;
+    try {
+      const { headers, body } = await call("GET", "/invocation/next");
+      const known = HEADERS.flatMap((name) => (headers[name] === undefined ? [] : [[name, headers[name]]]));
+      const deadline = Number(headers["lambda-runtime-deadline-ms"]);
+      return { bodyJson: body, headers: { ...Object.fromEntries(known), "lambda-runtime-deadline-ms": deadline } };
+    } finally {
+      isWaiting = false;
+    }
+  },
+  done(id, body) {
+    post(`/invocation/${id}/response`, body);
+    return null;
+  },
+  error(id, body, xrayCause) {
+    const { errorType = "Unhandled" } = JSON.parse(body);
+    post(`/invocation/${id}/error`, body, {
+      "Lambda-Runtime-Function-Error-Type": errorType,
+      "Lambda-Runtime-Function-XRay-Error-Cause": xrayCause,
+    });
+    return null;
+  },
+};
 
-let handler;
-try {
-  handler = await loadHandler();
-} catch (error) {
-  await report("/init/error", error);
-  process.exit(1);
-}
-for (;;) {
-  const { headers, body } = await call("GET", "/invocation/next");
-  const id = headers["lambda-runtime-aws-request-id"];
-  const deadline = Number(headers["lambda-runtime-deadline-ms"]);
-  const context = {
-    awsRequestId: id,
-    functionName: process.env.AWS_LAMBDA_FUNCTION_NAME,
-    getRemainingTimeInMillis: () => deadline - Date.now(),
-  };
-  try {
-    const result = await handler(JSON.parse(body), context);
-    await call("POST", `/invocation/${id}/response`, JSON.stringify(result ?? null));
-  } catch (error) {
-    await report(`/invocation/${id}/error`, error);
-  }
-}
+const load = Module._load;
+Module._load = (name, ...others) => (name.endsWith("/rapid-client.node") ? addon : load(name, ...others));
+
+const reallyExit = process.reallyExit;
+process.reallyExit = (code) => {
+  // As long as nobody kills it.
+  if (isWaiting) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  reallyExit.call(process, code);
+};
+
+await startClient(process.argv[2] ?? DEFAULT_FOLDER);

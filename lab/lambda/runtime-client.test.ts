@@ -111,19 +111,25 @@ test("reports what the handler throws, and goes on", async () => {
     error: {
       errorType: "RangeError",
       errorMessage: "too far",
-      stackTrace: expect.arrayContaining(["RangeError: too far"]) as string[],
+      trace: expect.arrayContaining(["RangeError: too far"]) as string[],
     },
   });
   expect(await invoke({ text: "no Error" })).toMatchObject({
-    error: { errorType: "Error", errorMessage: "no Error" },
+    error: { errorType: "string", errorMessage: "no Error" },
   });
   expect(written).toContain("RangeError: too far");
 });
 
 test.each([
   ["code that throws", 'throw new TypeError("not today");', "index.handler", "TypeError", "not today"],
-  ["a missing file", "", "another.handler", "Error", "no another.mjs, .js or .cjs in "],
-  ["a missing export", "export const other = 1;", "index.handler", "Error", 'exports no function "handler"'],
+  ["a missing file", "", "another.handler", "Runtime.ImportModuleError", "Cannot find module 'another'"],
+  [
+    "a missing export",
+    "export const other = 1;",
+    "index.handler",
+    "Runtime.HandlerNotFound",
+    "index.handler is undefined or not exported",
+  ],
 ])("%s ends Init with its error", async (_, code, handler, errorType, message) => {
   const started = start(code, "index.mjs", handler);
   expect(await once(started, "exit")).toEqual([1, null]);
@@ -131,9 +137,30 @@ test.each([
   expect(api.runtimeIsReady).toBe(false);
 });
 
-test("process.exit() on SIGTERM ends it while it waits, which is not so on AWS's client", async () => {
+test("process.exit() on SIGTERM hangs while it waits for an event, as it does on AWS's client", async () => {
   const started = start(`process.on("SIGTERM", () => process.exit(0)); export const handler = () => 1;`);
   await until(() => api.runtimeIsReady);
   started.kill("SIGTERM");
-  expect(await once(started, "exit")).toEqual([0, null]);
+  await sleep(500);
+  expect(isRunning(started)).toBe(true);
+  started.kill("SIGKILL");
+  expect(await once(started, "exit")).toEqual([null, "SIGKILL"]);
+});
+
+test("process.exit() in an invocation ends it at once, as it does on AWS's client", async () => {
+  const started = start(`export const handler = async () => process.exit(3);`);
+  await until(() => api.runtimeIsReady);
+  api.invoke({ requestId: "1", event: "{}", deadlineMs: Date.now() + 20_000, functionArn: "arn:aws:lambda:::a" });
+  expect(await once(started, "exit")).toEqual([3, null]);
+});
+
+test("a handler with a callback is refused with AWS's words, as on nodejs24.x", async () => {
+  const started = start(`export const handler = (event, context, callback) => callback(null, 1);`);
+  await once(started, "exit");
+  expect(initErrors).toMatchObject([
+    {
+      errorType: "Runtime.CallbackHandlerDeprecated",
+      errorMessage: expect.stringContaining("removed support for callback-based function handlers") as string,
+    },
+  ]);
 });

@@ -10,6 +10,8 @@ export interface LambdaRuntime {
    * its client is the function's own, in Lambda as well. @default false
    */
   readonly isLabClient?: boolean;
+  /** Its program takes Node.js's options, so the lab can find out whether the function listens to SIGTERM. @default false */
+  readonly isNode?: boolean;
   /** One line for the reader, which says plainly where the lab differs from Lambda. */
   readonly description: string;
 }

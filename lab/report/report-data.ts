@@ -3,7 +3,8 @@ import type { RunResult } from "../scenarios/run";
 import type { StormResult } from "../scenarios/storm";
 
 /** One life, without what the function wrote: nobody knows what stands in a log. */
-export type Run = Pick<RunResult, "subject" | "shutdown" | "outcomes" | "timeline">;
+export type Run = Pick<RunResult, "subject" | "shutdown" | "outcomes" | "timeline" | "initError" | "isLabClient"> &
+  Partial<Pick<RunResult, "invocations">>;
 export type Storm = Omit<StormResult, "cpu">;
 export type Fault = Pick<FaultResult, "fault" | "function" | "extension" | "problems">;
 

@@ -224,6 +224,7 @@ describe("the verdict", () => {
   const verdictOf = (change: Partial<ReportData>): boolean => reportVerdict({ ...MADE_UP, ...change }).clean;
   test("is about the first way, and says what it rests on", () => {
     expect(reportVerdict(MADE_UP)).toEqual({
+      kind: "clean",
       clean: true,
       sentence: "✓ this function gave every connection back",
       facts: [

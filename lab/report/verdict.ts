@@ -1,52 +1,74 @@
+import { findingsOf, verdictOf, type Verdict, type VerdictKind } from "../scenarios/verdict";
+import { stormVerdict } from "../scenarios/storm-table";
 import type { ReportData } from "./report-data";
 
-export interface Verdict {
-  readonly clean: boolean;
-  readonly sentence: string;
+export interface ReportVerdict extends Verdict {
   /** What it rests on, a sentence each. */
   readonly facts: readonly string[];
 }
 
+/** Worst first: one measurement that is not clean is the whole's verdict. */
+const WORST: readonly VerdictKind[] = [
+  "not clean",
+  "could not be invoked",
+  "not proven here",
+  "no database seen",
+  "clean",
+];
+
 /** About the first way of each measurement, which is the function whose report this is. */
-export function reportVerdict({ runs, storms, faults }: ReportData): Verdict {
+export function reportVerdict({ runs, storms, faults }: ReportData): ReportVerdict {
   const [run] = runs;
   const [storm] = storms;
   const name = run?.subject ?? storm?.subject ?? faults[0]?.function ?? "";
   const played = faults.filter((fault) => fault.function === name);
   const wrong = played.filter(({ problems }) => problems.length > 0);
-  const checks: { readonly clean: boolean; readonly fact: string }[] = [];
+  const checks: { readonly kind: VerdictKind; readonly fact: string }[] = [];
   if (run !== undefined) {
+    const { kind } = verdictOf(findingsOf({ invocations: [], ...run }));
     const closed = run.outcomes.filter((outcome) => outcome === "closed").length;
-    checks.push({
-      clean: run.outcomes.length > 0 && closed === run.outcomes.length && run.shutdown.endedBy === "itself",
-      fact: `One life: ${closed} of ${run.outcomes.length} connections closed, the process ended by ${run.shutdown.endedBy}.`,
-    });
+    const ended = `the process ended by ${run.shutdown.endedBy}`;
+    checks.push({ kind, fact: `One life: ${closed} of ${run.outcomes.length} connections closed, ${ended}.` });
   }
   if (storm !== undefined) {
-    const { environments, opened, leaked, aborted } = storm;
+    const { environments, opened, leaked, aborted, invocations } = storm;
+    const failed = invocations.failed === 0 ? "" : `, ${invocations.failed} invocations failed`;
     checks.push({
-      clean: opened > 0 && leaked === 0 && aborted === 0,
-      fact: `Storm of ${environments} environments: ${leaked} of ${opened} connections leaked, ${aborted} aborted.`,
+      kind: stormVerdict(storm).kind,
+      fact: `Storm of ${environments} environments: ${leaked} of ${opened} connections leaked, ${aborted} aborted${failed}.`,
     });
   }
   if (played.length > 0) {
     checks.push({
-      clean: wrong.length === 0,
+      kind: wrong.length === 0 ? "clean" : "not clean",
       fact: `Faults: ${played.length - wrong.length} of ${played.length} left nothing wrong.`,
     });
   }
-  const clean = checks.length > 0 && checks.every((check) => check.clean);
+  const kind = WORST.find((each) => checks.some((check) => check.kind === each)) ?? "not clean";
   const missing = [
     ...(run === undefined ? ["one life"] : []),
     ...(storm === undefined ? ["the storm"] : []),
     ...(played.length === 0 ? ["the faults"] : []),
   ];
   return {
-    clean,
-    sentence: clean ? `✓ ${name} gave every connection back` : `✗ ${name} did not give every connection back`,
+    kind,
+    clean: kind === "clean",
+    sentence: `${markOf(kind)} ${name} ${SENTENCES[kind]}`,
     facts: [
-      ...checks.map((check) => `${check.clean ? "✓" : "✗"} ${check.fact}`),
+      ...checks.map((check) => `${markOf(check.kind)} ${check.fact}`),
       ...(missing.length > 0 ? [`– Not measured: ${missing.join(", ")}.`] : []),
     ],
   };
+}
+
+const SENTENCES: Readonly<Record<VerdictKind, string>> = {
+  clean: "gave every connection back",
+  "not clean": "did not pass: the marked facts say where",
+  "could not be invoked": "could not be invoked",
+  "not proven here": "gave every connection back, which is not proven without AWS's runtime client",
+  "no database seen": "opened no connection to a database that the lab watches",
+};
+
+function markOf(kind: VerdictKind): string {
+  return kind === "clean" ? "✓" : kind === "not clean" ? "✗" : "–";
 }

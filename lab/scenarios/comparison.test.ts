@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
-import { comparison, logOfFailure, timelineOf, verdict } from "./comparison";
+import { comparison, failuresOf, logOfFailure, timelineOf } from "./comparison";
 import type { RunResult } from "./run";
 
 const CLEAN: RunResult = {
@@ -67,62 +67,45 @@ describe("the log of a failure", () => {
   });
 });
 
-describe("the verdict", () => {
-  test.each([
-    [
-      "every connection closed",
-      CLEAN,
-      true,
-      "✓ this function gave every connection back: 1 opened, 1 closed with COM_QUIT, 0 aborted, 0 left on the server (Aborted_clients +0), the runtime's process ended by itself.",
-    ],
-    [
-      "one aborted",
-      ABORTED,
-      false,
-      "✗ the article's way did not give every connection back: 2 opened, 1 closed with COM_QUIT, 1 aborted, 0 left on the server (Aborted_clients +1), the runtime's process ended by SIGKILL at its deadline.",
-    ],
-    [
-      "one leaked",
-      LEAKED,
-      false,
-      "✗ no extension did not give every connection back: 1 opened, 0 closed with COM_QUIT, 0 aborted, 1 left on the server (Aborted_clients +0), the runtime's process ended by SIGKILL at once.",
-    ],
-    [
-      "a failed invocation",
-      FAILED,
-      false,
-      "✗ this function did not give every connection back, 1 invocation failed: 1 opened, 1 closed with COM_QUIT, 0 aborted, 0 left on the server (Aborted_clients +0), the runtime's process ended by itself.",
-    ],
-    [
-      "none opened",
-      { ...CLEAN, outcomes: [] },
-      false,
-      "✗ this function did not give every connection back: 0 opened, 0 closed with COM_QUIT, 0 aborted, 0 left on the server (Aborted_clients +0), the runtime's process ended by itself.",
-    ],
-  ])("%s", (_, result, clean, sentence) => {
-    const found = verdict(result);
-    expect({ ...found, sentence: stripVTControlCharacters(found.sentence) }).toEqual({ clean, sentence });
+describe("the failures", () => {
+  test("are said with the stack frames that are the function's own", () => {
+    const trace = [
+      "TypeError: no host",
+      "    at Pool.open (/var/task/db.js:3:9)",
+      "    at handler (file:///tmp/theirs/index.mjs:7:3)",
+      "    at Runtime.processInvoke (file:///x/node_modules/aws-lambda-ric/index.mjs:1094:33)",
+      "    at process.processTicksAndRejections (node:internal/process/task_queues:95:5)",
+    ];
+    const error = { errorType: "TypeError", errorMessage: "no host", trace };
+    expect(failuresOf({ ...CLEAN, invocations: [{ ok: false, error, durationMs: 1 }] }).split("\n")).toEqual([
+      "TypeError: no host",
+      "    at Pool.open (/var/task/db.js:3:9)",
+      "    at handler (file:///tmp/theirs/index.mjs:7:3)",
+    ]);
+    expect(failuresOf(CLEAN)).toBe("");
+  });
+});
+
+describe("on a terminal", () => {
+  const widest = (text: string): number =>
+    Math.max(
+      ...stripVTControlCharacters(text)
+        .split("\n")
+        .map((line) => line.length),
+    );
+  const four = [CLEAN, { ...ABORTED, subject: "an-artificially-long-name" }, LEAKED, FAILED];
+
+  test.each([80, 100, 120])("of %i columns, each subject has its column, and no line is longer", (width) => {
+    const table = comparison(four, width);
+    expect(widest(table)).toBeLessThanOrEqual(width);
+    expect(table.split("\n")[0]?.split("┬")).toHaveLength(5);
+    expect(stripVTControlCharacters(table)).not.toContain("…");
   });
 
-  test("an Init that failed is said with its error, and is not clean", () => {
-    const initError = { errorType: "TypeError", errorMessage: "no host" };
-    const { clean, sentence } = verdict({ ...CLEAN, initError, invocations: [], outcomes: [] });
-    expect(clean).toBe(false);
-    expect(stripVTControlCharacters(sentence)).toBe("✗ Init of this function failed: TypeError: no host.");
-  });
-
-  test("a runtime that was gone before anything told it to go is not clean", () => {
-    const { clean, sentence } = verdict({ ...CLEAN, shutdown: { endedBy: "gone before", runtimeMs: 0 } });
-    expect(clean).toBe(false);
-    expect(sentence).toContain("the runtime's process gone before any signal");
-  });
-
-  test("a runtime that had to be killed is not clean, whatever its connections", () => {
-    expect(verdict({ ...CLEAN, shutdown: ABORTED.shutdown }).clean).toBe(false);
-  });
-
-  test("nothing run is nothing proven", () => {
-    expect(verdict(undefined)).toEqual({ clean: false, sentence: "nothing was run" });
+  test.each([50, 79])("of %i columns, they stand below each other, and no line is longer", (width) => {
+    const table = comparison(four, width);
+    expect(widest(table)).toBeLessThanOrEqual(width);
+    for (const { subject } of [CLEAN, LEAKED]) expect(table).toContain(subject);
   });
 });
 

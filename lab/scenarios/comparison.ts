@@ -1,10 +1,12 @@
-import Table from "cli-table3";
 import colors from "picocolors";
+import type { LambdaError } from "../lambda/runtime-api";
 import type { Outcome, RunResult } from "./run";
+import { sideBySide, type Row } from "./side-by-side";
 import type { TcpConnection } from "./tcp-connections";
 
 const FIRST_SIGNAL: Readonly<Record<RunResult["shutdown"]["endedBy"], string>> = {
   itself: "SIGTERM",
+  "SIGTERM, unheard": "SIGTERM",
   "SIGKILL at its deadline": "SIGTERM",
   "SIGKILL at once": "SIGKILL",
   "gone before": "none",
@@ -21,8 +23,28 @@ export function timelineOf(result: RunResult | undefined): string {
 
 const LAST_LINES = 20;
 
+/** Where AWS's client, the lab's and Node.js itself are on the stack: nothing of the function's. */
+const NOT_ITS_OWN = /aws-lambda-ric|runtime-client\.mjs|start-client\.mjs|\(?node:|\/var\/runtime\//;
+/** The line in which the client repeats an error, with its whole stack. */
+const REPEATED = /\t(Invoke Error|Uncaught Exception|Unhandled Promise Rejection)\s*\t\{/;
+
+/** Each error of the Init and the invocations, with the stack frames that are the function's own; empty if there is none. */
+export function failuresOf({ initError, invocations }: RunResult): string {
+  const errors = [
+    ...(initError === undefined ? [] : [initError]),
+    ...invocations.flatMap((each) => (each.ok ? [] : [each.error])),
+  ];
+  return errors.map(failureOf).join("\n");
+}
+
+function failureOf({ errorType, errorMessage, trace, stackTrace = trace ?? [] }: LambdaError): string {
+  const frames = stackTrace.filter((line) => /^\s*at /.test(line) && !NOT_ITS_OWN.test(line));
+  return [`${errorType}: ${errorMessage}`, ...frames.map((frame) => `    ${frame.trim()}`)].join("\n");
+}
+
 /** What it wrote last, where that may say why something failed; empty where nothing did. */
-export function logOfFailure({ subject, initError, invocations, logs }: RunResult): string {
+export function logOfFailure({ subject, initError, invocations, logs: all }: RunResult): string {
+  const logs = all.filter((line) => !REPEATED.test(line) && !(/^\s*at /.test(line) && NOT_ITS_OWN.test(line)));
   if (logs.length === 0 || (initError === undefined && invocations.every(({ ok }) => ok))) return "";
   const last = logs.slice(-LAST_LINES);
   return logOf(
@@ -36,27 +58,34 @@ export function logOf(title: string, lines: readonly string[]): string {
 }
 
 /** The ways side by side, a column each. */
-export function comparison(results: readonly RunResult[]): string {
-  const table = new Table({
-    head: ["", ...results.map(({ subject }) => colors.bold(subject))],
-    style: { head: [], border: [], compact: true },
-  });
+export function comparison(results: readonly RunResult[], width?: number): string {
+  const rows: Row[] = [];
   const row = (title: string, cell: (result: RunResult) => string): void => {
-    table.push([title, ...results.map(cell)]);
+    rows.push([title, ...results.map(cell)]);
   };
-  row("Init: runtime ready", ({ initMs }) => (Number.isNaN(initMs) ? colors.red("failed") : milliseconds(initMs)));
+  row("Init: runtime ready", ({ initMs = NaN }) =>
+    Number.isNaN(initMs) ? colors.red("failed") : milliseconds(initMs),
+  );
   row("Invoke", ({ invocations }) => invocations.map((invocation) => (invocation.ok ? "ok" : "failed")).join(", "));
   row("Shutdown: first signal", ({ shutdown }) => FIRST_SIGNAL[shutdown.endedBy]);
   row("  COM_QUIT at the server", whenQuit);
-  row("  runtime gone", ({ shutdown }) => `+ ${milliseconds(shutdown.runtimeMs)}`);
+  row("  runtime gone", ({ shutdown }) =>
+    shutdown.endedBy === "gone before" ? "before" : `+ ${milliseconds(shutdown.runtimeMs)}`,
+  );
   row("  ended by", ({ shutdown }) => endedBy(shutdown));
   row("Server: connections held", ({ outcomes }) => paint(count(outcomes, "leaked")));
-  row("  Aborted_clients", ({ abortedClients }) => paint(abortedClients, "+"));
+  row("  Aborted_clients", ({ abortedClients }) =>
+    abortedClients === undefined ? "not counted" : paint(abortedClients, "+"),
+  );
   row("Connection", ({ outcomes }) => describe(outcomes));
   for (const server of new Set(results.flatMap(({ tcp = [] }) => tcp.map((each) => each.server)))) {
     row(`At ${server}`, ({ tcp = [] }) => endings(tcp.filter((each) => each.server === server)));
   }
-  return table.toString();
+  return sideBySide(
+    results.map(({ subject }) => subject),
+    rows,
+    width,
+  );
 }
 
 /** Connections that ended in one way are counted. */
@@ -69,26 +98,6 @@ function endings(connections: readonly TcpConnection[]): string {
     counts.set(text, (counts.get(text) ?? 0) + 1);
   }
   return [...counts].map(([text, count]) => (count === 1 ? text : `${count} × ${text}`)).join("\n");
-}
-
-/** Whether a way gave back every connection, and one sentence that says so. */
-export function verdict(result: RunResult | undefined): { readonly clean: boolean; readonly sentence: string } {
-  if (result === undefined) return { clean: false, sentence: "nothing was run" };
-  const { subject, outcomes, abortedClients, shutdown, invocations, initError } = result;
-  if (initError !== undefined) {
-    const why = `${initError.errorType}: ${initError.errorMessage}`;
-    return { clean: false, sentence: colors.red(`✗ Init of ${subject} failed: ${why}.`) };
-  }
-  const failed = invocations.filter(({ ok }) => !ok).length;
-  const lost = outcomes.filter((outcome) => outcome !== "closed").length + failed;
-  const clean = outcomes.length > 0 && lost === 0 && shutdown.endedBy === "itself";
-  const facts = `${outcomes.length} opened, ${count(outcomes, "closed")} closed with COM_QUIT, ${count(outcomes, "aborted")} aborted, ${count(outcomes, "leaked")} left on the server (Aborted_clients +${abortedClients}), the runtime's process ${shutdown.endedBy === "gone before" ? "gone before any signal" : `ended by ${shutdown.endedBy}`}`;
-  const sentence = clean
-    ? colors.green(`✓ ${subject} gave every connection back: ${facts}.`)
-    : colors.red(
-        `✗ ${subject} did not give every connection back${failed > 0 ? `, ${failed} ${failed === 1 ? "invocation" : "invocations"} failed` : ""}: ${facts}.`,
-      );
-  return { clean, sentence };
 }
 
 /** One that an invocation closes has nothing to close on SIGTERM. */

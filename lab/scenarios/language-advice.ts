@@ -79,6 +79,7 @@ export function changeInLanguage(result: RunResult, language: OtherLanguage): st
         ? `it was killed at its deadline with every connection closed: ${leave}`
         : `on SIGTERM it closed ${closed} of ${outcomes.length} connections and did not leave: ${listen}; then ${leave}`;
     case "itself":
+    case "SIGTERM, unheard":
       if (open === 0) return undefined;
       return closed === 0
         ? `listen to SIGTERM, which ended it with ${open} open: ${listen}; then ${leave}`

@@ -42,11 +42,11 @@ const CASES: readonly Case[] = [
   { language: "go", onSigterm: "exit", extension: "none", endedBy: "itself", outcome: "closed" },
   { language: "go", onSigterm: "exit", extension: "external", endedBy: "itself", outcome: "closed" },
   { language: "python", extension: "none", endedBy: "SIGKILL at once", outcome: "leaked" },
-  { language: "python", extension: "external", endedBy: "itself", outcome: "aborted" },
+  { language: "python", extension: "external", endedBy: "SIGTERM, unheard", outcome: "aborted" },
   { language: "python", onSigterm: "stay", extension: "external", endedBy: DEADLINE, outcome: "closed" },
   { language: "python", onSigterm: "exit", extension: "external", endedBy: "itself", outcome: "closed" },
   { language: "rust", extension: "none", endedBy: "SIGKILL at once", outcome: "leaked" },
-  { language: "rust", extension: "external", endedBy: "itself", outcome: "aborted" },
+  { language: "rust", extension: "external", endedBy: "SIGTERM, unheard", outcome: "aborted" },
   // The client registers an internal extension here as well, and leaves once the callback is done.
   { language: "rust", onSigterm: "exit", extension: "none", endedBy: "itself", outcome: "closed" },
   { language: "rust", onSigterm: "exit", extension: "external", endedBy: "itself", outcome: "closed" },

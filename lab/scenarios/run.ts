@@ -29,24 +29,37 @@ export type End =
   /** The runtime's process is killed while it has this event, as for want of memory, and Lambda resets the environment. */
   | { readonly how: "failure"; readonly event: unknown };
 
+/** What ended the runtime's process. */
+export type EndedBy = ShutdownResult["endedBy"] | "SIGTERM, unheard";
+
+/** The same, with the process apart that got SIGTERM and did not listen to it. */
+export function endedByOf({ endedBy, unheard }: Pick<ShutdownResult, "endedBy" | "unheard">): EndedBy {
+  return unheard === true ? "SIGTERM, unheard" : endedBy;
+}
+
 export interface RunResult {
   readonly subject: string;
   readonly end: End["how"];
   /** Why there was no invocation. @default - Init succeeded */
   readonly initError?: LambdaError;
-  /** Milliseconds from the start of the runtime's process to its first /next, which NaN says it never came to. */
-  readonly initMs: number;
+  /**
+   * Milliseconds from the start of the runtime's process to its first /next: what every figure and table calls Init.
+   * @default - it never came to that
+   */
+  readonly initMs?: number;
   /** Without the one that was to end the environment. */
   readonly invocations: readonly InvocationResult[];
   /** Of the Shutdown phase, or of the reset in its place. */
-  readonly shutdown: Pick<ShutdownResult, "endedBy" | "runtimeMs">;
+  readonly shutdown: { readonly endedBy: EndedBy; readonly runtimeMs: number };
   /** Milliseconds from the first signal to COM_QUIT, of the last connection that sent one after the signal. */
   readonly quitMs: number | undefined;
   /** Connections that were closed with COM_QUIT before the first signal. @default 0 */
   readonly closedBefore?: number;
   readonly outcomes: readonly Outcome[];
-  /** Rise of the server's own `Aborted_clients` during the run. */
-  readonly abortedClients: number;
+  /** Rise of the server's own `Aborted_clients` during the run. @default - the stand-in has no such counter */
+  readonly abortedClients?: number;
+  /** The runtime's client stood in for AWS's. @default false */
+  readonly isLabClient?: true;
   readonly timeline: readonly TimelineEntry[];
   readonly logs: readonly string[];
   /** Connections to the subject's other servers; {@link outcomes} has them as well, behind those to the database. */
@@ -117,9 +130,12 @@ export async function run(
     const begun = performance.now();
     const last = await environment.shutdown();
     // After a reset there is nothing left to shut down: it was the reset that told the runtime to go.
-    const { endedBy, goneMs, signalAt } = endingOf(environment.timeline);
+    const ending = endingOf(environment.timeline);
+    const { goneMs, signalAt } = ending;
     const wasReset = last.endedBy === "gone before";
-    const shutdown = wasReset ? { endedBy, runtimeMs: goneMs } : last;
+    const shutdown = wasReset
+      ? { endedBy: endedByOf(ending), runtimeMs: goneMs }
+      : { endedBy: endedByOf(last), runtimeMs: last.runtimeMs };
     const signalledAt = wasReset && !Number.isNaN(signalAt) ? createdAt + signalAt : begun;
     await sleep(SETTLE_MS);
     // One that has not come to log in was none: the server holds no thread for it, or not for long.
@@ -130,11 +146,13 @@ export async function run(
     );
     const quits = allQuits.filter((ms) => ms >= 0);
     const held = await database.heldThreads(connections.flatMap(({ threadId }) => threadId ?? []));
+    const initMs = between(environment.timeline, "runtime started", "runtime ready (first /next)");
+    const abortedClients = (await database.abortedClients()) - abortedBefore;
     return {
       subject: subject.name,
       end: end.how,
       ...(initError === undefined ? {} : { initError }),
-      initMs: between(environment.timeline, "runtime started", "runtime ready (first /next)"),
+      ...(initMs === undefined ? {} : { initMs }),
       invocations,
       shutdown,
       quitMs: quits.length === 0 ? undefined : Math.max(...quits),
@@ -146,7 +164,8 @@ export async function run(
       ...(subject.tcp === undefined
         ? {}
         : { tcp: others.map(({ server, protocol, outcome, saw }) => ({ server, protocol, outcome, saw })) }),
-      abortedClients: (await database.abortedClients()) - abortedBefore,
+      ...(database.kind === "stand-in" ? {} : { abortedClients }),
+      ...(runtime.isLabClient === true ? { isLabClient: true } : {}),
       timeline: environment.timeline,
       logs: environment.logs,
       language: handlerLanguage(subject.lambdaFunction.directory, runtime.name),
@@ -201,7 +220,8 @@ function loginOf({ host, port, user, password, database }: DatabaseServer): Logi
   return { host, port, user, password, database };
 }
 
-function between(timeline: readonly TimelineEntry[], from: string, to: string): number {
-  const at = (what: string): number => timeline.find((entry) => entry.what === what)?.at ?? NaN;
-  return at(to) - at(from);
+function between(timeline: readonly TimelineEntry[], from: string, to: string): number | undefined {
+  const at = (what: string): number | undefined => timeline.find((entry) => entry.what === what)?.at;
+  const [begin, end] = [at(from), at(to)];
+  return begin === undefined || end === undefined ? undefined : end - begin;
 }

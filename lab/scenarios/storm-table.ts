@@ -1,30 +1,21 @@
-import Table from "cli-table3";
 import colors from "picocolors";
+import { sideBySide, type Row } from "./side-by-side";
 import type { StormResult } from "./storm";
+import { verdictOf, type Verdict } from "./verdict";
 
-/** Whether a way left nothing behind, and one sentence that says so. */
-export function stormVerdict(result: StormResult | undefined): { readonly clean: boolean; readonly sentence: string } {
-  if (result === undefined) return { clean: false, sentence: "nothing was run" };
-  const { subject, opened, leaked, aborted, endings } = result;
-  const killed = endings["SIGKILL at its deadline"] ?? 0;
-  // On a machine that is busy elsewhere, the fault need not be the function's.
-  const late =
-    killed > 0 ? ` (${killed} ${killed === 1 ? "was" : "were"} not done when the budget, real time, was over)` : "";
-  // Where no connection was opened, none could be left behind.
-  return {
-    clean: opened > 0 && leaked === 0 && aborted === 0,
-    sentence: `${subject}: of ${opened} connections, ${leaked} leaked, ${aborted} aborted${late}`,
-  };
+/** What a storm found, for the same verdict as every other command's. */
+export function stormVerdict(
+  result: Pick<StormResult, "subject" | "opened" | "closed" | "aborted" | "leaked" | "endings" | "invocations">,
+): Verdict {
+  const { subject, opened, closed, aborted, leaked, endings, invocations } = result;
+  return verdictOf({ subject, invocations, endings, connections: { opened, closed, aborted, leaked } });
 }
 
 /** The ways side by side, a column each. */
-export function stormTable(results: readonly StormResult[]): string {
-  const table = new Table({
-    head: ["", ...results.map(({ subject }) => colors.bold(subject))],
-    style: { head: [], border: [], compact: true },
-  });
+export function stormTable(results: readonly StormResult[], width?: number): string {
+  const rows: Row[] = [];
   const row = (title: string, cell: (result: StormResult) => string): void => {
-    table.push([title, ...results.map(cell)]);
+    rows.push([title, ...results.map(cell)]);
   };
   const bad = (count: number): string => (count === 0 ? colors.green : colors.red)(String(count));
   row("environments at once, at the most", ({ peakEnvironments }) => String(peakEnvironments));
@@ -41,12 +32,19 @@ export function stormTable(results: readonly StormResult[]): string {
       .map(([what, count]) => `${what}: ${count}`)
       .join("\n"),
   );
-  row("  first signal → gone, p50 / p99", ({ goneMs }) => `${quantile(goneMs, 0.5)} / ${quantile(goneMs, 0.99)} ms`);
+  row("  first signal → gone, p50 / p99", ({ goneMs }) =>
+    goneMs.length === 0 ? "nobody left" : `${quantile(goneMs, 0.5)} / ${quantile(goneMs, 0.99)} ms`,
+  );
   row("CPU of the lab / of what it ran", ({ cpu: { labMs, functionsMs } }) => {
-    const share = Number.isNaN(functionsMs) ? "" : ` (${((100 * labMs) / functionsMs).toFixed(0)} %)`;
+    if (Number.isNaN(functionsMs)) return `${(labMs / 1_000).toFixed(1)} s / not counted`;
+    const share = ` (${((100 * labMs) / functionsMs).toFixed(0)} %)`;
     return `${(labMs / 1_000).toFixed(1)} / ${(functionsMs / 1_000).toFixed(1)} s${share}`;
   });
-  return table.toString();
+  return sideBySide(
+    results.map(({ subject }) => subject),
+    rows,
+    width,
+  );
 }
 
 function quantile(values: readonly number[], share: number): string {

@@ -9,9 +9,11 @@ import type { DatabaseServer } from "../mysql/server";
 import { ExecutionEnvironment, InitError, type ExternalExtension } from "../lambda/execution-environment";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { endedChildrenCpuMs } from "../processes/process-cpu";
+import type { LambdaError } from "../lambda/runtime-api";
 import { Relay } from "../mysql/relay";
 import type { Events } from "../subjects/project";
 import { templateVariables, type Subject } from "../subjects/subject";
+import { endedByOf } from "./run";
 
 export type { StormSample } from "../mysql/connection-samples";
 
@@ -52,7 +54,7 @@ export interface StormResult {
   /** What ended the runtime's process in how many Shutdown phases. */
   readonly endings: Readonly<Record<string, number>>;
   /** Without those that the storm itself cut off or let time out. */
-  readonly invocations: { readonly ok: number; readonly failed: number };
+  readonly invocations: { readonly ok: number; readonly failed: number; readonly firstError?: LambdaError };
   /** CPU time of the lab's own process, and of the processes that it ran. */
   readonly cpu: { readonly labMs: number; readonly functionsMs: number };
   readonly peakEnvironments: number;
@@ -178,7 +180,7 @@ class Storm {
   private readonly lifecycles = new Set<Lifecycle>();
   private readonly goneMs: number[] = [];
   private readonly endings: Record<string, number> = {};
-  private readonly invocations = { ok: 0, failed: 0 };
+  private readonly invocations: { ok: number; failed: number; firstError?: LambdaError } = { ok: 0, failed: 0 };
   private peak = 0;
   private failedInits = 0;
   private phase: "scale-up" | "storm" | "over" = "scale-up";
@@ -306,6 +308,7 @@ class Storm {
     } catch (error) {
       if (!(error instanceof InitError)) throw error;
       this.invocations.failed += 1;
+      this.invocations.firstError ??= error.error;
       this.failedInits += 1;
       if (this.peak === 0 || this.failedInits > this.environments) throw error;
       return false;
@@ -362,13 +365,16 @@ class Storm {
   }
 
   private async invoke(environment: ExecutionEnvironment): Promise<void> {
-    const { ok } = await environment.invoke(this.events.quick);
-    this.invocations[ok ? "ok" : "failed"] += 1;
+    const result = await environment.invoke(this.events.quick);
+    this.invocations[result.ok ? "ok" : "failed"] += 1;
+    if (!result.ok) this.invocations.firstError ??= result.error;
   }
 
   private async reclaim(lifecycle: Lifecycle): Promise<void> {
     const wasThere = lifecycle.environment.isThere;
-    const { endedBy, runtimeMs } = await lifecycle.environment.shutdown();
+    const shutdown = await lifecycle.environment.shutdown();
+    const { runtimeMs } = shutdown;
+    const endedBy = endedByOf(shutdown);
     this.lifecycles.delete(lifecycle);
     if (!wasThere) return;
     this.endings[endedBy] = (this.endings[endedBy] ?? 0) + 1;

@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve, sep } from "node:path";
 import { unzipSync } from "fflate";
 import { isProvided, isPython } from "../lambda/lambda-runtime";
 import type { Login } from "../mysql/server";
+import { compileCommand, compileHandler } from "./compile-handler";
 import type { Addresses } from "./subject";
 
 /** Somebody else's code, as it would be deployed. */
@@ -10,6 +11,8 @@ export interface UserFunction {
   readonly name: string;
   readonly directory: string;
   readonly handler: string;
+  /** The TypeScript file that the lab has compiled for it. @default - it was brought as it would be deployed */
+  readonly compiledFrom?: string;
 }
 
 /** What was named is not code that Lambda could run. */
@@ -41,11 +44,12 @@ const PYTHON: HandlerFiles = {
 
 /** Lambda starts the program and passes the entry on to it. */
 const PROVIDED: HandlerFiles = { defaultEntry: "bootstrap", form: /^()/, candidates: () => ["bootstrap"] };
+const TYPESCRIPT = /\.[mc]?ts$/;
 /** What Lambda takes of unzipped code: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
 const MAX_UNZIPPED_BYTES = 250 * 1024 * 1024;
 
 /**
- * @param path a directory, or a zip of one
+ * @param path a directory, a zip of one, or a TypeScript file
  * @param scratch an existing directory, for what a zip holds
  * @param entry as in Lambda: for Node.js and Python `file.export`, the file without its ending; a `bootstrap` gets any
  * text as it is @default "index.handler", "lambda_function.lambda_handler" or "bootstrap", by the runtime
@@ -55,6 +59,10 @@ const MAX_UNZIPPED_BYTES = 250 * 1024 * 1024;
 export function userFunction(path: string, scratch: string, entry?: string, runtime = "nodejs24.x"): UserFunction {
   const kind = statSync(path, { throwIfNoEntry: false });
   if (kind === undefined) throw new UserFunctionError(`--handler "${path}" does not exist`);
+  const isTypeScript = TYPESCRIPT.test(path) && !kind.isDirectory();
+  if (isTypeScript) {
+    return { ...userFunction(dirname(path), scratch, entry ?? `${stem(path)}.handler`, runtime), name: stem(path) };
+  }
   const directory = kind.isDirectory() ? resolve(path) : unzipped(path, join(scratch, "handler"));
   const files = isProvided(runtime) ? PROVIDED : isPython(runtime) ? PYTHON : NODEJS;
   const handler = entry ?? files.defaultEntry;
@@ -64,6 +72,17 @@ export function userFunction(path: string, scratch: string, entry?: string, runt
   }
   const candidates = files.candidates(file);
   const found = candidates.filter((candidate) => isFile(join(directory, candidate)));
+  const source = [".ts", ".mts", ".cts"].map((ending) => file + ending).find((name) => isFile(join(directory, name)));
+  if (found.length === 0 && files === NODEJS && source !== undefined) {
+    const compiled = join(scratch, "compiled");
+    const exported = handler.slice(file.length + 1);
+    const problem = compileHandler({ directory, source, exported, file, into: compiled });
+    if (problem === undefined) return { name: nameOf(path), directory: compiled, handler, compiledFrom: source };
+    throw new UserFunctionError(
+      `--handler "${path}" holds none of ${candidates.join(", ")} at its top, and ${source} could not be compiled: ${problem}. ` +
+        `Compile it, then give the directory with the result: ${compileCommand(source, file)}`,
+    );
+  }
   if (found.length === 0) throw new UserFunctionError(missing(path, directory, candidates, files));
   if (found.length > 1) {
     throw new UserFunctionError(
@@ -75,7 +94,15 @@ export function userFunction(path: string, scratch: string, entry?: string, runt
       `--handler "${path}" holds a bootstrap that is not executable, so Lambda cannot start it; run chmod +x bootstrap before you zip it`,
     );
   }
-  return { name: basename(path).replace(/\.zip$/i, ""), directory, handler };
+  return { name: nameOf(path), directory, handler };
+}
+
+function nameOf(path: string): string {
+  return basename(resolve(path)).replace(/\.zip$/i, "");
+}
+
+function stem(path: string): string {
+  return basename(path).replace(TYPESCRIPT, "");
 }
 
 /** What would make it run: another runtime whose handler is there, or what to put into the directory. */

@@ -1,0 +1,173 @@
+import colors from "picocolors";
+import type { LambdaError } from "../lambda/runtime-api";
+import type { RunResult } from "./run";
+
+/**
+ * What a command makes of a function: it gave everything back; it did not; it used no database that the lab watches; the
+ * runtime client at hand cannot prove it; it answered no event.
+ */
+export type VerdictKind = "clean" | "not clean" | "no database seen" | "not proven here" | "could not be invoked";
+
+export interface Verdict {
+  readonly kind: VerdictKind;
+  /** Whether {@link kind} is `clean`. */
+  readonly clean: boolean;
+  /** The reason, without a mark or a colour. */
+  readonly sentence: string;
+}
+
+/** What was seen of one function, in one environment or in many. */
+export interface Findings {
+  readonly subject: string;
+  /** @default - every Init succeeded */
+  readonly initError?: LambdaError;
+  readonly invocations: { readonly ok: number; readonly failed: number; readonly firstError?: LambdaError };
+  readonly connections: {
+    readonly opened: number;
+    readonly closed: number;
+    readonly aborted: number;
+    readonly leaked: number;
+  };
+  /** Some of the connections were to servers of other protocols. @default false */
+  readonly hasOtherProtocols?: boolean;
+  /** How often what ended the runtime's process. */
+  readonly endings: Readonly<Record<string, number>>;
+  /** Rise of the server's own counter. @default - the server has none */
+  readonly abortedClients?: number;
+  /** It left in a way that a stand-in for AWS's runtime client does not prove. @default false */
+  readonly isUnproven?: boolean;
+}
+
+/** Of many environments, so many may be late because the machine is busy: their budget is real time. */
+const LATE_SHARE = 0.05;
+
+/** The one place that decides what is clean, for every command. */
+export function verdictOf(findings: Findings): Verdict {
+  const { subject, initError, invocations, connections, endings } = findings;
+  const { ok, failed, firstError } = invocations;
+  const { opened, closed } = connections;
+  const because =
+    firstError === undefined ? "" : `${failed === 1 ? " with" : ", the first with"} ${inWords(firstError)}`;
+  if (initError !== undefined) return verdict("not clean", `Init of ${subject} failed: ${inWords(initError)}`);
+  if (ok === 0 && failed > 0 && opened === 0) {
+    return verdict("could not be invoked", `${subject} could not be invoked: ${all(failed)} failed${because}`);
+  }
+  const facts = factsOf(findings);
+  const ends = Object.values(endings).reduce((sum, count) => sum + count, 0);
+  const killed = endings["SIGKILL at its deadline"] ?? 0;
+  const goneBefore = endings["gone before"] ?? 0;
+  if (connections.aborted + connections.leaked > 0 || closed < opened) {
+    const also = failed > 0 ? `, ${failed} ${failed === 1 ? "invocation" : "invocations"} failed` : "";
+    return verdict("not clean", `${subject} did not give every connection back${also}: ${facts}`);
+  }
+  if (failed > 0) {
+    return verdict(
+      "not clean",
+      `${failed} of ${plural(ok + failed, "invocation")} of ${subject} failed${because}: ${facts}`,
+    );
+  }
+  if (opened === 0) {
+    return verdict(
+      "no database seen",
+      `${subject} opened no connection to a database that the lab watches, so there is no verdict: ${facts}`,
+    );
+  }
+  if (goneBefore > 0 && goneBefore === ends) {
+    return verdict("not clean", `the process of ${subject} was gone before any signal: ${facts}`);
+  }
+  if (killed > ends * LATE_SHARE) {
+    return verdict(
+      "not clean",
+      `${subject} was killed at its deadline${ofMany(killed, ends)}, with every connection given back: ${facts}`,
+    );
+  }
+  if (findings.isUnproven === true) {
+    return verdict(
+      "not proven here",
+      `${subject} gave every connection back, but left by process.exit(), which hangs on AWS's runtime client, and that one is not here: ${facts}`,
+    );
+  }
+  return verdict("clean", `${subject} gave every connection back: ${facts}`);
+}
+
+/** What a run found, for {@link verdictOf}. */
+export function findingsOf(
+  result: Pick<RunResult, "subject" | "shutdown" | "outcomes" | "timeline" | "invocations"> & Partial<RunResult>,
+): Findings {
+  const { subject, initError, invocations, outcomes, shutdown, abortedClients } = result;
+  const errors = invocations.flatMap((each) => (each.ok ? [] : [each.error]));
+  const count = (wanted: string): number => outcomes.filter((outcome) => outcome === wanted).length;
+  return {
+    subject,
+    ...(initError === undefined ? {} : { initError }),
+    invocations: {
+      ok: invocations.length - errors.length,
+      failed: errors.length,
+      ...(errors[0] === undefined ? {} : { firstError: errors[0] }),
+    },
+    connections: {
+      opened: outcomes.length,
+      closed: count("closed"),
+      aborted: count("aborted"),
+      leaked: count("leaked"),
+    },
+    endings: { [shutdown.endedBy]: 1 },
+    hasOtherProtocols: (result.tcp ?? []).length > 0,
+    ...(abortedClients === undefined ? {} : { abortedClients }),
+    isUnproven:
+      result.isLabClient === true && result.timeline.some(({ what }) => /^runtime gone \(exit status/.test(what)),
+  };
+}
+
+/** Of a run. */
+export function runVerdict(result: RunResult): Verdict {
+  return verdictOf(findingsOf(result));
+}
+
+const MARKS: Readonly<Record<VerdictKind, (text: string) => string>> = {
+  clean: (text) => colors.green(`✓ ${text}`),
+  "not clean": (text) => colors.red(`✗ ${text}`),
+  "no database seen": (text) => colors.yellow(`– ${text}`),
+  "not proven here": (text) => colors.yellow(`– ${text}`),
+  "could not be invoked": (text) => colors.yellow(`– ${text}`),
+};
+
+/** The verdict as a line for a terminal. */
+export function verdictLine({ kind, sentence }: Verdict): string {
+  return MARKS[kind](`${sentence}.`);
+}
+
+function verdict(kind: VerdictKind, sentence: string): Verdict {
+  return { kind, clean: kind === "clean", sentence };
+}
+
+function factsOf({ connections, endings, abortedClients, hasOtherProtocols }: Findings): string {
+  const { opened, closed, aborted, leaked } = connections;
+  const counter = abortedClients === undefined ? "" : ` (Aborted_clients +${abortedClients})`;
+  const ends = Object.entries(endings);
+  const ended =
+    ends.length === 1 && ends[0]?.[1] === 1
+      ? `the runtime's process ${endedBy(ends[0][0])}`
+      : `the runtimes' processes ${ends.map(([how, count]) => `${endedBy(how)} ${count}×`).join(", ")}`;
+  return `${opened} opened, ${closed} closed${hasOtherProtocols === true ? " as their protocols say" : " with COM_QUIT"}, ${aborted} aborted, ${leaked} left on the server${counter}${ends.length === 0 ? "" : `, ${ended}`}`;
+}
+
+function endedBy(how: string): string {
+  return how === "gone before" ? "gone before any signal" : `ended by ${how}`;
+}
+
+function inWords({ errorType, errorMessage }: LambdaError): string {
+  return `${errorType}: ${errorMessage.trim().replace(/\.$/, "")}`;
+}
+
+function all(count: number): string {
+  return count === 1 ? "its invocation" : `all ${count} invocations`;
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+function ofMany(count: number, many: number): string {
+  return many === 1 ? "" : ` in ${count} of ${many} environments`;
+}

@@ -1,0 +1,79 @@
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { buildSync, type BuildFailure } from "esbuild";
+
+export interface Source {
+  /** The directory of the user's. */
+  readonly directory: string;
+  /** The TypeScript file in it. */
+  readonly source: string;
+  /** The same without its ending, as the handler names it. */
+  readonly file: string;
+  /** The export that Lambda calls. */
+  readonly exported: string;
+  /** The directory to write to. */
+  readonly into: string;
+}
+
+/**
+ * Compiles a handler's TypeScript, with its packages left in the node_modules that it has.
+ *
+ * @returns what is wrong, or nothing
+ */
+export function compileHandler({ directory, source, file, exported, into }: Source): string | undefined {
+  const entry = join(directory, source);
+  const isModule = source.endsWith(".mts") || typeOf(directory) === "module";
+  const build = (format: "cjs" | "esm"): readonly string[] | undefined => {
+    const outfile = join(into, `${file}.${format === "esm" ? "mjs" : "js"}`);
+    const { metafile } = buildSync({
+      ...{ entryPoints: [entry], outfile, format, bundle: true, packages: "external", platform: "node" },
+      ...{ target: "node22", metafile: true, logLevel: "silent", keepNames: true, sourcemap: "inline" },
+    });
+    // Only of an ES module is known what it exports.
+    return format === "esm" ? Object.values(metafile.outputs)[0]?.exports : undefined;
+  };
+  try {
+    mkdirSync(into, { recursive: true });
+    const exports = isModule ? build("esm") : commonJsUnlessItAwaits(build);
+    const packages = above(directory)
+      .map((each) => join(each, "node_modules"))
+      .find(existsSync);
+    if (packages !== undefined && !existsSync(join(into, "node_modules")))
+      symlinkSync(packages, join(into, "node_modules"));
+    const missing = exports !== undefined && !exports.includes(exported);
+    const isEmpty = readFileSync(entry, "utf8").trim() === "";
+    return missing || isEmpty ? `it exports no "${exported}"` : undefined;
+  } catch (error) {
+    const [first] = (error as Partial<BuildFailure>).errors ?? [];
+    const at = first?.location === null || first?.location === undefined ? "" : ` (line ${first.location.line})`;
+    return first === undefined ? String(error) : `${first.text}${at}`;
+  }
+}
+
+/** What to type where the lab cannot do it. */
+export function compileCommand(source: string, file: string): string {
+  return `npx esbuild ${source} --bundle --platform=node --target=node24 --format=cjs --outfile=dist/${file}.js`;
+}
+
+function commonJsUnlessItAwaits<T>(build: (format: "cjs" | "esm") => T): T {
+  try {
+    return build("cjs");
+  } catch (error) {
+    const { errors = [] } = error as Partial<BuildFailure>;
+    if (errors.some(({ text }) => text.includes("Top-level await"))) return build("esm");
+    throw error;
+  }
+}
+
+function typeOf(directory: string): string | undefined {
+  const manifest = above(directory)
+    .map((each) => join(each, "package.json"))
+    .find(existsSync);
+  if (manifest === undefined) return undefined;
+  return (JSON.parse(readFileSync(manifest, "utf8")) as { readonly type?: string }).type;
+}
+
+function above(directory: string): readonly string[] {
+  const parent = dirname(directory);
+  return parent === directory ? [directory] : [directory, ...above(parent)];
+}
