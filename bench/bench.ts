@@ -89,7 +89,7 @@ function print(figures: Figures): void {
     ["", "files", "bytes", "zip, bytes"],
     Object.entries(figures.code).map(([subject, { files, bytes, zipBytes }]) => [subject, files, bytes, zipBytes]),
   );
-  const rivals = [...new Set(figures.faults.map((result) => result.function))];
+  const functions = [...new Set(figures.faults.map((result) => result.function))];
   const played = (fault: string, name: string): string => {
     const result = figures.faults.find((each) => each.fault === fault && each.function === name);
     return result?.problems.map(short).join(", ") || "ok";
@@ -97,10 +97,13 @@ function print(figures: Figures): void {
   const rows = [...new Set(figures.faults.map(({ fault }) => fault))];
   table(
     "Faults: what was wrong afterwards (docs/faults.md has what happens in each)",
-    ["", ...rivals],
+    ["", ...functions],
     [
-      ...rows.map((fault) => [fault, ...rivals.map((name) => played(fault, name))]),
-      ["rows without a problem", ...rivals.map((name) => rows.filter((fault) => played(fault, name) === "ok").length)],
+      ...rows.map((fault) => [fault, ...functions.map((name) => played(fault, name))]),
+      [
+        "rows without a problem",
+        ...functions.map((name) => rows.filter((fault) => played(fault, name) === "ok").length),
+      ],
     ],
   );
   const { cold, warm: again, template } = figures.synthesis;

@@ -80,7 +80,7 @@ export async function measure(effort: Effort, onProgress: (message: string) => v
   }
 }
 
-/** The fault table, played to this function and to its rivals, with an external extension. */
+/** The fault table, played to this function and to its alternatives, with an external extension. */
 async function faults(scratch: string): Promise<readonly FaultResult[]> {
   const directory = join(scratch, "faults");
   await bundleFaultHandler(findProject(), directory);

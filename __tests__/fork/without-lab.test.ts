@@ -1,4 +1,5 @@
 /** A fork that deletes lab/ and bench/, and nothing else. */
+import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Fork, succeeded } from "./fork";
@@ -18,6 +19,15 @@ test("npm ci installs the template's packages, and none of the lab's", async () 
   for (const name of ["lambda-shutdown-lab", "playwright-core", "serverless-mysql", "linkedom"]) {
     expect(installed).not.toContain(name);
   }
+});
+
+test("the set-up tells what the packages take on the disk", () => {
+  const [, told = ""] = /DEPENDENCIES = \{ megabytes: ([\d_]+)/.exec(readFileSync("scripts/setup.mjs", "utf8")) ?? [];
+  const taken = Number(
+    execFileSync("du", ["-sm", join(fork.directory, "node_modules")], { encoding: "utf8" }).split("\t")[0],
+  );
+  const share = Number(told.replace("_", "")) / taken;
+  expect({ told, taken, isRight: share > 0.8 && share < 1.2 }).toMatchObject({ isRight: true });
 });
 
 test("npm test passes, without a database, Terraform and AWS's client", async () => {

@@ -157,8 +157,17 @@ describe("another name for the server, as behind a CNAME", () => {
 
   test("the chain is checked as always", async () => {
     const { port } = await server("localhost", `DNS:${tlsServerName}`);
-    openssl("stranger", "-x509", "-subj", "/CN=stranger", "-days", "2", "-out", file("stranger.pem"));
-    expect(await logIn(settings("localhost", port, { tlsServerName, tlsCaFile: "stranger.pem" }))).toBe(
+    openssl(
+      "other-authority",
+      "-x509",
+      "-subj",
+      "/CN=other-authority",
+      "-days",
+      "2",
+      "-out",
+      file("other-authority.pem"),
+    );
+    expect(await logIn(settings("localhost", port, { tlsServerName, tlsCaFile: "other-authority.pem" }))).toBe(
       "unable to verify the first certificate",
     );
   });

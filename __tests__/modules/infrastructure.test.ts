@@ -138,9 +138,9 @@ describe("the policies", () => {
       [ours({ shutdownExtension: ShutdownExtension.internal() }), terraformAwsLambda(), article],
     ],
     ["The policies in a VPC", [ours({ vpc }), terraformAwsLambda("Insights", "VPC")]],
-  ])("are as docs/infrastructure.md counts them: %s", (heading, contestants) => {
+  ])("are as docs/infrastructure.md counts them: %s", (heading, compared) => {
     const [, ...rows] = tables[heading] ?? [];
-    const columns = contestants.map(count);
+    const columns = compared.map(count);
     const counted = rows.map((_, row) => columns.map((column) => column[row]));
     expect(rows.map((row) => row.slice(1))).toEqual(counted);
     expect(rows).toHaveLength(columns[0]?.length ?? 0);

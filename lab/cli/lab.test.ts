@@ -14,7 +14,11 @@ const CACHE = join(ROOT, "node_modules/.cache");
 // Below the root, where the synthesized function finds the AWS SDK, as it does in Lambda.
 mkdirSync(CACHE, { recursive: true });
 const scratch = mkdtempSync(join(CACHE, "lab-"));
-const environment = { ...process.env, MYSQL_URL: "", CDKTF_OUTDIR: join(scratch, "cdktf.out"), NO_COLOR: "1" };
+const environment = {
+  ...process.env,
+  ...{ MYSQL_URL: "", CDKTF_OUTDIR: join(scratch, "cdktf.out"), NO_COLOR: "1" },
+  FORCE_COLOR: undefined, // which Jest sets on a terminal
+};
 const COMMAND = ["--import", "tsx", "lab/cli/lab.ts"];
 
 afterAll(() => {
@@ -190,7 +194,7 @@ test("faults plays what is deployed, survives every row, and says which were not
   expect(stderr).toContain(`fault 1 of ${played.length}: idle`);
 });
 
-test("faults plays a stranger's handler the rows that its one event allows, and finds what it does not survive", async () => {
+test("faults plays a user handler the rows that its one event allows, and finds what it does not survive", async () => {
   const { code, stdout } = await lab("faults", "--handler", join(USER_HANDLERS, "pool"));
   expect(stdout).toMatch(/│ idle +│ not survived +│ Aborted_clients: \+5/);
   expect(stdout).toMatch(/│ connect refused +│ survived +│/);

@@ -27,7 +27,7 @@ afterAll(() => {
 function run(command: string, env: NodeJS.ProcessEnv = {}): string {
   const options = {
     cwd: scratch,
-    env: { ...process.env, MYSQL_URL: "", NO_COLOR: "1", ...env },
+    env: { ...process.env, MYSQL_URL: "", NO_COLOR: "1", FORCE_COLOR: undefined, ...env },
     encoding: "utf8",
   } as const;
   return execFileSync("sh", ["-c", command], { ...options, stdio: ["ignore", "pipe", "pipe"], maxBuffer: 2 ** 26 });

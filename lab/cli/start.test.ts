@@ -16,7 +16,10 @@ async function start(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
 ): Promise<{ code: number; stdout: string; stderr: string }> {
-  const options = { cwd: ROOT, env: { ...process.env, MYSQL_URL: "", CDKTF_OUTDIR: outdir, NO_COLOR: "1", ...env } };
+  const options = {
+    cwd: ROOT,
+    env: { ...process.env, MYSQL_URL: "", CDKTF_OUTDIR: outdir, NO_COLOR: "1", FORCE_COLOR: undefined, ...env },
+  };
   try {
     return { code: 0, ...(await promisify(execFile)("npm", ["start", "--silent", "--", ...args], options)) };
   } catch (error) {

@@ -15,7 +15,7 @@ export interface FaultedFunction {
   readonly events?: Scenario["events"];
   /** Variables of its own. @default none */
   readonly environment?: Readonly<Record<string, string>>;
-  /** The variables that tell a stranger's handler, whose errors are its own, where the database is. @default - DB_* */
+  /** The variables that tell a user handler, whose errors are its own, where the database is. @default - DB_* */
   readonly userVariables?: (login: Login) => Readonly<Record<string, string>>;
 }
 

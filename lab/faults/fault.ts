@@ -44,7 +44,7 @@ export interface Fault {
   /** A server that does what the steps tell it to, in the place of a real one. @default - a real one */
   readonly misbehaving?: Omit<MisbehavingServerConfig, "certificate">;
   /** With TLS, and whose certificates the function trusts. @default - without TLS */
-  readonly trusts?: "authority" | "stranger";
+  readonly trusts?: "authority" | "other authority";
   readonly environment?: Readonly<Record<string, string>>;
   /** Milliseconds that an invocation may take. @default 10000 */
   readonly timeoutMs?: number;

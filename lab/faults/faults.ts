@@ -272,7 +272,7 @@ export const FAULTS: readonly Fault[] = [
     name: "TLS, untrusted certificate",
     happens: "The server's certificate was signed by an authority that the function does not trust.",
     answer: "The invocation fails and says why; nothing is left.",
-    trusts: "stranger",
+    trusts: "other authority",
     needs: ["DB_AUTH, DB_TLS"],
     steps: [init, invoke("quick")],
     invocations: [/unable to (get|verify)|self-signed/],

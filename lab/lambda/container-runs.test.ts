@@ -23,6 +23,7 @@ const environment: NodeJS.ProcessEnv = {
   MYSQL_URL: "",
   CDKTF_OUTDIR: join(scratch, "cdktf.out"),
   NO_COLOR: "1",
+  FORCE_COLOR: undefined, // which Jest sets on a terminal
 };
 const answers = (): boolean => spawnSync("docker", ["version"], { env: environment }).status === 0;
 const isInstalled = (program: string): boolean => spawnSync(program, ["--version"]).error === undefined;

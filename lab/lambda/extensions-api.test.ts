@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ExtensionsApi } from "./extensions-api";
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const STRANGER = "00000000-0000-4000-8000-000000000000";
+const UNKNOWN = "00000000-0000-4000-8000-000000000000";
 
 interface Answer {
   readonly status: number;
@@ -178,7 +178,7 @@ describe.each([
   test.each([
     ["without an identifier", {}, "Extension.MissingExtensionIdentifier"],
     ["with one that is no UUID", { "Lambda-Extension-Identifier": "7" }, "Extension.InvalidExtensionIdentifier"],
-    ["with a stranger's", { "Lambda-Extension-Identifier": STRANGER }, "Extension.UnknownExtensionIdentifier"],
+    ["with an unknown one", { "Lambda-Extension-Identifier": UNKNOWN }, "Extension.UnknownExtensionIdentifier"],
   ])("%s", async (_, headers: Record<string, string>, errorType) => {
     const error: Record<string, string> =
       method === "POST" ? { "Lambda-Extension-Function-Error-Type": "Extension.Broken" } : {};
@@ -188,8 +188,8 @@ describe.each([
 
 describe.each(["init", "exit"])("%s/error", (phase) => {
   test("the type of the error is asked for before it is looked who asks", async () => {
-    const userSubject = { "Lambda-Extension-Identifier": STRANGER };
-    expect(await ask("POST", `/${phase}/error`, userSubject)).toEqual(refusal(403, "Extension.MissingHeader"));
+    const unknown = { "Lambda-Extension-Identifier": UNKNOWN };
+    expect(await ask("POST", `/${phase}/error`, unknown)).toEqual(refusal(403, "Extension.MissingHeader"));
     const nobody = await ask("POST", `/${phase}/error`);
     expect(nobody).toEqual(refusal(403, "Extension.MissingExtensionIdentifier"));
   });

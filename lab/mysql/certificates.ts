@@ -55,7 +55,7 @@ export function createCertificates(directory: string): Certificates {
   };
   return {
     authorityFile: authority("authority"),
-    otherAuthorityFile: authority("stranger"),
+    otherAuthorityFile: authority("other-authority"),
     rightName: server("right-name", "localhost", "DNS:localhost,IP:127.0.0.1"),
     wrongName: server("wrong-name", "elsewhere.invalid", "DNS:elsewhere.invalid"),
     addressOnly: server("address-only", "the lab's server", "IP:127.0.0.1"),

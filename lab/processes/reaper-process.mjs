@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const ROUNDS = 100;
-const entrusted = { group: new Set(), variable: new Set(), directory: new Set() };
+const tracked = { group: new Set(), variable: new Set(), directory: new Set() };
 
 // It has a session of its own; whoever signals it by name gets the same as from Ctrl-C at the lab's terminal: nothing.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => undefined);
@@ -29,7 +29,7 @@ function marked() {
     try {
       return readFileSync(`/proc/${pid}/environ`, "latin1")
         .split("\0")
-        .some((variable) => entrusted.variable.has(variable));
+        .some((variable) => tracked.variable.has(variable));
     } catch {
       return false; // gone meanwhile, or somebody else's
     }
@@ -38,14 +38,14 @@ function marked() {
 
 for await (const line of createInterface({ input: process.stdin })) {
   const [verb, kind, name] = JSON.parse(line);
-  entrusted[kind][verb](name);
+  tracked[kind][verb](name);
 }
-for (const group of entrusted.group) kill(-Number(group));
-if (process.platform === "linux" && entrusted.variable.size > 0) {
+for (const group of tracked.group) kill(-Number(group));
+if (process.platform === "linux" && tracked.variable.size > 0) {
   // Again until there is none: one of them may have been about to start another.
   for (let round = 0, found = marked(); found.length > 0 && round < ROUNDS; round += 1, found = marked()) {
     for (const pid of found) kill(Number(pid));
     await sleep(10);
   }
 }
-for (const directory of entrusted.directory) rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
+for (const directory of tracked.directory) rmSync(directory, { recursive: true, force: true, maxRetries: 10 });

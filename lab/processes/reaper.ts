@@ -22,7 +22,7 @@ let pipe: Writable | undefined;
 
 /**
  * Whatever ends the lab, its reaper takes this away: a process apart, which the end of a pipe tells that the lab is
- * gone. Entrust a thing before it exists, so that there is no moment at which it exists and its reaper does not know.
+ * gone. Track a thing before it exists, so that there is no moment at which it exists and its reaper does not know.
  *
  * @returns to be called once the thing is gone
  */

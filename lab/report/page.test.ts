@@ -40,6 +40,7 @@ async function report(...args: readonly string[]): Promise<Ended> {
       ...process.env,
       INIT_CWD: directory,
       NO_COLOR: "1",
+      FORCE_COLOR: undefined, // which Jest sets on a terminal
       MYSQL_URL: "",
       CDKTF_OUTDIR: join(directory, "cdktf.out"),
     },

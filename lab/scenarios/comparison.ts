@@ -111,7 +111,7 @@ function endedBy({ endedBy }: RunResult["shutdown"]): string {
   return endedBy === "itself" ? colors.green(endedBy) : colors.red(endedBy);
 }
 
-/** Connections of one fate are counted, so that a pool does not make the table wide. */
+/** Connections with one outcome are counted, so that a pool does not make the table wide. */
 function describe(outcomes: readonly Outcome[]): string {
   const cells = (["closed", "aborted", "leaked"] as const).flatMap((outcome) => {
     const number = count(outcomes, outcome);

@@ -16,7 +16,7 @@ import { userFunction, UserFunctionError, userVariables } from "./user-function"
 
 let scratch: string;
 beforeEach(() => {
-  scratch = mkdtempSync(join(tmpdir(), "stranger-"));
+  scratch = mkdtempSync(join(tmpdir(), "user-function-"));
 });
 afterEach(() => {
   rmSync(scratch, { recursive: true });
@@ -157,7 +157,7 @@ describe("is refused as wrong usage", () => {
   });
 });
 
-describe("the variables of a stranger's handler", () => {
+describe("the variables of a user handler", () => {
   const login = { host: "127.0.0.1", port: 3307, user: "me", password: "p@ss{host}", database: "shop" };
 
   test("have the server under each of the usual names", () => {

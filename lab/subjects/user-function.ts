@@ -182,7 +182,7 @@ function executablesOf(zip: Buffer): ReadonlySet<string> {
 }
 
 /**
- * Strangers name their variables as they like, so each gets the usual names, and this template's for its forks; what is
+ * Users name their variables as they like, so each gets the usual names, and this template's for its forks; what is
  * in `own` goes first.
  */
 export function userVariables(

@@ -1,4 +1,4 @@
-/** What every rival does alike, so that they differ in nothing but the way they end: settings, and the faults' events. */
+/** What every alternative does alike, so that they differ in nothing but the way they end: settings, and the faults' events. */
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 
