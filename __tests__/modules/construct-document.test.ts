@@ -100,7 +100,7 @@ describe("an example of docs/construct.md", () => {
   test("has an alarm on a metric that the function writes", () => {
     const metric = only(synthesized("alarm").resource, "aws_cloudwatch_metric_alarm");
     expect(metric.namespace).toBe("Orders");
-    const source = readFileSync("function/metrics.ts", "utf8");
+    const source = readFileSync("function/hooks/metrics.ts", "utf8");
     expect(source).toContain(String(metric.metric_name));
     for (const name of Object.keys(metric.dimensions as object)) expect(source).toContain(`[["${name}"]]`);
   });
