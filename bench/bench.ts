@@ -2,8 +2,9 @@
 import { readFileSync } from "node:fs";
 import Table from "cli-table3";
 import { Command, InvalidArgumentError } from "commander";
-import ora from "ora";
-import { CLAIMS, holds, type Claim } from "./claims";
+import { inCommandContext } from "../lab/cli/command-context";
+import { claimsOf, holds, type Claim } from "./claims";
+import { coldRatio, meanCpu, SHARE_KEYS, type ColdStarts } from "./cold-start";
 import { distribution } from "./distribution";
 import { measure, type Effort, type Figures } from "./figures";
 import { apart, difference, ratio } from "./lifecycles";
@@ -35,10 +36,12 @@ function claimValue({ unit }: Claim, value: number): string {
   return `${value.toFixed(unit === "ms" ? 1 : 2)} ${unit}`.trimEnd();
 }
 
+type PrintTable = (title: string, head: readonly string[], rows: readonly (readonly (string | number)[])[]) => void;
+
 function print(figures: Figures): void {
   const { lifecycles } = figures;
   const all = Object.values(lifecycles);
-  const table = (title: string, head: readonly string[], rows: readonly (readonly (string | number)[])[]): void => {
+  const table: PrintTable = (title, head, rows) => {
     const drawn = new Table({ head: [...head], style: { head: [], border: [], compact: true } });
     for (const row of rows) drawn.push([...row]);
     console.log(`\n${title}\n${drawn.toString()}`);
@@ -76,6 +79,7 @@ function print(figures: Figures): void {
       apart("init", each, lifecycles.noExtension, difference).toFixed(1),
     ]),
   );
+  if (figures.coldStarts !== undefined) printColdStarts(figures.coldStarts, table);
   table(
     "Warm invocation, as its caller sees it (milliseconds)",
     ["", "invocations", "p50", "p99", "p50 ÷ mysql2 alone"],
@@ -122,7 +126,7 @@ function print(figures: Figures): void {
   table(
     "What the documents claim",
     ["", "measured", "wanted", ""],
-    CLAIMS.map((claim) => [
+    claimsOf(figures).map((claim) => [
       ...[
         claim.text,
         claimValue(claim, claim.value(figures)),
@@ -130,6 +134,48 @@ function print(figures: Figures): void {
       ],
       holds(claim, figures) ? "kept" : "not kept",
     ]),
+  );
+}
+
+function printColdStarts({ whole, shares }: ColdStarts, table: PrintTable): void {
+  const { floor, passwordTls, awsDocs } = whole;
+  table(
+    "Cold start: the runtime's process started → its first answer (milliseconds; ÷ are the medians of the rounds)",
+    [
+      ...["", "first /next, p50", "÷ an empty handler's", "first answer, p50", "p99"],
+      ...["÷ own password and TLS", "÷ AWS's documentation", "CPU, mean", "bytes read"],
+    ],
+    Object.values(whole).map((each) => [
+      each.subject,
+      distribution(each.ready).p50.toFixed(1),
+      coldRatio("ready", each, floor).toFixed(2),
+      distribution(each.answered).p50.toFixed(1),
+      distribution(each.answered).p99.toFixed(1),
+      coldRatio("answered", each, passwordTls).toFixed(2),
+      coldRatio("answered", each, awsDocs).toFixed(2),
+      meanCpu(each).toFixed(0),
+      distribution(each.read).p50.toLocaleString("en"),
+    ]),
+  );
+  if (shares.length === 0) {
+    console.log("\nNot measured: a share of a CPU. This user may not make a control group (cgroup) with a quota.");
+    return;
+  }
+  table(
+    "First answer at the share of a CPU that Lambda gives to the memory: a cgroup's quota of it / 1,769 MB (milliseconds)",
+    [
+      "",
+      ...shares.map(({ memoryMb }) => `${memoryMb} MB, p50`),
+      ...shares.map(({ memoryMb }) => `${memoryMb} MB, ÷ AWS's`),
+    ],
+    SHARE_KEYS.map((key) => {
+      const starts = shares.map((share) => ({ ours: share[key], theirs: share.awsDocs }));
+      return [
+        whole[key].subject,
+        ...starts.map(({ ours }) => distribution(ours.answered).p50.toFixed(0)),
+        ...starts.map(({ ours, theirs }) => coldRatio("answered", ours, theirs).toFixed(2)),
+      ];
+    }),
   );
 }
 
@@ -147,7 +193,7 @@ function short(problem: string): string {
 function readFigures(file: string): Figures {
   try {
     const figures = JSON.parse(readFileSync(file, "utf8")) as Figures;
-    for (const claim of CLAIMS) claim.value(figures);
+    for (const claim of claimsOf(figures)) claim.value(figures);
     return figures;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -158,20 +204,21 @@ function readFigures(file: string): Figures {
 }
 
 async function main({ from, json, markdown: asMarkdown, ...effort }: Options): Promise<boolean> {
-  const progress = ora({ stream: process.stderr });
   const figures =
     from === undefined
-      ? await measure(effort, (message) => {
-          progress.start(message);
-        }).finally(() => progress.stop())
+      ? await inCommandContext((context) =>
+          context.step(
+            "measuring",
+            (onProgress) => measure(effort, onProgress),
+            ({ date }) => `measured on ${date}`,
+          ),
+        )
       : readFigures(from);
   if (json === true) console.log(JSON.stringify(figures, undefined, 2));
   else if (asMarkdown === true) console.log(markdown(summary(figures)));
   else print(figures);
-  return CLAIMS.every((claim) => holds(claim, figures));
+  return claimsOf(figures).every((claim) => holds(claim, figures));
 }
-
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
 main(command.parse().opts<Options>()).then(
   (kept) => {

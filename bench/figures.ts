@@ -10,6 +10,8 @@ import { findProject } from "../lab/subjects/project";
 import { synth } from "../lab/subjects/synth";
 import { synthesizedFunction } from "../lab/subjects/synthesized-function";
 import { codeSize, type CodeSize } from "./code-size";
+import { coldStarts, type ColdStarts } from "./cold-start";
+import { startColdSubjects } from "./cold-subjects";
 import { benchSubjects, type SubjectKey } from "./subjects";
 import { lifecycles, type Lifecycles } from "./lifecycles";
 import { ALTERNATIVES } from "../lab/faults/alternatives";
@@ -29,6 +31,8 @@ export interface Figures {
   readonly runtime: string;
   readonly database: string;
   readonly lifecycles: Readonly<Record<SubjectKey, Lifecycles>>;
+  /** @default - the figures are older than this measurement */
+  readonly coldStarts?: ColdStarts;
   readonly warm: Readonly<Record<"ours" | "bare", Warm>>;
   readonly code: Readonly<Record<"ours" | "article", CodeSize>>;
   readonly synthesis: Synthesis;
@@ -54,6 +58,10 @@ export async function measure(effort: Effort, onProgress: (message: string) => v
   try {
     const subjects = benchSubjects(synthesized, scratch);
     const lived = await lifecycles(subjects, effort.environments, runtime, database, onProgress);
+    const cold = await startColdSubjects(subjects, scratch);
+    const started = await coldStarts(cold.subjects, effort.environments, runtime, onProgress).finally(() =>
+      cold.stop(),
+    );
     onProgress("warm invocations");
     const [ours, bare] = await warm([subjects.ours, subjects.bare], effort.invocations, runtime, database);
     if (ours === undefined || bare === undefined) throw new Error("a way was not invoked");
@@ -66,6 +74,7 @@ export async function measure(effort: Effort, onProgress: (message: string) => v
       runtime: runtime.description,
       database: database.description,
       lifecycles: lived,
+      coldStarts: started,
       warm: { ours, bare },
       code: {
         ours: codeSize(synthesized.directory, (file) => !file.endsWith(".map")),

@@ -1,4 +1,6 @@
 import { faultsOf, survived } from "./claims";
+import { coldRatio, type ColdStart } from "./cold-start";
+import { distribution } from "./distribution";
 import type { SubjectKey } from "./subjects";
 import type { Figures } from "./figures";
 import { apart, ratio } from "./lifecycles";
@@ -42,6 +44,7 @@ export function summary(figures: Figures): readonly Cells[] {
       return `${closed} / ${aborted} / ${leaked}`;
     }),
     each("Init to the first `/next`, p50 (ms)", (subject) => lifecycles[subject].init.p50.toFixed(1)),
+    ...coldStartRows(figures, some),
     some("warm invocation ÷ mysql2 alone, p50", {
       ours: (warm.ours.invocation.p50 / warm.bare.invocation.p50).toFixed(3),
       bare: "1",
@@ -56,6 +59,21 @@ export function summary(figures: Figures): readonly Cells[] {
       closeWithGrace: String(survived(figures, COLUMNS.closeWithGrace)),
       bare: String(survived(figures, COLUMNS.bare)),
     }),
+  ];
+}
+
+type Row = (label: string, cells: Partial<Record<keyof typeof COLUMNS, string>>) => Cells;
+
+function coldStartRows({ coldStarts }: Figures, row: Row): readonly Cells[] {
+  if (coldStarts === undefined) return [];
+  const { secretTls, passwordTls, awsDocs } = coldStarts.whole;
+  const times = (theirs: ColdStart): string => coldRatio("answered", secretTls, theirs).toFixed(2);
+  return [
+    row("cold start → first answer, secret and TLS, p50 (ms)", {
+      ours: distribution(secretTls.answered).p50.toFixed(1),
+    }),
+    row("÷ the same with a password and TLS", { ours: times(passwordTls) }),
+    row("÷ a handler as AWS's documentation has it", { ours: times(awsDocs) }),
   ];
 }
 

@@ -175,6 +175,11 @@ export class ExecutionEnvironment {
     return this.lifecycle !== undefined;
   }
 
+  /** Process id of the runtime. @default - Init has not come to it, or the environment was reset or shut down */
+  get runtimePid(): number | undefined {
+    return this.lifecycle?.runtime?.child.pid;
+  }
+
   /**
    * The Init phase: extensions first, then the runtime, until each has asked for its first event.
    *

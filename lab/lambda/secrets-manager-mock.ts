@@ -1,5 +1,7 @@
 import { once } from "node:events";
-import { createServer } from "node:http";
+import { readFileSync } from "node:fs";
+import { createServer, type RequestListener } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { json, readBody } from "./http-answer";
 
@@ -29,10 +31,14 @@ const REFUSALS: Readonly<Partial<Record<SecretsManagerMood, object>>> = {
   denied: { __type: "AccessDeniedException", message: "the role is not authorized to perform GetSecretValue" },
 };
 
-export async function startSecretsManagerMock(secretArn: string): Promise<SecretsManagerMock> {
+/** @param certificate of 127.0.0.1, for an endpoint with TLS, as AWS's has @default - plain HTTP */
+export async function startSecretsManagerMock(
+  secretArn: string,
+  certificate?: { readonly certificateFile: string; readonly keyFile: string },
+): Promise<SecretsManagerMock> {
   let secretString = "{}";
   let mood: SecretsManagerMood = "well";
-  const server = createServer((request, response) => {
+  const answer: RequestListener = (request, response) => {
     void readBody(request).then((body) => {
       const { SecretId } = JSON.parse(body) as { SecretId?: string };
       const operation = request.headers["x-amz-target"];
@@ -48,8 +54,15 @@ export async function startSecretsManagerMock(secretArn: string): Promise<Secret
         json(response, 400, { __type: "ResourceNotFoundException", message: `the mock has only ${secretArn}` });
       }
     });
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
+  };
+  const server =
+    certificate === undefined
+      ? createServer(answer)
+      : createTlsServer(
+          { cert: readFileSync(certificate.certificateFile), key: readFileSync(certificate.keyFile) },
+          answer,
+        );
+  await once(server.listen(0, "127.0.0.1"), "listening");
   const { port } = server.address() as AddressInfo;
   const stopListening = async (): Promise<void> => {
     if (!server.listening) return;
@@ -58,7 +71,7 @@ export async function startSecretsManagerMock(secretArn: string): Promise<Secret
     await once(server, "close");
   };
   return {
-    endpoint: `http://127.0.0.1:${port}`,
+    endpoint: `${certificate === undefined ? "http" : "https"}://127.0.0.1:${port}`,
     putString: (secret) => {
       secretString = secret;
     },
