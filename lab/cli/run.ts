@@ -1,5 +1,8 @@
 import { stripVTControlCharacters } from "node:util";
 import { Command, InvalidArgumentError, Option } from "commander";
+import colors from "picocolors";
+import { WORKERS_PER_VCPU } from "../lambda/managed-environment";
+import { managedVerdict, runManaged, type ManagedRunConfig } from "../scenarios/managed-run";
 import { advice } from "../scenarios/advice";
 import { comparison, failuresOf, logOf, logOfFailure, timelineOf } from "../scenarios/comparison";
 import { runVerdict, verdictLine, type Verdict } from "../scenarios/verdict";
@@ -24,6 +27,8 @@ interface RunOptions extends HandlerOptions {
   readonly logs?: boolean;
   /** A path, or the one on the PATH. @default - the lab alone judges */
   readonly emulator?: string | true;
+  /** Worker threads. @default - an execution environment with one invocation at a time */
+  readonly managedInstances?: number;
 }
 
 /** Seconds: whoever wants to see a time-out does not want to wait for the stack's. */
@@ -55,6 +60,14 @@ export function runCommand(): Command {
       "--emulator [path]",
       "play it in AWS's own emulator as well, aws-lambda-rie on the PATH or named, and print its verdict beside the lab's",
     )
+    .addOption(
+      new Option(
+        "--managed-instances [workers]",
+        "an environment of Lambda Managed Instances, with an invocation on each worker; half of them are busy with --slow-event at its end (default: 8, for one vCPU)",
+      )
+        .argParser(workerCount)
+        .preset(String(WORKERS_PER_VCPU)),
+    )
     .option("--logs", "print what the function logged as well")
     .addHelpText(
       "after",
@@ -85,6 +98,12 @@ async function runAndShow(context: CommandContext, options: RunOptions): Promise
     events,
     adviceContext,
   } = await chosen(context, { ...options, ...(timeout === undefined ? {} : { timeout }) });
+  if (options.managedInstances !== undefined && (options.emulator !== undefined || options.image !== undefined)) {
+    throw new UsageError("--managed-instances: not with --emulator or --image");
+  }
+  if (options.managedInstances !== undefined && !name.startsWith("nodejs")) {
+    throw new UsageError(`--managed-instances: not on ${name}; the lab plays it for nodejs24.x`);
+  }
   if (options.emulator !== undefined && (options.image !== undefined || end === "failure")) {
     throw new UsageError(`--emulator: not with ${end === "failure" ? "--end failure" : "--image"}`);
   }
@@ -96,6 +115,9 @@ async function runAndShow(context: CommandContext, options: RunOptions): Promise
   const database = await context.database();
   if (end === "timeout" && !("slow" in events)) {
     throw new UsageError("--end timeout needs --slow-event <json>: an event that your handler takes long for");
+  }
+  if (options.managedInstances !== undefined) {
+    return runOnManagedInstances(context, options, { subject, runtime, database, events });
   }
   const given = options.events ?? [events.quick];
   const title = `${subject.name}: Init, Invoke, ${end}`;
@@ -140,6 +162,41 @@ function withEmulators(verdict: Verdict, emulated: EmulatorResult | undefined): 
   if (emulated === undefined || !verdict.clean) return verdict;
   const { clean, sentence } = emulatorVerdict(emulated);
   return clean ? verdict : { kind: "not clean", clean, sentence: stripVTControlCharacters(sentence) };
+}
+
+async function runOnManagedInstances(
+  context: CommandContext,
+  options: RunOptions,
+  {
+    subject,
+    runtime,
+    database,
+    events,
+  }: Pick<ManagedRunConfig, "subject" | "runtime" | "database"> & { events: Events },
+): Promise<boolean> {
+  const title = `${subject.name}: Managed Instances, Init, Invoke, Shutdown`;
+  // The project's own slow event is for another end; here it has to be asked for.
+  const slow = "slowEvent" in options ? { slowEvent: options.slowEvent } : {};
+  const workers = options.managedInstances ?? WORKERS_PER_VCPU;
+  const config = { ...{ subject, runtime, database, workers }, event: events.quick, ...slow };
+  const result = await context.step(
+    title,
+    () => runManaged(config),
+    () => title,
+  );
+  const { clean, sentence } = managedVerdict(result);
+  if (options.json === true) console.log(JSON.stringify({ clean, runtime, result }, undefined, 2));
+  else {
+    if (options.logs === true) console.log(logOf("its log", result.logs));
+    console.log(clean ? colors.green(`✓ ${sentence}.`) : colors.red(`✗ ${sentence}.`));
+  }
+  return clean;
+}
+
+function workerCount(text: string): number {
+  const number = Number(text);
+  if (Number.isInteger(number) && number >= 1 && number <= 64) return number;
+  throw new InvalidArgumentError("Allowed are whole numbers from 1 to 64.");
 }
 
 function endOf({ end, frozen }: RunOptions, given: readonly unknown[], { quick, slow }: Events): End {

@@ -58,6 +58,8 @@ export class ExtensionsApi {
     private readonly metadata: FunctionMetadata,
     private readonly externals: readonly string[],
     private readonly changed: (event: string, extension: string) => void,
+    /** On Managed Instances nobody is told of an invocation. */
+    private readonly isManaged = false,
   ) {}
 
   count(kind: ExtensionKind): number {
@@ -144,7 +146,8 @@ export class ExtensionsApi {
       return;
     }
     const kind = this.externals.includes(name) ? "external" : "internal";
-    const wrong = events.find((event) => event !== "INVOKE" && (event !== "SHUTDOWN" || kind === "internal"));
+    const allowed = kind === "internal" ? ["INVOKE"] : ["INVOKE", "SHUTDOWN"];
+    const wrong = events.find((event) => !allowed.includes(event) || (this.isManaged && event === "INVOKE"));
     if (wrong !== undefined) {
       const why = wrong === "SHUTDOWN" ? "ShutdownEventNotSupportedForInternalExtension" : "ErrorInvalidEventType";
       refuse(response, 403, "Extension.InvalidEventType", `${wrong}: ${why}`);

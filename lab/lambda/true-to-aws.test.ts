@@ -5,6 +5,8 @@ import { join } from "node:path";
 const PAGE = readFileSync(join(__dirname, "..", "true-to-aws.md"), "utf8");
 const SOURCES = new Map([...PAGE.matchAll(/^\[([^\]]+)\]: (https:\S+)$/gm)].map(([, name, url]) => [name, url]));
 
+const PHASES = ["Init", "Invoke", "Shutdown", "Managed Instances"];
+
 interface Rule {
   readonly phase: string;
   readonly rule: string;
@@ -13,7 +15,7 @@ interface Rule {
 }
 
 function rules(): Rule[] {
-  return ["Init", "Invoke", "Shutdown"].flatMap((phase) => {
+  return PHASES.flatMap((phase) => {
     const section = new RegExp(`^## ${phase}\n(.*?)(?=^## |^<!-- )`, "ms").exec(PAGE)?.[1] ?? "";
     const [, , ...rows] = section.trim().split("\n");
     return rows.map((row) => {
@@ -33,7 +35,7 @@ function isTest(reference: string): boolean {
 }
 
 test("each phase has its rules", () => {
-  for (const phase of ["Init", "Invoke", "Shutdown"]) expect(rules().map((rule) => rule.phase)).toContain(phase);
+  for (const phase of PHASES) expect(rules().map((rule) => rule.phase)).toContain(phase);
 });
 
 test.each(rules())("$phase: $rule", ({ from, tests }) => {

@@ -1,0 +1,124 @@
+/** Lambda Managed Instances in the lab: a shell or Node.js program asks for several invocations at a time. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ExternalExtension } from "./execution-environment";
+import { lambdaRuntime } from "./lambda-runtime";
+import { ManagedEnvironment, MANAGED_RUNTIME_MS } from "./managed-environment";
+
+const EXTENSION: ExternalExtension = {
+  name: "insights-stand-in",
+  command: ["bash", join(__dirname, "insights-stand-in.sh")],
+};
+
+/** Two workers in one process; an event says how long it takes. The second begins a moment later. */
+const BOOTSTRAP = `#!${process.execPath}
+const api = "http://" + process.env.AWS_LAMBDA_RUNTIME_API;
+if (process.env.ON_SIGTERM === "leave") process.on("SIGTERM", () => { console.log("heard"); process.exit(0); });
+else if (process.env.ON_SIGTERM === "stay") process.on("SIGTERM", () => console.log("heard"));
+async function main() {
+  if (process.env.INTERNAL) {
+    const register = (events) => fetch(api + "/2020-01-01/extension/register", { method: "POST", body: JSON.stringify({ events }), headers: { "Lambda-Extension-Name": "inside" } });
+    console.log("INVOKE " + (await register(["INVOKE"])).status);
+    const id = (await register([])).headers.get("lambda-extension-identifier");
+    fetch(api + "/2020-01-01/extension/event/next", { headers: { "Lambda-Extension-Identifier": id } }).catch(() => {});
+  }
+  for (const delay of [0, 100]) setTimeout(worker, delay);
+}
+async function worker() {
+  for (;;) {
+    const next = await fetch(api + "/2018-06-01/runtime/invocation/next");
+    const id = next.headers.get("lambda-runtime-aws-request-id");
+    const ms = await next.json();
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    const path = api + "/2018-06-01/runtime/invocation/" + id + "/response";
+    const answer = await fetch(path, { method: "POST", body: JSON.stringify({ pid: process.pid, ms }) });
+    console.log(ms + " " + answer.status);
+  }
+}
+main();
+`;
+
+const directory = mkdtempSync(join(tmpdir(), "managed-"));
+writeFileSync(join(directory, "bootstrap"), BOOTSTRAP, { mode: 0o755 });
+let lab: ManagedEnvironment;
+afterEach(async () => {
+  await lab.shutdown();
+});
+afterAll(() => {
+  rmSync(directory, { recursive: true });
+});
+
+async function start(environment: Readonly<Record<string, string>>, extensions: readonly ExternalExtension[] = []) {
+  const lambdaFunction = { name: "f", directory, handler: "x", memorySizeMb: 128, timeoutMs: 1_000, environment };
+  lab = new ManagedEnvironment({ runtime: lambdaRuntime("provided.al2023"), lambdaFunction, extensions, workers: 2 });
+  await lab.init();
+}
+
+async function workers(count: number): Promise<void> {
+  while (lab.idleWorkers < count) await sleep(5);
+}
+
+test("Init ends with the first worker, and an invocation without an idle worker fails at once", async () => {
+  await start({});
+  expect(lab.idleWorkers).toBe(1);
+  const first = lab.invoke(300);
+  expect(await lab.invoke(0)).toMatchObject({ ok: false, error: { errorType: "Runtime.Unavailable" } });
+  await workers(1);
+  const second = lab.invoke(1);
+  const [a, b] = (await Promise.all([first, second])) as { ok: true; payload: { pid: number } }[];
+  expect(a?.payload.pid).toBe(b?.payload.pid);
+});
+
+test("a time-out fails that invocation only: the code runs on, its late answer is refused, the process stays", async () => {
+  await start({});
+  await workers(2);
+  const [late, other] = await Promise.all([lab.invoke(1_300), lab.invoke(10)]);
+  expect(late).toMatchObject({ ok: false, error: { errorType: "Sandbox.Timedout" } });
+  expect(other).toMatchObject({ ok: true });
+  await workers(2);
+  expect(lab.logs).toContain("1300 400");
+  expect(await lab.invoke(2)).toMatchObject({ ok: true, payload: { ms: 2 } });
+});
+
+test("nobody registered: SIGKILL at once", async () => {
+  await start({ ON_SIGTERM: "leave" });
+  expect(await lab.shutdown()).toMatchObject({ endedBy: "SIGKILL at once" });
+  expect(lab.logs).not.toContain("heard");
+});
+
+test.each(["external", "internal"])(
+  "an extension (%s): running invocations are aborted, SIGTERM arrives",
+  async (kind) => {
+    await start(
+      { ON_SIGTERM: "leave", ...(kind === "internal" ? { INTERNAL: "1" } : {}) },
+      kind === "external" ? [EXTENSION] : [],
+    );
+    await workers(2);
+    const running = lab.invoke(900);
+    await sleep(50);
+    const { endedBy, runtimeMs } = await lab.shutdown();
+    expect(await running).toMatchObject({ ok: false, error: { errorType: "Sandbox.Failure" } });
+    expect(endedBy).toBe("itself");
+    expect(runtimeMs).toBeLessThan(MANAGED_RUNTIME_MS);
+    expect(lab.logs).toContain("heard");
+  },
+);
+
+test("a runtime that stays is killed after 600 ms", async () => {
+  await start({ ON_SIGTERM: "stay" }, [EXTENSION]);
+  const { endedBy, runtimeMs } = await lab.shutdown();
+  expect(endedBy).toBe("SIGKILL at its deadline");
+  expect(runtimeMs).toBeGreaterThanOrEqual(MANAGED_RUNTIME_MS);
+});
+
+test("nobody may subscribe to INVOKE", async () => {
+  await start({ INTERNAL: "1" });
+  expect(lab.logs).toContain("INVOKE 403");
+  expect(lab.extensions.count("internal")).toBe(1);
+});
+
+test("an Init that fails says what the runtime wrote", async () => {
+  await expect(start({ NODE_OPTIONS: "--require=/nowhere.cjs" })).rejects.toThrow("nowhere.cjs");
+});

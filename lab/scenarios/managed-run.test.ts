@@ -1,0 +1,73 @@
+/** The synthesized function on Managed Instances, with and without the preload that passes SIGTERM to the workers. */
+import { buildSync } from "esbuild";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { lambdaRuntime, type LambdaRuntime } from "../lambda/lambda-runtime";
+import { startDatabaseServer } from "../mysql/database-server";
+import type { DatabaseServer } from "../mysql/server";
+import { thisFunction, withExtension, type ExtensionKind, type Subject } from "../subjects/subject";
+import { synth } from "../subjects/synth";
+import { synthesizedFunction } from "../subjects/synthesized-function";
+import { managedVerdict, runManaged } from "./managed-run";
+
+let runtime: LambdaRuntime;
+let database: DatabaseServer;
+let directory: string;
+let deployed: Subject;
+const scratch = mkdtempSync(join(tmpdir(), "managed-"));
+
+beforeAll(async () => {
+  const synthesized = synthesizedFunction(await synth(join(scratch, "cdktf.out")));
+  runtime = lambdaRuntime(synthesized.runtime);
+  database = await startDatabaseServer();
+  if (database.kind === "stand-in") throw new Error("a real server is needed: install mariadb-server-core");
+  directory = join(scratch, "deployed");
+  cpSync(synthesized.directory, directory, { recursive: true });
+  buildSync({
+    entryPoints: [join(__dirname, "../../function/worker-signals.ts")],
+    outfile: join(directory, "worker-signals.mjs"),
+    ...{ bundle: true, platform: "node", format: "esm" },
+  });
+  deployed = thisFunction({ ...synthesized, directory, timeoutMs: 20_000 });
+}, 120_000);
+
+afterAll(async () => {
+  await database.stop();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+function subject(kind: ExtensionKind, preload: boolean): Subject {
+  const made = withExtension(deployed, kind);
+  const { environment } = made.lambdaFunction;
+  const NODE_OPTIONS = `--import=${join(directory, "worker-signals.mjs")}`;
+  const lambdaFunction = {
+    ...made.lambdaFunction,
+    environment: { ...environment, ...(preload ? { NODE_OPTIONS } : {}) },
+  };
+  return { ...made, lambdaFunction };
+}
+
+test.each([
+  { kind: "internal", preload: true, workers: 2, slow: false, clean: true, endedBy: "itself" },
+  { kind: "internal", preload: true, workers: 4, slow: true, clean: true, endedBy: "itself" },
+  { kind: "external", preload: true, workers: 2, slow: false, clean: true, endedBy: "itself" },
+  { kind: "internal", preload: false, workers: 2, slow: false, clean: false, endedBy: "SIGKILL at once" },
+] as const)(
+  "$kind, preload: $preload, $workers workers, busy: $slow → clean: $clean, ended by $endedBy",
+  async ({ kind, preload, workers, slow, clean, endedBy }) => {
+    if (!runtime.isAwsClient) {
+      console.warn(`Managed Instances not tested: ${runtime.description}`);
+      return;
+    }
+    const result = await runManaged({
+      ...{ subject: subject(kind, preload), runtime, database, workers },
+      ...(slow ? { slowEvent: { sleepSeconds: 15 } } : {}),
+    });
+    expect(result.invocations.map(({ ok }) => ok)).toEqual(Array.from({ length: workers }, () => true));
+    expect({ endedBy: result.shutdown.endedBy, clean: managedVerdict(result).clean }).toEqual({ endedBy, clean });
+    expect(result.outcomes.length).toBeGreaterThanOrEqual(workers);
+    expect(new Set(result.outcomes)).toEqual(new Set([clean ? "closed" : "leaked"]));
+    expect(result.abortedClients).toBe(0);
+  },
+);

@@ -1,0 +1,102 @@
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { LambdaRuntime } from "../lambda/lambda-runtime";
+import { ManagedEnvironment, type ManagedResult, WORKERS_PER_VCPU } from "../lambda/managed-environment";
+import { Relay } from "../mysql/relay";
+import type { DatabaseServer } from "../mysql/server";
+import { templateVariables, type Subject } from "../subjects/subject";
+import type { Outcome, RunResult } from "./run";
+
+/** What became of the connections of one execution environment of Managed Instances. */
+export interface ManagedRunResult extends Pick<
+  RunResult,
+  "subject" | "shutdown" | "outcomes" | "abortedClients" | "logs"
+> {
+  readonly workers: number;
+  readonly invocations: readonly ManagedResult[];
+  /** How many invocations ran when the Shutdown phase began. */
+  readonly busy: number;
+}
+
+export interface ManagedRunConfig {
+  readonly subject: Subject;
+  readonly runtime: LambdaRuntime;
+  readonly database: DatabaseServer;
+  /** @default 8 */
+  readonly workers?: number;
+  /** Each idle worker gets it once. @default {} */
+  readonly event?: unknown;
+  /** Half of the workers have it when the Shutdown phase begins. @default - they are idle */
+  readonly slowEvent?: unknown;
+}
+
+/** It asks for SHUTDOWN only, as on Managed Instances everybody has to. */
+const EXTENSION = { name: "insights-stand-in", command: ["bash", join(__dirname, "../lambda/insights-stand-in.sh")] };
+const WORKERS_START_WITHIN_MS = 10_000;
+const SETTLE_MS = 100;
+
+/** Init, an invocation on each worker at the same time, and the Shutdown phase. */
+export async function runManaged(config: ManagedRunConfig): Promise<ManagedRunResult> {
+  const { subject, runtime, database, workers = WORKERS_PER_VCPU, event = {}, slowEvent } = config;
+  const abortedBefore = await database.abortedClients();
+  const relay = await Relay.start({ host: database.host, port: database.port });
+  const { user, password, database: name } = database;
+  const login = { host: "127.0.0.1", port: relay.port, user, password, database: name };
+  const environment = new ManagedEnvironment({
+    runtime,
+    workers,
+    extensions: subject.extensions.length === 0 ? [] : [EXTENSION],
+    onGone: () => {
+      relay.sever();
+    },
+    lambdaFunction: {
+      ...subject.lambdaFunction,
+      environment: { ...subject.lambdaFunction.environment, ...(subject.variables ?? templateVariables)(login) },
+    },
+  });
+  try {
+    await environment.init();
+    await allIdle(environment, workers);
+    const invocations = await Promise.all(Array.from({ length: workers }, () => environment.invoke(event)));
+    await allIdle(environment, workers);
+    const busy = slowEvent === undefined ? 0 : Math.ceil(workers / 2);
+    const running = Array.from({ length: busy }, () => environment.invoke(slowEvent));
+    if (busy > 0) await sleep(SETTLE_MS);
+    const shutdown = await environment.shutdown();
+    await Promise.all(running);
+    await sleep(SETTLE_MS);
+    const connections = relay.connections.filter(({ loggedIn }) => loggedIn);
+    return {
+      ...{ subject: subject.name, workers, invocations, busy, shutdown },
+      outcomes: connections.map(({ quitAt, closedAt }): Outcome =>
+        quitAt !== undefined ? "closed" : closedAt === undefined ? "leaked" : "aborted",
+      ),
+      abortedClients: (await database.abortedClients()) - abortedBefore,
+      logs: environment.logs,
+    };
+  } finally {
+    await environment.shutdown();
+    await relay.close();
+  }
+}
+
+/** Init ends with the first of them; a worker whose code fails never comes. */
+async function allIdle(environment: ManagedEnvironment, workers: number): Promise<void> {
+  const deadline = performance.now() + WORKERS_START_WITHIN_MS;
+  while (environment.idleWorkers < workers && performance.now() < deadline) await sleep(5);
+}
+
+/** One sentence, and whether every connection was given back. */
+export function managedVerdict(result: ManagedRunResult): { readonly clean: boolean; readonly sentence: string } {
+  const { subject, workers, busy, outcomes, invocations, shutdown } = result;
+  const count = (wanted: Outcome): number => outcomes.filter((outcome) => outcome === wanted).length;
+  const failed = invocations.filter(({ ok }) => !ok).length;
+  const clean =
+    outcomes.length > 0 && count("closed") === outcomes.length && failed === 0 && shutdown.endedBy === "itself";
+  const answered = failed === 0 ? "" : `, ${failed} of ${invocations.length} invocations failed`;
+  const sentence =
+    `${subject} on Managed Instances, ${workers} workers, ${busy} of them busy${answered}: ${outcomes.length} opened, ` +
+    `${count("closed")} closed with COM_QUIT, ${count("aborted")} aborted, ${count("leaked")} left on the server; the ` +
+    `runtime's process ended by ${shutdown.endedBy} after ${shutdown.runtimeMs.toFixed(0)} ms`;
+  return { clean, sentence };
+}
