@@ -1,6 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
 import { Command, InvalidArgumentError, Option } from "commander";
-import colors from "picocolors";
 import { WORKERS_PER_VCPU } from "../lambda/managed-environment";
 import { managedVerdict, runManaged, type ManagedRunConfig } from "../scenarios/managed-run";
 import { advice } from "../scenarios/advice";
@@ -173,7 +172,7 @@ async function runOnManagedInstances(
     database,
     events,
   }: Pick<ManagedRunConfig, "subject" | "runtime" | "database"> & { events: Events },
-): Promise<boolean> {
+): Promise<Verdict> {
   const title = `${subject.name}: Managed Instances, Init, Invoke, Shutdown`;
   // The project's own slow event is for another end; here it has to be asked for.
   const slow = "slowEvent" in options ? { slowEvent: options.slowEvent } : {};
@@ -184,13 +183,15 @@ async function runOnManagedInstances(
     () => runManaged(config),
     () => title,
   );
-  const { clean, sentence } = managedVerdict(result);
-  if (options.json === true) console.log(JSON.stringify({ clean, runtime, result }, undefined, 2));
-  else {
-    if (options.logs === true) console.log(logOf("its log", result.logs));
-    console.log(clean ? colors.green(`✓ ${sentence}.`) : colors.red(`✗ ${sentence}.`));
+  const verdict = managedVerdict(result);
+  const { clean, kind, sentence } = verdict;
+  if (options.json === true) {
+    console.log(JSON.stringify({ clean, verdict: kind, sentence, runtime, result }, undefined, 2));
+    return verdict;
   }
-  return clean;
+  if (options.logs === true) console.log(logOf("its log", result.logs));
+  console.log(verdictLine(verdict));
+  return verdict;
 }
 
 function workerCount(text: string): number {

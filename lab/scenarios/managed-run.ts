@@ -5,6 +5,7 @@ import { ManagedEnvironment, type ManagedResult, WORKERS_PER_VCPU } from "../lam
 import { Relay } from "../mysql/relay";
 import type { DatabaseServer } from "../mysql/server";
 import { templateVariables, type Subject } from "../subjects/subject";
+import { verdictOf, type Verdict } from "./verdict";
 import type { Outcome, RunResult } from "./run";
 
 /** What became of the connections of one execution environment of Managed Instances. */
@@ -71,7 +72,7 @@ export async function runManaged(config: ManagedRunConfig): Promise<ManagedRunRe
       outcomes: connections.map(({ quitAt, closedAt }): Outcome =>
         quitAt !== undefined ? "closed" : closedAt === undefined ? "leaked" : "aborted",
       ),
-      abortedClients: (await database.abortedClients()) - abortedBefore,
+      ...(database.kind === "stand-in" ? {} : { abortedClients: (await database.abortedClients()) - abortedBefore }),
       logs: environment.logs,
     };
   } finally {
@@ -86,17 +87,25 @@ async function allIdle(environment: ManagedEnvironment, workers: number): Promis
   while (environment.idleWorkers < workers && performance.now() < deadline) await sleep(5);
 }
 
-/** One sentence, and whether every connection was given back. */
-export function managedVerdict(result: ManagedRunResult): { readonly clean: boolean; readonly sentence: string } {
-  const { subject, workers, busy, outcomes, invocations, shutdown } = result;
+/** The same verdict as that of every command. */
+export function managedVerdict(result: ManagedRunResult): Verdict {
+  const { subject, workers, busy, outcomes, invocations, shutdown, abortedClients } = result;
   const count = (wanted: Outcome): number => outcomes.filter((outcome) => outcome === wanted).length;
-  const failed = invocations.filter(({ ok }) => !ok).length;
-  const clean =
-    outcomes.length > 0 && count("closed") === outcomes.length && failed === 0 && shutdown.endedBy === "itself";
-  const answered = failed === 0 ? "" : `, ${failed} of ${invocations.length} invocations failed`;
-  const sentence =
-    `${subject} on Managed Instances, ${workers} workers, ${busy} of them busy${answered}: ${outcomes.length} opened, ` +
-    `${count("closed")} closed with COM_QUIT, ${count("aborted")} aborted, ${count("leaked")} left on the server; the ` +
-    `runtime's process ended by ${shutdown.endedBy} after ${shutdown.runtimeMs.toFixed(0)} ms`;
-  return { clean, sentence };
+  const errors = invocations.flatMap((each) => (each.ok ? [] : [each.error]));
+  return verdictOf({
+    subject: `${subject} on Managed Instances, ${workers} workers, ${busy} of them busy,`,
+    invocations: {
+      ok: invocations.length - errors.length,
+      failed: errors.length,
+      ...(errors[0] === undefined ? {} : { firstError: errors[0] }),
+    },
+    connections: {
+      opened: outcomes.length,
+      closed: count("closed"),
+      aborted: count("aborted"),
+      leaked: count("leaked"),
+    },
+    endings: { [shutdown.endedBy]: 1 },
+    ...(abortedClients === undefined ? {} : { abortedClients }),
+  });
 }
