@@ -125,6 +125,29 @@ test("a bootstrap is not told an execution environment: AWS_EXECUTION_ENV is tha
   expect(provided.filter((line) => line.startsWith("AWS_EXECUTION_ENV"))).toEqual([]);
 });
 
+test("the Runtime API answers until the runtime is gone: on SIGTERM an answer is taken as before", async () => {
+  const program = `#!${process.execPath}
+    const api = "http://" + process.env.AWS_LAMBDA_RUNTIME_API + "/2018-06-01/runtime/";
+    process.on("SIGTERM", () => setTimeout(async () => {
+      const { status } = await fetch(api + "invocation/none/response", { method: "POST", body: "{}" });
+      console.log("answered " + status);
+      process.exit(0);
+    }, 100));
+    fetch(api + "invocation/next").catch((error) => console.log("closed " + error));`;
+  writeFileSync(join(folder, "bootstrap"), program, { mode: 0o755 });
+  const lambdaFunction = { name: "f", directory: folder, handler: "x", memorySizeMb: 128, timeoutMs: 3_000 };
+  const created = new ExecutionEnvironment({
+    runtime: lambdaRuntime("provided"),
+    extensions: [EXTENSION],
+    lambdaFunction: { ...lambdaFunction, environment: {} },
+  });
+  environments.push(created);
+  await created.init();
+  expect(await created.shutdown()).toMatchObject({ endedBy: "itself" });
+  expect(created.logs).toContain("answered 400");
+  expect(created.logs).not.toContainEqual(expect.stringContaining("closed"));
+});
+
 test("what the lab says of such a runtime", () => {
   expect(lambdaRuntime("provided")).toEqual({
     name: "provided",
