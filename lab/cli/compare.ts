@@ -15,6 +15,7 @@ import {
   withHandlerOptions,
   type HandlerOptions,
 } from "./handler-options";
+import { ownsOutput, report } from "./reporters";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 
 interface CompareOptions extends HandlerOptions {
@@ -55,9 +56,7 @@ Examples:
 ${VARIABLES_HELP}${EXIT_CODES}`,
     )
     .action(async (options: CompareOptions) => {
-      const verdict = await inCommandContext(async (context) =>
-        show(await compare(context, options), options.json === true),
-      );
+      const verdict = await inCommandContext(async (context) => show(await compare(context, options), options));
       process.exitCode = exitCodeOf(verdict);
     });
 }
@@ -90,7 +89,7 @@ export async function compare(context: CommandContext, options: CompareOptions):
 /** @returns the verdict on the first of them */
 export function show(
   { runtime, database, results, extensionIsAssumed, adviceContext }: Compared,
-  json: boolean,
+  { json = false, reporter }: Pick<HandlerOptions, "json" | "reporter"> = {},
 ): Verdict {
   const [first] = results;
   if (first === undefined) throw new Error("nothing was compared");
@@ -101,8 +100,9 @@ export function show(
     const { kind, description } = database;
     const found = { clean, verdict: verdictKind, sentence, change, runtime, database: { kind, description }, results };
     console.log(JSON.stringify(found, undefined, 2));
-    return verdict;
   }
+  report("compare", [{ name: first.subject, result: verdictKind, message: sentence }], reporter);
+  if (json || ownsOutput(reporter)) return verdict;
   console.log(`\n${timelineOf(first)}\n\n${comparison(results)}\n`);
   const failures = failuresOf(first);
   if (failures !== "") console.log(failures);

@@ -11,6 +11,7 @@ import { sideBySide, terminalWidth, type Row } from "../scenarios/side-by-side";
 import { verdictLine, verdictOf, type Findings, type Verdict } from "../scenarios/verdict";
 import { handlerCode } from "../subjects/handler-code";
 import { inCommandContext, type CommandContext } from "./command-context";
+import { ownsOutput, report, type Check } from "./reporters";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 import { faultPlan, type NotPlayed } from "./fault-plan";
 import { chosen, VARIABLES_HELP, withHandlerOptions, type HandlerOptions } from "./handler-options";
@@ -80,7 +81,8 @@ async function playAndShow(context: CommandContext, options: FaultOptions): Prom
     const change = inputAdvice({ ...failure, code: handlerCode(subject.lambdaFunction), env: options.env });
     const found = { clean, verdict: kind, sentence, change, function: subject.name, extension, runtime, played: [] };
     if (options.json === true) console.log(JSON.stringify({ ...found, notPlayed }, undefined, 2));
-    else console.log(`\n${verdictLine(inVain.verdict)}\nTo change: ${change}.`);
+    else if (!ownsOutput(options.reporter)) console.log(`\n${verdictLine(inVain.verdict)}\nTo change: ${change}.`);
+    report("faults", [{ name: subject.name, result: kind, message: sentence }], options.reporter);
     return inVain.verdict;
   }
   const { results, close } = await context.step(
@@ -107,8 +109,22 @@ async function playAndShow(context: CommandContext, options: FaultOptions): Prom
   const { clean, kind, sentence } = verdict;
   const found = { clean, verdict: kind, sentence, function: subject.name, extension, runtime, played, notPlayed };
   if (options.json === true) console.log(JSON.stringify(found, undefined, 2));
-  else print(subject.name, played, notPlayed, verdict);
+  else if (!ownsOutput(options.reporter)) print(subject.name, played, notPlayed, verdict);
+  report("faults", checksOf(played, notPlayed), options.reporter);
   return verdict;
+}
+
+function checksOf(played: readonly Played[], notPlayed: readonly NotPlayed[]): readonly Check[] {
+  return [
+    ...played.map(({ fault, survived, problems, happens }): Check => {
+      return {
+        name: fault,
+        result: survived ? "clean" : "not clean",
+        message: survived ? happens : problems.join("; "),
+      };
+    }),
+    ...notPlayed.map(({ fault, why }): Check => ({ name: fault, result: "not played", message: why })),
+  ];
 }
 
 /** Nothing that the faults would say anything about. */

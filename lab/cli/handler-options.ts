@@ -21,6 +21,7 @@ import type { AdviceContext } from "../scenarios/advice";
 import { handlerCode } from "../subjects/handler-code";
 import type { CommandContext } from "./command-context";
 import { event } from "./events";
+import { checkReporters, withReporter, type Reporter } from "./reporters";
 import { UsageError } from "./usage-error";
 
 /** Whose function a command is about; without a handler it is the synthesized one. */
@@ -39,6 +40,8 @@ export interface HandlerOptions {
   readonly event?: unknown;
   readonly slowEvent?: unknown;
   readonly json?: boolean;
+  /** @default none */
+  readonly reporter?: readonly Reporter[];
 }
 
 /** What runs, and on which runtime. */
@@ -64,7 +67,7 @@ For others, --env NAME=VALUE fills in {host} {port} {user} {password} {database}
 
 /** Adds what `run`, `compare` and `faults` have in common. */
 export function withHandlerOptions(command: Command, extensions: readonly ExtensionKind[] = EXTENSION_KINDS): Command {
-  return withJson(withFunctionOptions(command, extensions));
+  return withReporter(withJson(withFunctionOptions(command, extensions)));
 }
 
 function withJson(command: Command): Command {
@@ -142,6 +145,7 @@ export function timeoutOption(): Option {
 
 export async function chosen(context: CommandContext, options: HandlerOptions): Promise<Chosen> {
   const { handler, extension, env } = options;
+  checkReporters(options.reporter, options.json);
   if (handler !== undefined) {
     const { subject, compiledFrom } = userSubject(handler, context.scratch, options);
     const runtime = options.runtime ?? RUNTIMES[0];

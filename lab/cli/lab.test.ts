@@ -308,7 +308,7 @@ describe("wrong usage ends with 2 and says what is wrong", () => {
     ["a handler that is not there", ["compare", "--handler", join(scratch, "nowhere")], 'nowhere" does not exist'],
     ["a time-out that nothing causes", ["run", "--handler", pool, "--end", "timeout"], "needs --slow-event <json>"],
     ["an entry of nothing", ["faults", "--entry", "index.handler"], "--entry is for a handler of yours"],
-    ["a runtime that there is not", ["run", "--runtime", "nodejs20.x"], "Allowed choices are nodejs24.x, nodejs22.x."],
+    ["a runtime that there is not", ["run", "--runtime", "nodejs20.x"], "Allowed choices are nodejs24.x, nodejs22.x"],
     ["a storm of nobody", ["storm", "--environments", "0"], "Allowed are whole numbers from 1 to 1000."],
     ["a report of nothing", ["report", "--data", join(scratch, "nowhere.json")], "nowhere.json"],
   ])("%s", async (_, args, message) => {

@@ -1,5 +1,5 @@
 /** `lambda-shutdown-lab <command>`: Lambda's three phases on this machine, with the database watching. */
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Help } from "commander";
 import { compareCommand } from "./compare";
 import { faultsCommand } from "./faults";
 import { EXIT_CODES, STOPPED_BY_ERROR, WRONG_USAGE } from "./exit-codes";
@@ -16,6 +16,10 @@ const program = new Command("lambda-shutdown-lab")
   )
   .helpCommand(false)
   .exitOverride()
+  .configureOutput({
+    writeOut: (text) => process.stdout.write(fitted(text, process.stdout)),
+    writeErr: (text) => process.stderr.write(fitted(text, process.stderr)),
+  })
   .showHelpAfterError("(--help shows what is allowed, with examples)")
   .addHelpText(
     "after",
@@ -28,6 +32,11 @@ ${EXIT_CODES}`,
   );
 for (const command of [runCommand(), compareCommand(), faultsCommand(), stormCommand(), reportCommand()]) {
   program.addCommand(command.copyInheritedSettings(program));
+}
+
+/** The examples and paragraphs of a help, too, as wide as the terminal. */
+function fitted(text: string, { columns }: { readonly columns?: number }): string {
+  return columns === undefined ? text : new Help().boxWrap(text, columns);
 }
 
 program.parseAsync().catch((error: unknown) => {

@@ -12,6 +12,7 @@ import { emulatorProgram } from "../lambda/emulator";
 import { besideTheLab, emulatorVerdict, runInEmulator, type EmulatorResult } from "../scenarios/emulator-run";
 import { fromInvocationDirectory } from "./invocation-directory";
 import { inCommandContext, type CommandContext } from "./command-context";
+import { ownsOutput, report } from "./reporters";
 import { UsageError } from "./usage-error";
 import { chosen, timeoutOption, VARIABLES_HELP, withHandlerOptions, type HandlerOptions } from "./handler-options";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
@@ -143,8 +144,9 @@ async function runAndShow(context: CommandContext, options: RunOptions): Promise
       ...(emulated === undefined ? {} : { emulator: emulated }),
     };
     console.log(JSON.stringify(found, undefined, 2));
-    return verdict;
   }
+  report("run", [{ name: subject.name, result: verdictKind, message: sentence }], options.reporter);
+  if (options.json === true || ownsOutput(options.reporter)) return verdict;
   console.log(`\n${timelineOf(result)}\n\n${comparison([result])}\n`);
   const failures = failuresOf(result);
   if (failures !== "") console.log(failures);

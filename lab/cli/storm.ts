@@ -13,6 +13,7 @@ import { stormTable, stormVerdict } from "../scenarios/storm-table";
 import { verdictLine, verdictOf, type Verdict } from "../scenarios/verdict";
 import type { Subject } from "../subjects/subject";
 import { inCommandContext, type CommandContext } from "./command-context";
+import { ownsOutput, report } from "./reporters";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 import {
   besideOthers,
@@ -110,9 +111,10 @@ async function play(options: StormOptions): Promise<Verdict> {
     const { clean, kind, sentence } = verdict;
     if (json === true) {
       console.log(JSON.stringify({ clean, verdict: kind, sentence, seed, results, sampling: cost }, undefined, 2));
-    } else {
+    } else if (!ownsOutput(options.reporter)) {
       console.log(`\n${results.length === 0 ? "" : `${stormTable(results)}\n\n`}${verdictLine(verdict)}`);
     }
+    report("storm", [{ name: first.subject.name, result: kind, message: sentence }], options.reporter);
     return verdict;
   });
 }

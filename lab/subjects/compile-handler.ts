@@ -35,11 +35,7 @@ export function compileHandler({ directory, source, file, exported, into }: Sour
   try {
     mkdirSync(into, { recursive: true });
     const exports = isModule ? build("esm") : commonJsUnlessItAwaits(build);
-    const packages = above(directory)
-      .map((each) => join(each, "node_modules"))
-      .find(existsSync);
-    if (packages !== undefined && !existsSync(join(into, "node_modules")))
-      symlinkSync(packages, join(into, "node_modules"));
+    linkPackages(directory, into);
     const missing = exports !== undefined && !exports.includes(exported);
     const isEmpty = readFileSync(entry, "utf8").trim() === "";
     return missing || isEmpty ? `it exports no "${exported}"` : undefined;
@@ -47,6 +43,18 @@ export function compileHandler({ directory, source, file, exported, into }: Sour
     const [first] = (error as Partial<BuildFailure>).errors ?? [];
     const at = first?.location === null || first?.location === undefined ? "" : ` (line ${first.location.line})`;
     return first === undefined ? String(error) : `${first.text}${at}`;
+  }
+}
+
+/** Those beside the handler, and the next ones above, where a workspace has them. */
+function linkPackages(directory: string, into: string): void {
+  const folders = above(directory)
+    .map((each) => join(each, "node_modules"))
+    .filter((each) => existsSync(each));
+  for (const [index, target] of [into, dirname(into)].entries()) {
+    const packages = folders[index];
+    const link = join(target, "node_modules");
+    if (packages !== undefined && !existsSync(link)) symlinkSync(packages, link);
   }
 }
 

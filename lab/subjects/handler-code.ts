@@ -158,13 +158,13 @@ function uses(code: string, name: string): boolean {
 /** The variable that the code gives the pool, the client, the connection. */
 function variableOf(code: string, made: RegExp): string | undefined {
   const assigned = new RegExp(
-    String.raw`(?:const|let|var)\s+(\w+)(?:\s*:[^=;]+)?\s*=\s*(?:await\s+)?(?:new\s+)?(?:[\w.]+\.)?${made.source}(?:<[^>]*>)?\(`,
+    String.raw`(?:const|let|var)\s+(\w+)(?:\s*:[^=;]+)?\s*=\s*(?:await\s+)?(?:new\s+)?(?:\(0,\s*)?(?:[\w.]+\.)?${made.source}\)?(?:<[^>]*>)?\(`,
     made.flags,
   );
   return (
     assigned.exec(code)?.[1] ??
     new RegExp(
-      String.raw`(?:^|[;{}\s])(\w+)\s*(?:\?\?)?=\s*(?:await\s+)?(?:new\s+)?(?:[\w.]+\.)?${made.source}(?:<[^>]*>)?\(`,
+      String.raw`(?:^|[;{}\s])(\w+)\s*(?:\?\?)?=\s*(?:await\s+)?(?:new\s+)?(?:\(0,\s*)?(?:[\w.]+\.)?${made.source}\)?(?:<[^>]*>)?\(`,
       made.flags,
     ).exec(code)?.[1]
   );
