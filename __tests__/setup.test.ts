@@ -27,7 +27,18 @@ test("what is prepared is not prepared again: nothing is run, nothing is said", 
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "", stderr: "" });
 });
 
-const PROGRAMS = ["cmake", "make", "g++", "python3", "xz", "mariadbd", "mysqld"];
+const PROGRAMS = [
+  "cmake",
+  "make",
+  "g++",
+  "python3",
+  "xz",
+  "mariadbd",
+  "mysqld",
+  "postgres",
+  "pg_ctlcluster",
+  "redis-server",
+];
 const APT_GET =
   '#!/bin/sh\necho "$@" >>"$APT_LOG"\ncase "$*" in *"$REFUSED"*) echo "E: no $REFUSED here"; exit 100;; esac';
 
