@@ -10,6 +10,7 @@ import {
   type StormResult,
 } from "../scenarios/storm";
 import { stormTable, stormVerdict } from "../scenarios/storm-table";
+import { inputAdvice } from "../scenarios/advice";
 import { verdictLine, verdictOf, type Verdict } from "../scenarios/verdict";
 import type { Subject } from "../subjects/subject";
 import { inCommandContext, type CommandContext } from "./command-context";
@@ -109,10 +110,22 @@ async function play(options: StormOptions): Promise<Verdict> {
       describeCost,
     );
     const { clean, kind, sentence } = verdict;
+    const { firstError } = results[0]?.invocations ?? {};
+    const change =
+      kind === "could not be invoked" && firstError !== undefined
+        ? inputAdvice({
+            failure: `${firstError.errorType}: ${firstError.errorMessage}`,
+            ...(first.adviceContext.code === undefined ? {} : { code: first.adviceContext.code }),
+            env: options.env,
+          })
+        : undefined;
     if (json === true) {
-      console.log(JSON.stringify({ clean, verdict: kind, sentence, seed, results, sampling: cost }, undefined, 2));
+      console.log(
+        JSON.stringify({ clean, verdict: kind, sentence, change, seed, results, sampling: cost }, undefined, 2),
+      );
     } else if (!ownsOutput(options.reporter)) {
       console.log(`\n${results.length === 0 ? "" : `${stormTable(results)}\n\n`}${verdictLine(verdict)}`);
+      if (change !== undefined) console.log(`To change: ${change}.`);
     }
     report("storm", [{ name: first.subject.name, result: kind, message: sentence }], options.reporter);
     return verdict;
