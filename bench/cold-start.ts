@@ -98,7 +98,9 @@ async function coldStart(
     lambdaFunction: { ...lambdaFunction, environment: { ...lambdaFunction.environment, ...variables } },
   });
   try {
-    await environment.init();
+    await environment.init().catch((error: unknown) => {
+      throw new Error(`${name}: ${String(error)}\n${environment.logs.join("\n")}`, { cause: error });
+    });
     const result = await environment.invoke({});
     const { runtimePid } = environment;
     const [cpu, read] = [processCpuMs(runtimePid), bytesRead(runtimePid)];
