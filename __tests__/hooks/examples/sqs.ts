@@ -1,0 +1,26 @@
+import { SendMessageBatchCommand, SQSClient } from "@aws-sdk/client-sqs";
+import { onShutdown, tracked } from "lambda-graceful-shutdown/function";
+
+const sqs = new SQSClient({});
+const waiting: string[] = [];
+
+/** Sends what waits, ten messages a request. Resolves with the number of messages that were sent. */
+async function flush(options: { readonly abortSignal?: AbortSignal } = {}): Promise<number> {
+  let sent = 0;
+  while (waiting.length > 0) {
+    const batch = waiting.slice(0, 10);
+    const Entries = batch.map((MessageBody, index) => ({ Id: String(index), MessageBody }));
+    await sqs.send(new SendMessageBatchCommand({ QueueUrl: process.env["QUEUE_URL"], Entries }), options);
+    sent += waiting.splice(0, batch.length).length;
+  }
+  return sent;
+}
+
+// The signal ends a request that takes too long. `sent` goes into the line at the shutdown.
+onShutdown("queue", async ({ signal }) => ({ sent: await flush({ abortSignal: signal }) }));
+
+export const handler = tracked(async (event: { readonly message: string }) => {
+  waiting.push(event.message);
+  if (waiting.length >= 10) await flush();
+  return { waiting: waiting.length };
+});
