@@ -12,7 +12,7 @@ const HAS_LAB = existsSync(join(ROOT, "lab/cli/lab.ts"));
 
 /** Tables to look something up in; every other page can be read in one go. */
 const REFERENCES =
-  /^docs\/(article|construct|faults|infrastructure|reference|troubleshooting)\.md|^lab\/true-to-aws\.md$/;
+  /^docs\/(article|construct|faults|infrastructure|reference|troubleshooting)\.md|^lab\/(README|true-to-aws)\.md$/;
 
 function read(path: string): string {
   return readFileSync(join(ROOT, path), "utf8");
