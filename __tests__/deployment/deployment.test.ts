@@ -283,8 +283,10 @@ function deploymentTests(parts: TerraformParts): void {
 
       const staged = synthesizedFunction(project.synthesizedFile).directory;
       const files = unzipSync(zip);
-      expect(Object.keys(files)).toEqual(["index.mjs"]);
-      expect(Buffer.from(files["index.mjs"] ?? []).equals(readFileSync(join(staged, "index.mjs")))).toBe(true);
+      expect(Object.keys(files).sort()).toEqual(["certificate-authorities.pem", "index.mjs"]);
+      for (const [name, content] of Object.entries(files)) {
+        expect(Buffer.from(content).equals(readFileSync(join(staged, name)))).toBe(true);
+      }
     });
 
     test("run in the lab, what arrived gives its connections back", async () => {
