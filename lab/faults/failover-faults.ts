@@ -94,7 +94,7 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
   },
   {
     name: "rotation with a pool",
-    happens: "The secret is rotated, and one of three connections has to be opened anew.",
+    happens: "The secret is rotated, and one of three connections must be opened again.",
     answer: "The connections of the old password go, so that no more than three are open.",
     environment: { DB_AUTH: "secret", POOL_SIZE: "3" },
     ownServer: { certificate: "right name" },

@@ -136,7 +136,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "server frozen in a long query",
-    happens: "The server hangs while it carries out a statement, and the environment is taken away.",
+    happens: "The server hangs while it runs a statement, and the environment is taken away.",
     answer: "Nobody can cancel the statement; it is given up in time, and the line says so.",
     leaves: "the statement and its connection, until the statement ends after the server has woken up",
     ownServer: OWN_SERVER,
@@ -292,7 +292,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "wrong password, then rotated",
     happens: "The secret is wrong, is set right, and is rotated; then the server drops the connection.",
-    answer: "The first invocation fails with the server's words; each one after a change reads the secret anew.",
+    answer: "The first invocation fails with the server's words; each one after a change reads the secret again.",
     ownServer: OWN_SERVER,
     environment: { DB_AUTH: "secret" },
     needs: ["DB_AUTH, DB_TLS", "AWS SDK"],

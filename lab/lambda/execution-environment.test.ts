@@ -175,7 +175,7 @@ describe("Init", () => {
     ["the runtime", { probe: { FIRST_INIT: "hang" } }],
     ["an extension that never registers", { extensions: [extension({ mode: "silent" })] }],
     ["an extension that never asks", { extensions: [extension({ askAfterMs: 60_000 })] }],
-  ])("ends at its limit, whoever keeps it waiting: %s", async (_, setting: Setting) => {
+  ])("ends at its limit, no matter who keeps it waiting: %s", async (_, setting: Setting) => {
     const lab = environment({ ...setting, limits: { initMs: 700 } });
     const begun = performance.now();
     const error = await initFailure(lab.init());

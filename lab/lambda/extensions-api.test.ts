@@ -257,7 +257,7 @@ describe("event/next", () => {
     expect(api.allReady).toBe(false);
   });
 
-  test("SHUTDOWN reaches those who asked for it and nobody else", async () => {
+  test("SHUTDOWN reaches the extensions that asked for it and no other", async () => {
     const asked = await next(await registered("outside", ["SHUTDOWN"]));
     const others = [
       await next(await registered("outside-too", ["INVOKE"])),
