@@ -120,12 +120,13 @@ function attributes(): object[] {
 function archive(config: ArchiveFile, workingDirectory: string): object {
   if (config.type !== "zip") throw new Error(`type "${config.type}" is not zip`);
   const directory = resolve(workingDirectory, config.source_dir);
-  const mode = Number.parseInt(config.output_file_mode ?? "0644", 8);
   const names = readdirSync(directory, { recursive: true, encoding: "utf8" })
     .filter((name) => statSync(join(directory, name)).isFile() && !(config.excludes ?? []).includes(name))
     .sort();
   const files: Zippable = {};
   for (const name of names) {
+    const { mode: own } = statSync(join(directory, name));
+    const mode = config.output_file_mode === null ? own & 0o777 : Number.parseInt(config.output_file_mode, 8);
     // Three is Unix, whose permissions are the upper half of the attributes.
     files[name] = [readFileSync(join(directory, name)), { os: 3, attrs: ((0o100_000 | mode) << 16) >>> 0 }];
   }

@@ -242,20 +242,35 @@ describe("installed packages", () => {
   });
 });
 
-test("a program that is copied or installed can be run, whatever the umask", () => {
-  const umask = process.umask(0o077);
-  try {
-    const root = project({ "index.ts": HANDLER, "bin/tool": "#!/bin/sh", "bin/data": "x" });
-    chmodSync(path.join(root, "bin/tool"), 0o700);
-    const code = { entry: path.join(root, "index.ts"), typeCheck: false, copy: [{ from: path.join(root, "bin") }] };
-    const { directory } = stage(root, code);
-    const mode = (name: string): number => statSync(path.join(directory, name)).mode & 0o777;
-    expect(["bin/tool", "bin/data", "index.mjs"].map(mode)).toEqual([0o755, 0o644, 0o644]);
-    // The archive takes the modes of the files only if it is not told another.
-    expect(only(synthesize({ code }).data, "archive_file")).not.toHaveProperty("output_file_mode");
-  } finally {
-    process.umask(umask);
-  }
+describe("a program can be run, whatever the umask, if it is", () => {
+  const files = { "index.ts": HANDLER, "bin/tool": "#!/bin/sh", "bin/data": "x" };
+  const packaged = {
+    "index.ts": HANDLER,
+    "node_modules/a/package.json": "{}",
+    "node_modules/a/bin/tool": "#!/bin/sh",
+    "node_modules/a/bin/data": "x",
+  };
+
+  test.each([
+    ["copied in a directory", files, "bin/tool", (root: string) => ({ copy: [{ from: path.join(root, "bin") }] })],
+    ["copied", files, "bin/tool", (root: string) => ({ copy: [{ from: path.join(root, "bin/tool"), to: "bin/tool" }] })],
+    ["installed", packaged, "node_modules/a/bin/tool", () => ({ install: ["a"] })],
+  ])("%s", (_, given: Files, program, options: (root: string) => Partial<CodeBundleConfig>) => {
+    const umask = process.umask(0o077);
+    try {
+      const root = project(given);
+      chmodSync(path.join(root, program), 0o700);
+      const code = { entry: path.join(root, "index.ts"), typeCheck: false, ...options(root) };
+      const { directory, names } = stage(root, code);
+      const modes = names.map((name) => [name, statSync(path.join(directory, name)).mode & 0o777]);
+      expect(modes).toEqual(names.map((name) => [name, name === program ? 0o755 : 0o644]));
+      expect(names).toContain(program);
+      // The archive takes the modes of the files only if it is not told another.
+      expect(only(synthesize({ code }).data, "archive_file")).not.toHaveProperty("output_file_mode");
+    } finally {
+      process.umask(umask);
+    }
+  });
 });
 
 describe("copied files", () => {
