@@ -3,6 +3,7 @@ import { Construct } from "constructs";
 import { createHash } from "node:crypto";
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
+import { isInside, projectDirectory, projectPath } from "./project-directory";
 import { problem, SettingsError } from "./settings-error";
 
 /** In the order in which Lambda's runtime looks for them. */
@@ -30,45 +31,53 @@ export class CodeDirectory extends Construct {
     super(scope, id);
     SettingsError.throwIfAny(CodeDirectory.problems(config));
     this.handler = config.handler;
+    const source = projectPath(config.directory);
+    const { outdir } = App.of(this);
+    SettingsError.throwIfAny(holdsOutput(config.directory, [path.resolve(outdir)]));
     const files = filesOf(config.directory);
     this.hasExecutables = files.some(({ isExecutable }) => isExecutable);
 
-    const staging = path.resolve(App.of(this).outdir, "bundles", this.node.addr);
+    const staging = path.resolve(outdir, "bundles", this.node.addr);
     rmSync(staging, { recursive: true, force: true });
     for (const { name, isExecutable } of files) {
       const copy = path.join(staging, name);
       mkdirSync(path.dirname(copy), { recursive: true });
-      copyFileSync(path.join(config.directory, name), copy);
+      copyFileSync(path.join(source, name), copy);
       // Not as they are: umask and owner differ from one checkout to the next.
       chmodSync(copy, isExecutable ? 0o755 : 0o644);
     }
     const asset = new TerraformAsset(this, "asset", {
       path: staging,
       type: AssetType.DIRECTORY,
-      assetHash: contentHash(config.directory, files),
+      assetHash: contentHash(source, files),
     });
     this.sourceDir = `\${path.module}/${asset.path}`;
   }
 
   /** What is wrong with a directory; empty if nothing is. */
   public static problems({ directory, handler }: CodeDirectoryConfig): string[] {
-    if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) {
-      return [problem("code.directory", directory, `is not a directory, as seen from ${process.cwd()}`)];
+    const source = projectPath(directory);
+    if (statSync(source, { throwIfNoEntry: false })?.isDirectory() !== true) {
+      return [problem("code.directory", directory, `is not a directory, as seen from ${projectDirectory()}`)];
     }
-    if (!path.relative(path.resolve(directory), process.cwd()).startsWith("..")) {
-      return [
-        problem("code.directory", directory, "holds the project itself, and with it the output of the synthesis"),
-      ];
-    }
+    const held = holdsOutput(directory, [projectDirectory(), process.cwd()]);
+    if (held.length > 0) return held;
     const [, file] = /^((?:.*\/)?[^./]+)\.[\w.]+$/.exec(handler) ?? [];
     if (file === undefined) {
       return [problem("code.handler", handler, "is not of the form <file without extension>.<name of the export>")];
     }
     const candidates = MODULE_EXTENSIONS.map((extension) => path.join(directory, file + extension));
-    return candidates.some((each) => statSync(each, { throwIfNoEntry: false })?.isFile() === true)
+    return candidates.some((each) => statSync(projectPath(each), { throwIfNoEntry: false })?.isFile() === true)
       ? []
       : [problem("code.handler", handler, `has no file: there is none of ${candidates.slice(1).join(", ")}`)];
   }
+}
+
+/** What is wrong if one of these lies in the directory: each synthesis would deploy what the last one wrote. */
+function holdsOutput(directory: string, outputs: readonly string[]): string[] {
+  return outputs.some((each) => isInside(each, projectPath(directory)))
+    ? [problem("code.directory", directory, "holds the project itself, or the output of the synthesis")]
+    : [];
 }
 
 interface CodeFile {
@@ -82,13 +91,14 @@ interface CodeFile {
  * @throws SettingsError if a link leads to nothing, or to a directory that it is in.
  */
 function filesOf(directory: string, under = "", above: readonly string[] = []): CodeFile[] {
-  const here = realpathSync(path.join(directory, under));
+  const source = projectPath(directory);
+  const here = realpathSync(path.join(source, under));
   return readdirSync(here)
     .sort()
     .flatMap((each) => {
       const name = path.join(under, each);
-      const stats = statSync(path.join(directory, name), { throwIfNoEntry: false });
-      if (stats?.isDirectory() === true && ![...above, here].includes(realpathSync(path.join(directory, name)))) {
+      const stats = statSync(path.join(source, name), { throwIfNoEntry: false });
+      if (stats?.isDirectory() === true && ![...above, here].includes(realpathSync(path.join(source, name)))) {
         return filesOf(directory, name, [...above, here]);
       }
       if (stats?.isFile() === true) return [{ name, isExecutable: (stats.mode & 0o100) !== 0 }];

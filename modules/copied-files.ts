@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import path from "node:path";
 import { filesBelow } from "./installed-packages";
-import { projectDirectory, projectPath } from "./project-directory";
+import { isInside, projectDirectory, projectPath } from "./project-directory";
 import { problem } from "./settings-error";
 
 const SETTING = "code.copy";
@@ -54,9 +54,4 @@ export function copiedFiles(copies: readonly CopiedPath[], outdir: string): Copi
     }
   }
   return { files, problems };
-}
-
-function isInside(file: string, directory: string): boolean {
-  const relative = path.relative(directory, file);
-  return relative === "" || !(relative.startsWith("..") || path.isAbsolute(relative));
 }

@@ -20,6 +20,12 @@ export function shownPath(file: string): string {
   return path.relative(projectDirectory(), file).replaceAll(path.sep, "/");
 }
 
+/** Whether a file or directory is a directory itself, or lies in it. */
+export function isInside(file: string, directory: string): boolean {
+  const relative = path.relative(directory, file);
+  return !(relative === ".." || relative.startsWith(`..${path.sep}`) || path.isAbsolute(relative));
+}
+
 /** A directory and all that it lies in, the nearest first. */
 export function directoriesUpward(start: string): string[] {
   const parent = path.dirname(start);

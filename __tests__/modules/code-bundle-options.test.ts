@@ -253,7 +253,12 @@ describe("a program can be run, whatever the umask, if it is", () => {
 
   test.each([
     ["copied in a directory", files, "bin/tool", (root: string) => ({ copy: [{ from: path.join(root, "bin") }] })],
-    ["copied", files, "bin/tool", (root: string) => ({ copy: [{ from: path.join(root, "bin/tool"), to: "bin/tool" }] })],
+    [
+      "copied",
+      files,
+      "bin/tool",
+      (root: string) => ({ copy: [{ from: path.join(root, "bin/tool"), to: "bin/tool" }] }),
+    ],
     ["installed", packaged, "node_modules/a/bin/tool", () => ({ install: ["a"] })],
   ])("%s", (_, given: Files, program, options: (root: string) => Partial<CodeBundleConfig>) => {
     const umask = process.umask(0o077);

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   statSync,
   symlinkSync,
@@ -74,8 +75,15 @@ describe("a directory is refused", () => {
 
   test.each([".", ".."])("that holds what is written while synthesizing: %s", (above) => {
     expect(CodeDirectory.problems({ directory: above, handler: "index.handler" })).toEqual([
-      `code.directory "${above}" holds the project itself, and with it the output of the synthesis`,
+      `code.directory "${above}" holds the project itself, or the output of the synthesis`,
     ]);
+  });
+
+  test("that holds the output of the synthesis", () => {
+    const stack = newStack(path.join(directory, "out"));
+    expect(() => new CodeDirectory(stack, "code", { directory, handler: "src/main.handler" })).toThrow(
+      `code.directory "${directory}" holds the project itself, or the output of the synthesis`,
+    );
   });
 
   test.each(["handler", "src/handler", ".handler"])("with a handler that names no file and export: %s", (handler) => {
@@ -94,6 +102,47 @@ describe("a directory is refused", () => {
 
 test("a handler may be nested in its module", () => {
   expect(CodeDirectory.problems({ directory: writeCode(), handler: "src/main.api.handler" })).toEqual([]);
+});
+
+describe("the nearest cdktf.json", () => {
+  const from = process.cwd();
+  afterEach(() => {
+    process.chdir(from);
+  });
+
+  /** A project with its code in `code`, where the program was started in a directory below. */
+  function startedBelow(): string {
+    const root = realpathSync(temporaryDirectory());
+    writeFileSync(path.join(root, "cdktf.json"), "{}");
+    writeCode(path.join(root, "code"));
+    writeCode(path.join(root, "infra/own"));
+    process.chdir(path.join(root, "infra"));
+    return root;
+  }
+
+  test("is what the directory is relative to, wherever the program was started", () => {
+    const root = startedBelow();
+    expect(readdirSync(stage("code")).sort()).toEqual(["node_modules", "src"]);
+    expect(CodeDirectory.problems({ directory: "own", handler: "src/main.handler" })).toEqual([
+      `code.directory "own" is not a directory, as seen from ${root}`,
+    ]);
+  });
+
+  test.each([".", "..", "infra"])("is where a directory may not be that holds the program: %s", (directory) => {
+    startedBelow();
+    expect(CodeDirectory.problems({ directory, handler: "own/src/main.handler" })).toEqual([
+      `code.directory "${directory}" holds the project itself, or the output of the synthesis`,
+    ]);
+  });
+
+  test("may hold a directory whose name begins with two dots", () => {
+    const root = startedBelow();
+    renameSync(path.join(root, "infra"), path.join(root, "..infra"));
+    process.chdir(path.join(root, "..infra"));
+    expect(CodeDirectory.problems({ directory: ".", handler: "code/src/main.handler" })).toHaveLength(1);
+    process.chdir(root);
+    expect(readdirSync(stage("..infra/own")).sort()).toEqual(["node_modules", "src"]);
+  });
 });
 
 describe("files that can be run", () => {
