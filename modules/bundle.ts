@@ -3,6 +3,7 @@ import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import path from "node:path";
 import { DEFERRED_BANNER, deferModules } from "./deferred-module";
+import { jsxTransform } from "./jsx";
 import { platformInName } from "./native-code";
 import { shownPath } from "./project-directory";
 import { problem, SettingsError } from "./settings-error";
@@ -59,10 +60,13 @@ export function bundle(settings: BundleSettings): Bundle {
   const file = realpathSync(settings.file);
   const directory = path.dirname(file);
   const external = [...settings.external, SSL_PROFILES];
-  const without = build({ ...settings, file, external });
-  const { outputFiles, metafile, warnings } = usesSslProfiles(without.metafile, directory)
-    ? build({ ...settings, file })
-    : without;
+  const first = build({ ...settings, file, external });
+  const needsProfiles = usesSslProfiles(first.metafile, directory);
+  const jsx = jsxTransform(ownSources(first.metafile, directory));
+  const { outputFiles, metafile, warnings } =
+    needsProfiles || jsx
+      ? build({ ...settings, file, external: needsProfiles ? settings.external : external }, jsx)
+      : first;
   const output = metafile.outputs[CODE];
   if (output?.exports.includes(HANDLER) !== true) {
     throw new SettingsError([problem("code.entry", entry, `does not export "${HANDLER}", which Lambda calls`)]);
@@ -90,7 +94,8 @@ export function bundle(settings: BundleSettings): Bundle {
   };
 }
 
-function build({ entry, file, runtime, external, loader, sourceMap }: BundleSettings) {
+/** @param jsx for files whose tsconfig.json does not say it */
+function build({ entry, file, runtime, external, loader, sourceMap }: BundleSettings, jsx?: "automatic") {
   const directory = path.dirname(file);
   try {
     return buildSync({
@@ -108,6 +113,7 @@ function build({ entry, file, runtime, external, loader, sourceMap }: BundleSett
       define: { __dirname: "import.meta.dirname", __filename: "import.meta.filename" },
       external: [...external],
       loader: { ...loader },
+      ...(jsx ? { jsx } : {}),
       // Escaped, mysql2's tables of Chinese and Japanese characters take a twelfth of the zip.
       charset: "utf8",
       // Not identifiers: shortened, they make Init 6 ms longer (measured on Node.js 24), and stack traces unreadable.
@@ -127,6 +133,13 @@ function build({ entry, file, runtime, external, loader, sourceMap }: BundleSett
       errors.map((message) => problem("code.entry", entry, `must compile: ${described(message, directory)}`)),
     );
   }
+}
+
+/** Absolute paths of the project's own files. */
+function ownSources({ inputs }: Metafile, directory: string): string[] {
+  return Object.keys(inputs)
+    .map((name) => path.join(directory, name))
+    .filter((source) => packageName(source) === undefined && existsSync(source));
 }
 
 /** Whether somebody besides mysql2 imports them, or the code names mysql2's profile. */

@@ -434,6 +434,46 @@ describe("an entry", () => {
   });
 });
 
+describe("JSX", () => {
+  const runtime = (name: string): Files => ({
+    [`node_modules/${name}/package.json`]: "{}",
+    [`node_modules/${name}/jsx-runtime.js`]: `exports.jsx = (type) => "${name} " + type;`,
+  });
+  const packages = { ...runtime("react"), ...runtime("preact") };
+  const component = { "index.tsx": `export const handler = async () => <a />;` };
+  const tsconfig = (compilerOptions: object): string => JSON.stringify({ compilerOptions });
+
+  test.each(["preserve", "react-native"])("that tsconfig.json leaves to another tool (%s) is compiled", (jsx) => {
+    const react = project({ ...component, ...packages, "tsconfig.json": tsconfig({ jsx }) });
+    expect(run(stage(react, {}, "index.tsx"))).toBe("react a");
+    const preact = tsconfig({ jsx, jsxImportSource: "preact" });
+    expect(run(stage(project({ ...component, ...packages, "tsconfig.json": preact }), {}, "index.tsx"))).toBe(
+      "preact a",
+    );
+    const own = { "index.tsx": `const h = (type: string) => "own " + type; ${component["index.tsx"]}` };
+    const factory = tsconfig({ jsx, jsxFactory: "h" });
+    expect(run(stage(project({ ...own, "tsconfig.json": factory }), {}, "index.tsx"))).toBe("own a");
+  });
+
+  test("is compiled by the tsconfig.json of its own file", () => {
+    const root = project({
+      ...packages,
+      "index.ts": `import { b } from "./mail/b"; export const handler = async () => b;`,
+      "mail/b.tsx": `export const b = <b />;`,
+      "mail/base.json": tsconfig({ jsx: "preserve" }),
+      "mail/tsconfig.json": `{ "extends": "./base.json" }`,
+    });
+    expect(run(stage(root))).toBe("react b");
+  });
+
+  test("whose runtime is not installed is refused", () => {
+    const root = project({ ...component, "tsconfig.json": tsconfig({ jsx: "preserve" }) });
+    expect(problemsOf(() => stage(root, {}, "index.tsx"))).toEqual([
+      expect.stringMatching(/must compile: .*Could not resolve "react\/jsx-runtime"/),
+    ]);
+  });
+});
+
 describe("what no bundle can hold", () => {
   const importing = { "index.ts": `import a from "a"; export const handler = async () => a;` };
 
