@@ -209,7 +209,6 @@ onLinux(
 );
 
 const COMMANDS = [
-  ["demo.ts"],
   ["cli/lab.ts", "run", "--frozen", "60000"],
   ["cli/lab.ts", "compare"],
   ["cli/lab.ts", "faults"],
