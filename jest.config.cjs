@@ -25,6 +25,6 @@ module.exports = {
   },
   // The lab reserves real milliseconds for what it measures; a second worker is what two cores carry.
   maxWorkers: 2,
-  testTimeout: 60_000,
+  testTimeout: 120_000,
   setupFilesAfterEnv: ["<rootDir>/__tests__/real-time.ts"],
 };

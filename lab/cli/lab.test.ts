@@ -192,7 +192,7 @@ test("faults plays what is deployed, survives every row, and says which were not
   expect(notPlayed.map(({ fault }) => fault)).toContain("a hook throws");
   expect({ code, clean }).toEqual({ code: 0, clean: true });
   expect(stderr).toContain(`fault 1 of ${played.length}: idle`);
-});
+}, 300_000);
 
 test("faults plays a user handler the rows that its one event allows, and finds what it does not survive", async () => {
   const { code, stdout } = await lab("faults", "--handler", join(USER_HANDLERS, "pool"));
