@@ -218,6 +218,15 @@ function leftOut(config: CodeBundleConfig, { sources }: Bundle, files: ReadonlyM
   return sources.flatMap((source) => leftOutFiles(source, isDeployed, (name) => isExternal(name, externals(config))));
 }
 
+/**
+ * Whether the archive runs on one architecture only: it holds installed packages, which are chosen for one, or native
+ * code.
+ */
+export function isBoundToArchitecture({ install = [], copy = [], loader = {} }: CodeBundleConfig): boolean {
+  if (install.length > 0 || ".node" in loader) return true;
+  return [...copiedFiles(copy, "").files.values()].some((file) => platformOfAddon(file) !== undefined);
+}
+
 /** Native code that was brought along as a file, not as a package. */
 function addonProblems(directory: string, names: readonly string[], { architecture = "arm64" }: CodeTarget): string[] {
   if (!ARCHITECTURES.includes(architecture)) return [];

@@ -3,6 +3,7 @@ import { Construct } from "constructs";
 import { createHash } from "node:crypto";
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
+import { platformOfAddon } from "./native-code";
 import { isInside, projectDirectory, projectPath } from "./project-directory";
 import { problem, SettingsError } from "./settings-error";
 
@@ -71,6 +72,12 @@ export class CodeDirectory extends Construct {
       ? []
       : [problem("code.handler", handler, `has no file: there is none of ${candidates.slice(1).join(", ")}`)];
   }
+}
+
+/** Whether the directory runs on one architecture only: it holds native code. */
+export function isBoundToArchitecture({ directory }: CodeDirectoryConfig): boolean {
+  const files = filesOf(directory).map(({ name }) => path.join(projectPath(directory), name));
+  return files.some((file) => platformOfAddon(file) !== undefined);
 }
 
 /** What is wrong if one of these lies in the directory: each synthesis would deploy what the last one wrote. */

@@ -4,10 +4,12 @@ import { DataAwsPartition } from "@cdktf/provider-aws/lib/data-aws-partition";
 import { IamPolicy } from "@cdktf/provider-aws/lib/iam-policy";
 import { LambdaFunction } from "@cdktf/provider-aws/lib/lambda-function";
 import { AwsProvider } from "@cdktf/provider-aws/lib/provider";
-import { TerraformElement, TerraformResource, TerraformStack, TerraformVariable } from "cdktf";
+import { Op, TerraformElement, TerraformResource, TerraformStack, TerraformVariable } from "cdktf";
 import type { Construct, IConstruct, Node } from "constructs";
 import type { Architecture } from "./architecture";
 import type { Place } from "./arn";
+import * as codeBundle from "./code-bundle";
+import * as codeDirectory from "./code-directory";
 import { GracefulFunction, RUNTIMES, type GracefulFunctionConfig, type Runtime } from "./graceful-function";
 import { withDefaults } from "./graceful-function-config";
 import { networkInterfaces, policyDocument } from "./permissions";
@@ -44,6 +46,13 @@ export class TerraformModule extends TerraformStack {
       "Name of the function; role, policies and log group are named after it",
     );
     const architecture = this.variable("architecture", "string", "arm64 or x86_64", defaults.architecture);
+    const isBound = boundToArchitecture(config);
+    if (isBound) {
+      architecture.addValidation({
+        condition: Op.eq(architecture.value, defaults.architecture),
+        errorMessage: `architecture has to be "${defaults.architecture}": the archive holds packages or native code for it.`,
+      });
+    }
     const runtime = this.variable(
       "runtime",
       "string",
@@ -79,7 +88,7 @@ export class TerraformModule extends TerraformStack {
       region: region.stringValue,
       functionName: name.stringValue,
       // A token has the type of any text. For a runtime that is not known yet, the code is built for the oldest.
-      architecture: architecture.stringValue as Architecture,
+      architecture: isBound ? defaults.architecture : (architecture.stringValue as Architecture),
       runtime: runtime.stringValue as Runtime,
       memorySize: memorySize.numberValue,
       timeout: timeout.numberValue,
@@ -114,6 +123,11 @@ export class TerraformModule extends TerraformStack {
   ): TerraformVariable {
     return new TerraformVariable(this, name, { type, description, default: defaultValue, nullable: false });
   }
+}
+
+/** Whether the zip is for the architecture of `main.ts` only. */
+function boundToArchitecture({ code }: TerraformModuleConfig): boolean {
+  return "entry" in code ? codeBundle.isBoundToArchitecture(code) : codeDirectory.isBoundToArchitecture(code);
 }
 
 /** A module brings its zip along: whoever uses it needs neither the sources nor the archive provider. */
