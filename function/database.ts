@@ -42,7 +42,7 @@ export interface DatabaseOptions {
   /**
    * Resets the session after each statement outside a transaction and after each transaction (COM_RESET_CONNECTION, two
    * round trips): `SET SESSION`, user variables, temporary tables, LOCK TABLES and GET_LOCK end there. Without it they
-   * stay for whoever uses the connection next, and locks stay while the environment is frozen. An open transaction is
+   * stay for the next user of the connection, and locks stay while the environment is frozen. An open transaction is
    * rolled back in any case.
    * @default false
    */
@@ -71,7 +71,7 @@ export class Database {
 
   /**
    * Starts to connect, for use during Init. Never throws: a database that is down now must not cost the execution
-   * environment, the next statement connects anew.
+   * environment, the next statement connects again.
    */
   async open(): Promise<void> {
     try {

@@ -39,7 +39,7 @@ declare global {
 /**
  * Makes Lambda send SIGTERM, as SHUTDOWN_EXTENSION says: `internal` registers the extension; `external` and `none` do
  * nothing; not set, it registers one if no layer brought another. Await it at the top level of an ES module: once the
- * runtime has asked for its first event, nobody can register any more.
+ * runtime has asked for its first event, the API refuses every registration.
  *
  * Never throws and takes half a second at most: without it the function works, it only ends without a signal.
  */
@@ -178,7 +178,7 @@ interface Locks {
   request(name: string, options: { ifAvailable: true }, held: (lock: unknown) => unknown): Promise<unknown>;
 }
 
-/** Once a process, by whoever gets the lock: no variable is common to threads, but locks are. On Node.js 22, each says it. */
+/** Once a process, by the thread that gets the lock: threads share locks, but no variables. On Node.js 22 each does. */
 function warnOfWorkerThread(): void {
   const { locks } = (globalThis as { navigator?: { locks?: Locks } }).navigator ?? {};
   if (locks === undefined) sayWorkerThread();

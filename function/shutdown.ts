@@ -86,7 +86,7 @@ void cleanUp(
 );
 
 function listen(state: Shared): Shared {
-  // On a developer's machine Ctrl-C asks for the same; inside Lambda nobody sends it.
+  // On a developer's machine Ctrl-C asks for the same; Lambda does not send it.
   const signals: NodeJS.Signals[] =
     process.env["AWS_LAMBDA_RUNTIME_API"] === undefined ? ["SIGTERM", "SIGINT"] : ["SIGTERM"];
   let begun = false;
@@ -147,7 +147,7 @@ async function cleanUp(signal: NodeJS.Signals, state: Shared, isolation: Isolati
  *
  * Not with `process.exit()`: AWS's runtime client waits for the next event on a thread of libuv's pool, exiting joins
  * that pool, and so the process hangs until Lambda kills it at the end of its budget (`npm run bench` shows both).
- * The signal's default action asks nobody. Its listeners have to go first, or it would only be delivered here again.
+ * The signal's default action waits for nothing. Remove its listeners first, or it would be delivered here again.
  */
 function leave(signal: NodeJS.Signals, isolation: Isolation, stopListening: () => void): void {
   // A worker thread can end neither itself nor the process; worker-signals.ts, in the main thread, waits for this word.

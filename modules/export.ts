@@ -12,7 +12,7 @@ import { TerraformModule, type ModuleCode } from "./terraform-module";
 const DEFAULT_DIRECTORY = "terraform-module";
 const USAGE = `npm run export [-- <directory>]
 
-Writes the function as a Terraform module: HCL and the zip. Whoever uses it needs no CDKTF.
+Writes the function as a Terraform module: HCL and the zip. Its users need no CDKTF.
 
   <directory>  where to, relative to this project; ${DEFAULT_DIRECTORY} by default. It has to be new, empty, or an earlier
                export, which is replaced.`;

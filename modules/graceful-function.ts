@@ -92,7 +92,7 @@ export class GracefulFunction extends Construct {
       sourceDir: code.sourceDir,
       ...(code.excludes.length > 0 ? { excludes: code.excludes } : {}),
       outputPath: `\${path.module}/${pathName(this)}.zip`,
-      // Else the mode, and with it the hash, depends on the umask of whoever synthesizes. Where a file can be run, the
+      // Else the mode, and with it the hash, depends on the umask of the machine that synthesizes. Where a file can be run, the
       // staged copy has the modes.
       ...(code.hasExecutables ? {} : { outputFileMode: "0644" }),
     });

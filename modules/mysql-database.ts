@@ -155,7 +155,7 @@ export interface MysqlDatabaseConfig extends PrivateNetworkConfig {
 }
 
 /**
- * A MySQL server on RDS in a network of its own, and what a function needs to reach it, itself and nobody else.
+ * A MySQL server on RDS in a network of its own, and what a function needs to reach it. Nothing else reaches it.
  *
  * @example
  * const mysql = new MysqlDatabase(stack, "database", { region: "us-east-1", name: "orders", databaseName: "orders" });

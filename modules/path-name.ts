@@ -18,7 +18,7 @@ const taken = new WeakMap<TerraformStack, Map<string, string>>();
  * A name that nothing else of the stack has, made of the construct's path: `function` for a construct of that id in the
  * stack, `orders_function` for one in the construct `orders`. A path that gives no name of its own gets a hash as well.
  *
- * @param suffix what of the construct it is, such as `arn`
+ * @param suffix the part of the construct that it names, such as `arn`
  */
 export function pathName(owner: IConstruct, suffix = ""): string {
   const stack = TerraformStack.of(owner);

@@ -133,7 +133,7 @@ function shown(value: unknown): string {
   return typeof value === "number" ? String(value) : "";
 }
 
-/** Has all of it run once, on nobody. */
+/** Runs all of it once, on an object that stands in for the process. */
 export function rehearseIsolation(): Isolation {
   const nothing = (): void => undefined;
   const methods = {

@@ -1,4 +1,4 @@
-/** What of other people's values may go into the line at the end: little, plain, and never a throw. */
+/** Which values of a hook may go into the line at the end: few, plain ones. Reading them never throws. */
 
 /** Characters of a text in the line. */
 const MOST_CHARACTERS = 200;

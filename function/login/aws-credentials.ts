@@ -12,7 +12,7 @@ export interface AwsCredentials {
 /** The SDK's hosts that may get the authorization token without TLS; loopback addresses may, too. */
 const CONTAINER_HOSTS = ["169.254.170.2", "169.254.170.23", "[fd00:ec2::23]", "localhost", "[::1]"];
 
-/** Credentials are asked for anew before they end, so that a request does not arrive too late with them. */
+/** Credentials are renewed this long before they expire, so that no request arrives with expired ones. */
 const REFRESH_MS = 5 * 60_000;
 
 let cached: { readonly uri: string; readonly credentials: AwsCredentials; readonly expires: number } | undefined;

@@ -37,7 +37,7 @@ const MAX_TEXT = 300;
 export function serviceErrorText(type: string, text: string): string {
   const name = /^\w{1,64}$/.test(type) ? type : "an unknown error";
   if (!EXPLAINED.includes(type)) return name;
-  // No signature, whoever quotes one.
+  // No signature, even if the service quotes one.
   const line = text
     .replace(/\b[0-9a-f]{64}\b/g, "***")
     .replace(/\s+/g, " ")

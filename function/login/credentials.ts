@@ -5,7 +5,7 @@ import type { DatabaseSettings } from "../settings";
 export { CredentialsError } from "./aws-error";
 
 /**
- * What mysql2 needs to log in: read anew whenever a pool is set up, so that a rotated secret needs no redeploy. The
+ * What mysql2 needs to log in: read again whenever a pool is set up, so that a rotated secret needs no redeploy. The
  * options also hold `host`, the name that the certificate must have: the caller's `stream` option decides the address.
  *
  * @param signal ends the wait for AWS

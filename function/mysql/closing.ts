@@ -34,7 +34,7 @@ export async function closeConnections(
   cancel: Cancel,
   { signal, remainingMs }: ShutdownContext,
 ): Promise<CloseResult> {
-  // What the server has ended before is not ours to close, and nobody waits for the event loop to read that.
+  // The server has ended the others already. Do not wait for the event loop to read that.
   const open = [...connections].filter((connection) => !connection.hasEndedUnread);
   for (const connection of open) connection.quit();
 

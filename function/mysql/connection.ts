@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-// Not mysql2/promise, which wraps the connection anew for each statement: a warm invocation and Init pay for it.
+// Not mysql2/promise, which wraps the connection again for each statement: a warm invocation and Init pay for it.
 import mysql, { type Connection, type ConnectionOptions } from "mysql2";
 import { namedForCertificate } from "../login/certificate-name";
 import { fs, net } from "../node-modules";
@@ -38,7 +38,7 @@ interface Greeting {
 
 /**
  * One connection to the server: mysql2's, with what it does not tell. Every status flag that the server sends is kept,
- * and a farewell that crosses a statement on the wire is known from an answer.
+ * and an error that the server sent before it read a statement is not mistaken for an answer.
  */
 export class ServerConnection {
   readonly socket: Socket;
@@ -98,7 +98,7 @@ export class ServerConnection {
       });
       driver.once("error", reject);
     });
-    this.loggedIn.catch(() => undefined); // whoever awaits logIn() is told
+    this.loggedIn.catch(() => undefined); // logIn() rejects with it
   }
 
   /** Logs in, and asks the server who it is: one round trip more, and a second one only where the session is not UTC. */
@@ -164,7 +164,7 @@ export class ServerConnection {
     return this.lastUse === undefined ? neverUsedMs : Date.now() - this.lastUse;
   }
 
-  /** @throws NotRunError if the connection is known to have ended, or the server said goodbye before it read the statement */
+  /** @throws NotRunError if the connection is known to have ended, or the server closed before it read the statement */
   run<Result>(sql: string, values: readonly unknown[] = []): Promise<Result> {
     return this.command((done) => {
       this.driver.query<never>(sql, [...values], (error, result) => {

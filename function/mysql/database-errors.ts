@@ -38,7 +38,7 @@ export class StatementTimeoutError extends Error {
   override readonly name = "StatementTimeoutError";
 }
 
-/** The driver was not given the statement, or the server said goodbye before it read it. */
+/** The driver was not given the statement, or the server closed before it read it. */
 export class NotRunError extends Error {
   override readonly name = "NotRunError";
 }

@@ -31,7 +31,7 @@ export function serverErrorNumber(error: unknown): number | undefined {
 /**
  * Whether the statement cannot have run, so that it is safe to run it once more whatever it does:
  * - the connection was known to have ended, so the driver was not asked;
- * - the server's farewell crossed the statement on the wire, see `ServerConnection`;
+ * - the server sent an error and closed before it read the statement, see `ServerConnection`;
  * - the kernel did not accept all bytes of the statement, and a server runs no statement that it has not read whole.
  *
  * A connection that is lost later may have been lost after the statement ran, and only the caller knows what that means.
@@ -57,7 +57,7 @@ export function isAccessDenied(error: unknown): boolean {
   return serverErrorNumber(error) === ER_ACCESS_DENIED;
 }
 
-/** Whether the server lets nobody in now, and may do so in a moment. */
+/** Whether the server accepts no connection now, but may in a moment. */
 export function isTooManyConnections(error: unknown): boolean {
   return TOO_MANY_CONNECTIONS.has(serverErrorNumber(error) ?? 0);
 }

@@ -3,9 +3,9 @@ import { credentials } from "../login/credentials";
 import type { TimeLimit } from "./time-limit";
 import type { DatabaseSettings } from "../settings";
 
-/** What the function logs in with: read once, and anew when the server refuses it, so that a rotation needs no redeploy. */
+/** What the function logs in with: read once, and again if the server refuses it. A rotation needs no redeploy. */
 export class Logins {
-  /** The last one that the server accepted. Whoever cancels a statement uses it, and reads no secret at SIGTERM. */
+  /** The last one that the server accepted. Cancelling a statement uses it, and reads no secret at SIGTERM. */
   worked: PoolOptions | undefined;
   private known: PoolOptions | undefined;
   private reading: Promise<PoolOptions> | undefined;
@@ -43,7 +43,7 @@ export class Logins {
     if (this.settings.login.type !== "secret") return false;
     const { user, password } = await this.current(deadline);
     if (user !== login.user || password !== login.password) return true;
-    this.known = undefined; // the next statement reads it anew
+    this.known = undefined; // the next statement reads it again
     return false;
   }
 }

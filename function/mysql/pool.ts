@@ -13,7 +13,7 @@ import type { Transaction } from "./transaction";
 /** Idle for this long, the environment may have been frozen meanwhile, and the end of the connection wait in its socket. */
 const FROZEN_AFTER_MS = 10;
 
-/** Idle for this long, a connection may have been dropped by something that told nobody (NAT, a load balancer). */
+/** Idle for this long, a connection may have been dropped without notice (by NAT or a load balancer). */
 const SUSPECT_AFTER_MS = 10_000;
 
 /** With less time left, what the connect before has failed with says more than another one that is cut off. */
@@ -89,13 +89,13 @@ export class ConnectionPool {
     else if ((isClean && !this.resetSession) || (await tidy(connection, this.resetSession))) this.offer(connection);
   }
 
-  /** The server that these connections lead to is of no use any more: the next statement looks its name up anew. */
+  /** The server of these connections cannot be used any more: the next statement looks its name up again. */
   leaveServer(): void {
     for (const connection of this.connections) connection.useless = true;
     for (const connection of this.idle.splice(0)) void tidy(connection, false);
   }
 
-  /** Nobody gets a connection from now on. */
+  /** From now on no statement gets a connection. */
   close(): void {
     this.closing = true;
     this.wake();
@@ -108,7 +108,7 @@ export class ConnectionPool {
     this.wake();
   }
 
-  /** Whoever waits looks again whether there is a connection, or room for one. */
+  /** Statements that wait look again whether there is a connection, or room for one. */
   private wake(): void {
     const waiters = [...this.waiters];
     this.waiters.clear();

@@ -41,7 +41,7 @@ export class ServerStatus {
   /**
    * Keeps the packet's flags, and tells whether it was sent before the server read the command under way. An answer
    * counts on from the command's packet, so its first packet has number 1; what a server sends unasked has 0. MySQL
-   * 8.0.24 and later send such a farewell before they close a connection (4031 after `wait_timeout`, 1053 at a
+   * 8.0.24 and later send such an error before they close a connection (4031 after `wait_timeout`, 1053 at a
    * shutdown), MariaDB after KILL (1927). 4031 is sent in no other case.
    */
   isFarewell(packet: Packet): boolean {

@@ -5,7 +5,7 @@ import type { ServerConnection } from "./connection";
 const TIDY_WITHIN_MS = 1_000;
 
 /**
- * Makes a connection fit for whoever comes next, or ends it: an open transaction is rolled back, since its locks would be
+ * Makes a connection fit for its next user, or ends it: an open transaction is rolled back, since its locks would be
  * held while the environment is frozen, and the next statement would become a part of it.
  *
  * @param resetSession whether to forget the session's settings, variables, temporary tables and locks, too

@@ -56,7 +56,7 @@ export class Transaction {
     this.state = "committing";
     while (this.pending > 0) {
       await this.last;
-      await turnOfTheLoop(); // whoever waited for it may ask for more
+      await turnOfTheLoop(); // code that waited for it may ask for more
     }
     if (this.late !== undefined) {
       const why = "a statement that it did not await failed, or came too late";

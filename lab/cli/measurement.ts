@@ -76,7 +76,7 @@ export async function measurement(context: CommandContext, effort: Effort): Prom
   };
 }
 
-/** Nobody knows what stands in an answer. */
+/** An answer may contain anything. */
 function withoutPayload(invocation: InvocationResult): InvocationResult {
   return invocation.ok ? { ...invocation, payload: null } : invocation;
 }

@@ -65,7 +65,7 @@ ${VARIABLES_HELP}${EXIT_CODES}`,
       if (writesPage) mustBeWritable(`--out ${options.out}`, options.out);
       if (options.svg !== undefined) mustBeWritable(`--svg ${options.svg}`, join(options.svg, "timeline.svg"));
       const data = options.data === undefined ? await measured(options) : read(options.data, isGiven);
-      // Plot takes half a second to load, for which nobody who asks for help should have to wait.
+      // Plot takes half a second to load. Help must not wait for it.
       const { figuresOf } = await import("../report/figures");
       const { standaloneSvg } = await import("../report/figure");
       const { page } = await import("../report/page");

@@ -31,7 +31,7 @@ interface RunOptions extends HandlerOptions {
   readonly managedInstances?: number;
 }
 
-/** Seconds: whoever wants to see a time-out does not want to wait for the stack's. */
+/** Seconds: shorter than the stack's timeout, so that a user who wants to see a time-out does not wait for it. */
 const TIMEOUT_TO_SEE = 2;
 
 export function runCommand(): Command {

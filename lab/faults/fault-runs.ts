@@ -69,7 +69,7 @@ export async function runFaults(
     lane.idle = result.catch(() => undefined);
     return result;
   });
-  for (const result of results) result.catch(() => undefined); // whoever waits for it later still gets the rejection
+  for (const result of results) result.catch(() => undefined); // code that waits for it later still gets the rejection
   return {
     results,
     close: async () => {

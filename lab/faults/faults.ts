@@ -181,7 +181,7 @@ export const FAULTS: readonly Fault[] = [
     answer: "The server is asked first, and the connection is kept.",
     steps: [init, invoke("quick"), freeze, wait(10_100), thaw, invoke("quick")],
     invocations: ["ok", "ok"],
-    // The answer is the same whoever registered, and ten seconds are long.
+    // The answer is the same for every kind of extension, and ten seconds are long.
     extensions: ["external"],
     line: { phase: "idle", hooks: { mysql: ONE_CLOSED } },
   },

@@ -82,7 +82,7 @@ export const statementRuns: Step = async (scenario) => {
   await until("a statement ran", async () => (await statements(scenario)) > 0);
 };
 
-/** The server has let go of every connection of the function's by itself, which counts as aborted, but by nobody's fault. */
+/** The server has closed every connection of the function by itself, which counts as aborted without a fault. */
 export const connectionsGone: Step = async (scenario) => {
   await until("the server had let go", async () => (await connections(scenario)) === 0);
   scenario.abortedBefore = await scenario.server.abortedClients();

@@ -480,7 +480,7 @@ export class ExecutionEnvironment {
     });
   }
 
-  /** Adds to the timeline, for those who watch the environment from outside as well. */
+  /** Adds to the timeline, for observers outside the environment as well. */
   record(what: string): void {
     this.timeline.push({ at: performance.now() - this.created, phase: this.phase, what });
   }

@@ -80,7 +80,7 @@ export class ExtensionsApi {
     return [...this.extensions.values()].some((extension) => extension.name === name && extension.events.has(type));
   }
 
-  /** From the runtime's first GET …/invocation/next on, nobody can register. */
+  /** From the runtime's first GET …/invocation/next on, the API refuses every registration. */
   closeRegistration(): void {
     this.registrationOpen = false;
   }

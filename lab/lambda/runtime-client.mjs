@@ -22,7 +22,7 @@ const HEADERS = [
   "lambda-runtime-aws-tenant-id",
 ];
 
-/** AWS's client stops without them. The lab sets them; whoever starts this file alone need not. */
+/** AWS's client stops without them. The lab sets them; a user who starts this file alone need not. */
 const VARIABLES = {
   AWS_LAMBDA_FUNCTION_NAME: "function",
   AWS_LAMBDA_FUNCTION_VERSION: "$LATEST",

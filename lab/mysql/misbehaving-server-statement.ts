@@ -22,7 +22,7 @@ export interface StatementContext {
   readonly address: string;
   readonly variables: Row;
   readonly processlist: () => readonly ProcesslistEntry[];
-  /** Carries out a KILL; false if there is no such thread. */
+  /** Runs a KILL; false if there is no such thread. */
   kill(what: "QUERY" | "CONNECTION", connectionId: number): boolean;
   nextInsertId(): number;
 }

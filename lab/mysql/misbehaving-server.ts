@@ -42,7 +42,7 @@ export interface MisbehavingServerConfig {
   readonly script?: Script;
 }
 
-/** A KILL that was carried out, or found nobody. */
+/** A KILL that ended a thread, or found none. */
 export interface RecordedKill {
   readonly what: "QUERY" | "CONNECTION";
   readonly by: MisbehavingServerSession;

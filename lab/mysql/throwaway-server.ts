@@ -85,7 +85,7 @@ export async function startThrowawayServer(
 /**
  * The statements that create MariaDB's system tables. `mariadb-install-db` feeds them to the server, too, along with
  * help texts and time zones that nobody needs here; and it does not run where only Debian's mariadb-server-core is
- * installed, for want of my_print_defaults.
+ * installed, because my_print_defaults is missing there.
  */
 async function readSystemTables(program: ServerProgram): Promise<string> {
   const { stdout } = await run(program.file, ["--no-defaults", "--verbose", "--help"], { maxBuffer: 16 * 1024 * 1024 });
@@ -122,7 +122,7 @@ async function startOnPort(
   fs.writeFileSync(path.join(directory, "system-tables.sql"), systemTables);
   fs.writeFileSync(path.join(directory, "accounts.sql"), accounts(login, observerPassword));
 
-  // How the reaper knows it. Nothing in its directory is worth a slow shutdown: whoever ends it, ends it by SIGKILL.
+  // How the reaper knows it. Nothing in its directory is worth a slow shutdown, so SIGKILL always ends it.
   const variable = `LAB_SERVER=${directory}`;
   const release = track("variable", variable);
   let log = "";
@@ -258,7 +258,7 @@ function optionFile(directory: string, port: number, certificate: ThrowawayServe
   return `[mysqld]\n${options.join("\n")}\n`;
 }
 
-/** Carried out on a restart as well, when all of it exists, perhaps with another password. */
+/** Also runs on a restart, when all of it exists, perhaps with another password. */
 function accounts(login: Login, observerPassword: string): string {
   return [
     mysql.format("CREATE DATABASE IF NOT EXISTS ??", [login.database]),

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 const ROUNDS = 100;
 const tracked = { group: new Set(), variable: new Set(), directory: new Set() };
 
-// It has a session of its own; whoever signals it by name gets the same as from Ctrl-C at the lab's terminal: nothing.
+// Its session is its own, so Ctrl-C at the lab's terminal does not reach it. It ignores signals to its name too.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => undefined);
 
 function kill(pid) {

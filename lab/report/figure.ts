@@ -8,7 +8,7 @@ export interface Figure {
   /** Of the file and of the part of the page. */
   readonly name: string;
   readonly title: string;
-  /** What it shows, for those who do not see it. */
+  /** What it shows, for readers who cannot see it. */
   readonly description: string;
   readonly width: number;
   readonly height: number;

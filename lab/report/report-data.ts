@@ -2,7 +2,7 @@ import type { FaultResult } from "../faults/fault-result";
 import type { RunResult } from "../scenarios/run";
 import type { StormResult } from "../scenarios/storm";
 
-/** One life, without what the function wrote: nobody knows what stands in a log. */
+/** One lifecycle, without the function's log, which may contain anything. */
 export type Run = Pick<RunResult, "subject" | "shutdown" | "outcomes" | "timeline" | "initError" | "isLabClient"> &
   Partial<Pick<RunResult, "invocations">>;
 export type Storm = Omit<StormResult, "cpu">;

@@ -19,7 +19,7 @@ export interface AdviceContext {
 /**
  * What to change, in one line, so that the next run of this handler is clean; nothing if this one was.
  *
- * The first thing that is wrong is the one to mend: whoever gets no SIGTERM need not hear how to leave on one.
+ * The first thing that is wrong is the one to mend: a function without SIGTERM needs no advice on how to leave.
  *
  * @param extensionIsAssumed whether the lab brought the extension that made Lambda send SIGTERM
  */

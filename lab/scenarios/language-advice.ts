@@ -15,7 +15,7 @@ export interface LanguageAdvice {
   readonly extension: string;
 }
 
-/** Whoever listens, an extension has to be there for it. */
+/** No listener hears SIGTERM without an extension. */
 const LAYER = "add a layer with an extension, such as CloudWatch Lambda Insights";
 
 /** Measured by scenarios/languages.test.ts, on the versions that are named; Java's by hand, on its client 2.10.1. */

@@ -26,7 +26,7 @@ export type End =
   | { readonly how: "spindown"; readonly frozenMs: number }
   /** This event takes longer than the function may, and Lambda resets the environment. */
   | { readonly how: "timeout"; readonly event: unknown }
-  /** The runtime's process is killed while it has this event, as for want of memory, and Lambda resets the environment. */
+  /** The runtime's process is killed while it has this event, as if memory had run out, and Lambda resets it. */
   | { readonly how: "failure"; readonly event: unknown };
 
 /** What ended the runtime's process. */

@@ -23,7 +23,7 @@ interface Build {
   readonly handler: string;
   /** Run one after the other in a copy of the sources; `{out}` is the directory to deploy, `{python}` the runtime's. */
   readonly commands: readonly (readonly string[])[];
-  /** What of the sources is deployed as it is. */
+  /** The sources that are deployed as they are. */
   readonly copies?: readonly string[];
 }
 

@@ -140,7 +140,7 @@ function unzipped(file: string, directory: string): string {
       filter: ({ name, originalSize }) => {
         bytes += originalSize;
         if (bytes > MAX_UNZIPPED_BYTES) throw new Error("it holds more than the 250 MB that Lambda takes");
-        // Nothing of a zip may be written beside its directory, whoever made it.
+        // No file of a zip may be written outside its directory.
         const target = resolve(directory, name);
         if (name.includes("\\") || (target !== directory && !target.startsWith(directory + sep))) {
           throw new Error(`its entry "${name}" leads out of it`);
