@@ -12,6 +12,7 @@ export type DatabaseAuth =
   | {
       /** User and password from Secrets Manager. */
       readonly type: "secret";
+      /** ARN of the secret with the log-in, as RDS writes it. */
       readonly secretArn: string;
       /**
        * ARN of the KMS key that encrypts the secret, if it is one of yours.
@@ -27,9 +28,13 @@ export type DatabaseAuth =
     };
 
 export interface Database {
+  /** Host name of the server. */
   readonly host: string;
 
-  /** @default 3306 */
+  /**
+   * Port of the server.
+   * @default 3306
+   */
   readonly port?: number;
 
   /** Name of the database. */
@@ -41,6 +46,7 @@ export interface Database {
    */
   readonly user?: string;
 
+  /** How the function proves who it is: by a secret or by IAM, never by a password in a setting. */
   readonly auth: DatabaseAuth;
 
   /**

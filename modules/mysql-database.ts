@@ -76,7 +76,10 @@ export interface MysqlDatabaseConfig extends PrivateNetworkConfig {
    */
   readonly maxAllocatedStorage?: number;
 
-  /** @default "gp3" */
+  /**
+   * Type of the storage: "gp3" or "gp2".
+   * @default "gp3"
+   */
   readonly storageType?: StorageType;
 
   /**

@@ -10,20 +10,40 @@ import { ENTRY, newStack, only, policy, type Synthesized } from "./synthesis";
 
 const document = readFileSync("docs/construct.md", "utf8");
 
-/** First cells of a section's table, without backticks. */
-function documented(heading: string): string[] {
+/** A section's table: first cell, without backticks → last cell. */
+function documented(heading: string): Record<string, string> {
   const section = document.split(/^## /m).find((each) => each.startsWith(`${heading}\n`)) ?? "";
-  return [...section.matchAll(/^\| `([^`]+)`/gm)].map(([, name = ""]) => name);
+  const rows = section.matchAll(/^\| `([^`]+)` .*\| (.*?) +\|$/gm);
+  return Object.fromEntries([...rows].map(([, name = "", last = ""]) => [name, last]));
 }
 
 function declarations(file: string): ts.Statement[] {
   return [...ts.createSourceFile(file, readFileSync(file, "utf8"), ts.ScriptTarget.Latest, true).statements];
 }
 
-/** Fields of an interface. */
-function options(file: string, name: string): string[] {
-  const found = declarations(file).find((each) => ts.isInterfaceDeclaration(each) && each.name.text === name);
-  return found && ts.isInterfaceDeclaration(found) ? found.members.map((each) => each.name?.getText() ?? "") : [];
+/** Fields of an interface or of the members of a union: name → what the table says of the default. */
+function options(file: string, name: string): Record<string, string> {
+  const found: ts.PropertySignature[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isPropertySignature(node)) found.push(node);
+    ts.forEachChild(node, visit);
+  };
+  declarations(file)
+    .filter((each) => ts.isInterfaceDeclaration(each) || ts.isTypeAliasDeclaration(each))
+    .filter((each) => each.name.text === name)
+    .forEach(visit);
+  return Object.fromEntries(found.map((each) => [each.name.getText(), defaultCell(each)]));
+}
+
+/** `@default 7 - why` as the table has it: a value in code, or words. */
+function defaultCell(option: ts.PropertySignature): string {
+  if (!option.questionToken) return "required";
+  const tag = ts.getJSDocTags(option).find(({ tagName }) => tagName.text === "default");
+  const text = (ts.getTextOfJSDocComment(tag?.comment) ?? "").replaceAll(/\s+/g, " ");
+  const [, value, dash = "", words = ""] =
+    /^("[^"]*"|\d+|true|false|\[[^\]]*\]|\{\}|[\w.]+\(\))(?:( -)? (.*))?$/.exec(text) ?? [];
+  if (value === undefined) return text.replace(/^- /, "");
+  return `\`${value}\`${dash ? " –" : ""} ${words}`.trim();
 }
 
 /** Public fields and methods of a class. */
@@ -41,13 +61,31 @@ function members(file: string, name: string): string[] {
 test.each([
   ["Members of GracefulFunction", members("modules/graceful-function.ts", "GracefulFunction")],
   ["Members of MysqlDatabase", members("modules/mysql-database.ts", "MysqlDatabase")],
+])("docs/construct.md, %s: everything that the source has, and nothing else", (heading, names) => {
+  expect(names.length).toBeGreaterThan(2);
+  expect(Object.keys(documented(heading)).sort()).toEqual([...names].sort());
+});
+
+test.each([
   ["Options of GracefulFunction", options("modules/graceful-function-config.ts", "GracefulFunctionConfig")],
+  ["Options of `code` with `entry`", options("modules/code-bundle.ts", "CodeBundleConfig")],
+  ["Options of `code.copy`", options("modules/copied-files.ts", "CopiedPath")],
+  ["Options of `code` with `directory`", options("modules/code-directory.ts", "CodeDirectoryConfig")],
+  ["Options of `database`", options("modules/database.ts", "Database")],
+  ["Options of `database.auth`", options("modules/database.ts", "DatabaseAuth")],
   ["Options of `vpc`", options("modules/graceful-function-config.ts", "VpcConfig")],
   ["Options of `logGroup`", options("modules/log-group.ts", "LogGroup")],
   ["Options of `role`", options("modules/execution-role.ts", "ExistingRole")],
-])("docs/construct.md, %s: everything that the source has, and nothing else", (heading, names) => {
-  expect(names.length).toBeGreaterThan(2);
-  expect(documented(heading).sort()).toEqual([...names].sort());
+  [
+    "Options of MysqlDatabase",
+    {
+      ...options("modules/mysql-database.ts", "MysqlDatabaseConfig"),
+      ...options("modules/private-network.ts", "PrivateNetworkConfig"),
+    },
+  ],
+])("docs/construct.md, %s: every option of the source with its default, and nothing else", (heading, expected) => {
+  expect(Object.keys(expected).length).toBeGreaterThan(1);
+  expect(documented(heading)).toEqual(expected);
 });
 
 describe("an example of docs/construct.md", () => {
