@@ -132,7 +132,7 @@ test("the Runtime API answers until the runtime is gone: on SIGTERM an answer is
       const { status } = await fetch(api + "invocation/none/response", { method: "POST", body: "{}" });
       console.log("answered " + status);
       process.exit(0);
-    }, 100));
+    }, 20));
     fetch(api + "invocation/next").catch((error) => console.log("closed " + error));`;
   writeFileSync(join(folder, "bootstrap"), program, { mode: 0o755 });
   const lambdaFunction = { name: "f", directory: folder, handler: "x", memorySizeMb: 128, timeoutMs: 3_000 };
