@@ -28,7 +28,7 @@ export function reportCommand(): Command {
     new Command("report")
       .summary("all of it in one HTML file")
       .description(
-        "Measures what cdktf synth wrote, or a handler of yours, beside the article's way and no extension: one life of " +
+        "Measures what cdktf synth wrote, or a handler of yours, beside the article's way and no extension: five lives of " +
           "each, a storm of each, and the fault table. Draws it all as one HTML file that needs no network, and on request " +
           "as SVGs.",
       ),

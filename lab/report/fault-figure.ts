@@ -3,8 +3,11 @@ import { draw, shortened, type Figure } from "./figure";
 import type { Fault } from "./report-data";
 
 const ROW_HEIGHT = 26;
-const COLUMN_WIDTH = 132;
-const MARGIN = { marginTop: 48, marginRight: 10, marginBottom: 10, marginLeft: 280 };
+const COLUMN_WIDTH = 136;
+const WORDS =
+  "SIGKILL: the process was killed at its deadline. late: it ended later than the fault allows. left: connections that the server still held. " +
+  "running: statements that still ran on the server. aborted: connections that ended without COM_QUIT. locked: a lock that was still held. invocation: one had another result than it should have.";
+const MARGIN = { marginTop: 64, marginRight: 10, marginBottom: 10, marginLeft: 280 };
 
 /** Which fault left something wrong with whom. */
 export function faultFigure(faults: readonly Fault[]): Figure {
@@ -12,6 +15,12 @@ export function faultFigure(faults: readonly Fault[]): Figure {
   const columnOf = (fault: Fault): string =>
     extensions.size === 1 ? fault.function : `${fault.function}, ${fault.extension}`;
   const columns = [...new Set(faults.map(columnOf))];
+  /** With the extension on a line of its own: names may be long, and both belong to each column. */
+  const headOf = (column: string): string => {
+    const fault = faults.find((each) => columnOf(each) === column);
+    const name = shortened(fault?.function ?? column, 16);
+    return extensions.size === 1 ? name : `${name}\n${fault?.extension ?? ""}`;
+  };
   const rows = [...new Set(faults.map(({ fault }) => fault))];
   const well = faults.filter(({ problems }) => problems.length === 0);
   const unwell = faults.filter(({ problems }) => problems.length > 0);
@@ -49,7 +58,7 @@ export function faultFigure(faults: readonly Fault[]): Figure {
           fontWeight: 600,
           lineHeight: 1.25,
         },
-        ...{ text: (column: string) => `${shortened(column, 20)}\n${score(column)}`, className: "ink" },
+        ...{ text: (column: string) => `${headOf(column)}\n${score(column)}`, className: "ink" },
       }),
     ],
   });
@@ -58,6 +67,11 @@ export function faultFigure(faults: readonly Fault[]): Figure {
     title: "Faults, and who left nothing wrong",
     description: `${rows.length} faults. Without a problem afterwards: ${columns.map((column) => `${column} ${score(column)}`).join(", ")}.`,
     ...{ width, height, body },
+    notes: [
+      "✓: nothing was wrong afterwards. ✕: the first thing that was, and how many more there were.",
+      ...(unwell.length === 0 ? [] : [WORDS]),
+    ],
+    subjects: faults.map(({ function: subject }) => subject),
     table: [
       ["", ...columns],
       ...rows.map((row) => [

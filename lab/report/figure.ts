@@ -2,6 +2,7 @@ import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
 import { quantileSorted } from "simple-statistics";
 import { LIGHT, schemes, type Palette } from "./palette";
+import { subjectNotes } from "./subjects";
 
 /** A chart, for the page and for a file of its own. */
 export interface Figure {
@@ -14,6 +15,10 @@ export interface Figure {
   readonly height: number;
   /** SVG. Colours are classes, so that a reader's scheme decides about them. */
   readonly body: string;
+  /** Sentences below the chart: what its marks and words mean, and what it does not show. */
+  readonly notes: readonly string[];
+  /** Names of the functions that it shows. */
+  readonly subjects: readonly string[];
   /** The same as words and numbers: a head, then rows. */
   readonly table: readonly (readonly string[])[];
 }
@@ -41,21 +46,51 @@ export function draw(options: Plot.PlotOptions): string {
   );
 }
 
-/** The chart as it stands in the page, whose style sheet has {@link figureStyle}. */
-export function inlineSvg({ name, title, description, width, height, body }: Figure, head = ""): string {
+/** The chart as it stands in the page, whose style sheet has {@link figureStyle}, and which has the notes as text that wraps. */
+export function inlineSvg(figure: Figure): string {
+  return svg(figure, figure.height, figure.body);
+}
+
+function svg({ name, title, description, width }: Figure, height: number, content: string): string {
   return printable(
     `<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-labelledby="${name}-title ${name}-description">
 <title id="${name}-title">${escape(title)}</title>
 <desc id="${name}-description">${escape(description)}</desc>
-${head}${body}
+${content}
 </svg>`,
   );
 }
 
-/** The chart as a file: with its own style sheet and paper, since nobody knows on what page it is shown. */
+const NOTE = { left: 20, lineHeight: 17, above: 12, below: 14 };
+/** Of the widest of the fonts that a reader may have, at the notes' 12 px. */
+const NOTE_CHARACTER_WIDTH = 6.9;
+
+function noteLines({ notes, subjects, width }: Figure): readonly string[] {
+  const most = Math.floor((width - 2 * NOTE.left) / NOTE_CHARACTER_WIDTH);
+  return [...notes, ...subjectNotes(subjects)].flatMap((note) => wrapped(note, most));
+}
+
+function wrapped(text: string, most: number): readonly string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= most) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
+/** The chart as a file: with its own style sheet, paper and notes, since nobody knows on what page it is shown. */
 export function standaloneSvg(figure: Figure): string {
-  const paper = `<rect class="paper" width="${figure.width}" height="${figure.height}" rx="8"/>`;
-  return `${inlineSvg(figure, `<style>${figureStyle()}</style>\n${paper}\n`)}\n`;
+  const lines = noteLines(figure);
+  const height = figure.height + NOTE.above + NOTE.lineHeight * lines.length + NOTE.below;
+  const notes = lines.map((line, index) => {
+    const y = figure.height + NOTE.above + NOTE.lineHeight * (index + 0.7);
+    return `<text class="soft note" x="${NOTE.left}" y="${Math.round(y)}">${escape(line)}</text>`;
+  });
+  const paper = `<rect class="paper" width="${figure.width}" height="${height}" rx="8"/>`;
+  const style = `<style>${figureStyle()}</style>\n${paper}`;
+  return `${svg(figure, height, [style, figure.body, ...notes].join("\n"))}\n`;
 }
 
 export function figureStyle(): string {
@@ -70,7 +105,7 @@ export function figureStyle(): string {
       ),
     ].join("\n");
   return `
-.chart { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif } .chart text { white-space: pre } .strong { font-weight: 600 }
+.chart { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif } .chart text { white-space: pre } .chart .note { font-size: 12px } .strong { font-weight: 600 }
 ${schemes(colours)}`;
 }
 

@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import {
   accessSync,
   constants,
+  copyFileSync,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -21,6 +22,31 @@ import { hostile, MADE_UP } from "./made-up-report";
 const ROOT = join(__dirname, "../..");
 const FIGURES = ["faults.svg", "shutdown.svg", "storm.svg", "timeline.svg"];
 const BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+/** Run in the page: what is wider than the page, or than the nearest box that scrolls, says so. */
+const CLIPPED = `[...document.querySelectorAll("main *")].flatMap((element) => {
+  if (element.closest("svg") !== null && element.tagName !== "svg") return [];
+  const box = element.closest(".box");
+  const right = element.getBoundingClientRect().right;
+  const scrolls = box !== null && box !== element && getComputedStyle(box).overflowX === "auto";
+  const room = !scrolls ? innerWidth : box.getBoundingClientRect().left + box.clientLeft + box.scrollWidth;
+  return right > room + 1 ? [element.tagName + " ends at " + right + " of " + room] : [];
+})`;
+
+/** Run in the page: texts of a chart that lie on one another, or reach out of it. */
+const OVERLAPS = `[...document.querySelectorAll("svg")].flatMap((svg) => {
+  const chart = svg.getBoundingClientRect();
+  const lines = [...svg.querySelectorAll("text, tspan")].filter((each) => each.childElementCount === 0 && each.textContent !== "");
+  const boxes = lines.map((line) => ({ text: line.textContent, box: line.getBoundingClientRect() }));
+  const slack = 1.5; // a line box is a little higher than its letters
+  const outside = boxes.filter(({ box }) =>
+    box.left < chart.left - slack || box.right > chart.right + slack || box.top < chart.top - slack || box.bottom > chart.bottom + slack);
+  const pairs = boxes.flatMap((one, index) => boxes.slice(index + 1).filter(({ box }) =>
+    Math.min(one.box.right, box.right) - Math.max(one.box.left, box.left) > slack &&
+    Math.min(one.box.bottom, box.bottom) - Math.max(one.box.top, box.top) > 3,
+  ).map((other) => one.text + " on " + other.text));
+  return [...outside.map(({ text }) => "outside: " + text), ...pairs];
+})`;
 
 const directory = mkdtempSync(join(tmpdir(), "report-"));
 afterAll(() => {
@@ -100,10 +126,11 @@ describe("npx lambda-shutdown-lab report", () => {
     expect(code).toBe(expected);
   });
 
-  test("measures: one life and a storm of each of three ways, and knows what became of their connections", async () => {
+  test("measures: five lives and a storm of each of three functions, and knows what became of their connections", async () => {
     const { stdout, stderr } = await report(..."--environments 3 --seconds 1 --no-faults --json".split(" "));
     expect(stderr).toContain("storm        no extension: ");
     const { runs, storms, faults, versions } = reportData(stdout, "standard output");
+    expect(runs.map(({ inits }) => inits?.length)).toEqual([5, 5, 5]);
     const subjects = ["this function", "the article's way", "no extension"];
     expect([runs.map(({ subject }) => subject), storms.map(({ subject }) => subject), faults]).toEqual([
       subjects,
@@ -155,7 +182,8 @@ if (executablePath === undefined) {
         executablePath,
         args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-quic", ...keptOffTheNetwork],
       });
-      for (const name of ["data", "hostile"]) {
+      copyFileSync(join(ROOT, "docs/figures/measured.json"), file("measured.json"));
+      for (const name of ["data", "hostile", "measured"]) {
         await report("--data", `${name}.json`, "--out", `${name}.html`, "--svg", name);
       }
     }, 60_000);
@@ -249,6 +277,43 @@ if (executablePath === undefined) {
         await page.close();
       },
     );
+
+    const WIDTHS = [390, 1_280].flatMap((width) =>
+      (["data", "hostile", "measured"] as const).map((name) => ({ name: `${name}.html`, width })),
+    );
+    test.each(WIDTHS)(
+      "$name at $width px: nothing is clipped, and no text of a chart lies on another",
+      async (sizes) => {
+        const { page } = await open(sizes.name, "light", sizes.width);
+        await inPage(page, "document.querySelectorAll('details').forEach((each) => (each.open = true))");
+        expect(await inPage(page, CLIPPED)).toEqual([]);
+        expect(await inPage(page, OVERLAPS)).toEqual([]);
+        await page.close();
+      },
+    );
+
+    test.each(FIGURES.flatMap((figure) => ["data", "hostile", "measured"].map((name) => `${name}/${figure}`)))(
+      "%s: its notes and labels are inside it, and no text lies on another",
+      async (name) => {
+        const { page } = await open(name);
+        expect(await inPage(page, OVERLAPS)).toEqual([]);
+        await page.close();
+      },
+    );
+
+    test("says what each function and each mark is, where it is read", async () => {
+      const { page } = await open("data.html", "light", 390);
+      const text = await inPage<string>(page, "document.body.innerText");
+      expect(text).toContain('the handler of the article "AWS Lambda Graceful Shutdown"');
+      expect(text).toContain("The slope at the end is the lab's");
+      expect(await page.locator(".hint").first().isVisible()).toBe(true);
+      await page.setViewportSize({ width: 1_280, height: 800 });
+      expect(await page.locator(".hint").first().isVisible()).toBe(false);
+      await page.close();
+      const { page: chart } = await open("data/storm.svg");
+      expect(await inPage(chart, "document.documentElement.textContent")).toContain("one Shutdown phase per core");
+      await chart.close();
+    });
 
     test.each(["data", "hostile"].flatMap((name) => FIGURES.map((figure) => `${name}/${figure}`)))(
       "%s is sound XML, and has its own light and dark",

@@ -1,6 +1,7 @@
 import { escape, figureStyle, inlineSvg, printable, type Figure } from "./figure";
 import { figuresOf } from "./figures";
 import { schemes } from "./palette";
+import { introductions } from "./subjects";
 import type { ReportData } from "./report-data";
 import { reportVerdict } from "./verdict";
 
@@ -13,6 +14,9 @@ export function page(data: ReportData): string {
     ...Object.entries(data.versions),
     ["seed", String(data.seed)],
   ] as const;
+  const { runs, storms, faults } = data;
+  const names = [...runs, ...storms].map(({ subject }) => subject);
+  const shown = introductions([...names, ...faults.map((fault) => fault.function)]);
   return printable(`<!doctype html>
 <html lang="en">
 <head>
@@ -32,6 +36,7 @@ export function page(data: ReportData): string {
 ${facts.map((fact) => `<li>${escape(fact)}</li>`).join("\n")}
 </ul>
 </header>
+${shown.length === 0 ? "" : whatIsShown(shown)}
 ${figuresOf(data).map(part).join("\n")}
 <footer>
 <h2>How it was measured</h2>
@@ -45,8 +50,17 @@ ${measured.map(([name, value]) => `<dt>${escape(name)}</dt><dd>${escape(value)}<
 `);
 }
 
+function whatIsShown(shown: ReturnType<typeof introductions>): string {
+  return `<section aria-labelledby="shown">
+<h2 id="shown">What is shown</h2>
+<dl>
+${shown.map(([name, what]) => `<dt>${escape(name)}</dt><dd>${escape(what)}</dd>`).join("\n")}
+</dl>
+</section>`;
+}
+
 function part(figure: Figure): string {
-  const { name, title, description, table } = figure;
+  const { name, title, description, notes, table } = figure;
   const [head = [], ...rows] = table;
   // A box that scrolls must be reachable without a mouse: hence its tabindex, and a name for who hears it.
   const box = (label: string, content: string): string =>
@@ -55,7 +69,12 @@ function part(figure: Figure): string {
 <h2 id="${name}">${escape(title)}</h2>
 <figure>
 ${box(`${title}, chart`, inlineSvg(figure))}
-<figcaption>${escape(description)}</figcaption>
+<p class="hint">Scroll sideways to see the whole chart.</p>
+<figcaption>${escape(description)}
+<ul class="notes">
+${notes.map((note) => `<li>${escape(note)}</li>`).join("\n")}
+</ul>
+</figcaption>
 </figure>
 <details>
 <summary>The same as a table</summary>
@@ -81,7 +100,9 @@ body { margin: 0; font: 16px/1.5 system-ui, -apple-system, "Segoe UI", sans-seri
 main { max-width: 980px; margin: 0 auto; padding: 24px 16px 48px }
 h1 { font-size: clamp(1.5rem, 5vw, 2.2rem); line-height: 1.2; margin: 0 0 12px }
 h2 { font-size: 1.25rem; line-height: 1.3; margin: 40px 0 12px }
+.notes { margin: 8px 0 0; padding-left: 20px }
 .facts { list-style: none; margin: 0; padding: 0 } .facts li { padding: 2px 0 }
+.hint { display: none; font-size: .875rem; margin: 8px 0 0 }
 figure { margin: 0 } figcaption { font-size: .875rem; margin-top: 8px }
 .box { overflow-x: auto; border: 1px solid; border-radius: 8px }
 .box .chart { display: block; width: 100%; min-width: 760px; height: auto }
@@ -91,10 +112,11 @@ caption { text-align: left; padding: 8px 12px; font-weight: 600 }
 th, td { text-align: left; vertical-align: top; padding: 6px 12px; border-top: 1px solid; min-width: 6rem; overflow-wrap: normal }
 tbody th { font-weight: 400 }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 16px; margin: 0 } dd { margin: 0 }
+@media (max-width: 800px) { .hint { display: block } }
 @media (max-width: 640px) { dl { grid-template-columns: 1fr; gap: 0 } dd { margin-bottom: 8px } }
 ${schemes(
   ({ paper, ink, soft, grid, good, bad, invoke }) => `body { background: ${paper}; color: ${ink} }
-figcaption, summary, dt { color: ${soft} } .box, th, td { border-color: ${grid} }
+figcaption, .hint, summary, dt { color: ${soft} } .box, th, td { border-color: ${grid} }
 .is-good { color: ${good} } .is-bad { color: ${bad} } :focus-visible { outline: 2px solid ${invoke}; outline-offset: 2px }`,
 )}`;
 }

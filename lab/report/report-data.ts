@@ -4,7 +4,10 @@ import type { StormResult } from "../scenarios/storm";
 
 /** One lifecycle, without the function's log, which may contain anything. */
 export type Run = Pick<RunResult, "subject" | "shutdown" | "outcomes" | "timeline" | "initError" | "isLabClient"> &
-  Partial<Pick<RunResult, "invocations">>;
+  Partial<Pick<RunResult, "invocations">> & {
+    /** Milliseconds of Init in each run of this function, the drawn one among them. @default - it ran once */
+    readonly inits?: readonly number[];
+  };
 export type Storm = Omit<StormResult, "cpu">;
 export type Fault = Pick<FaultResult, "fault" | "function" | "extension" | "problems">;
 
@@ -17,7 +20,7 @@ export interface ReportData {
   readonly versions: Readonly<Record<string, string>>;
   /** Of the storm's random decisions. */
   readonly seed: number;
-  /** One life of each way. The verdict is about the first way; the others stand beside it. */
+  /** One life of each function. The verdict is about the first; the others stand beside it. */
   readonly runs: readonly Run[];
   /** Empty if there was no storm. */
   readonly storms: readonly Storm[];
@@ -27,6 +30,7 @@ export interface ReportData {
 
 /** What a value must be: a kind, one of some words, a list of something, or an object with these properties. */
 type Shape =
+  | { readonly optional: Shape }
   | "text"
   | "number"
   | { readonly oneOf: readonly string[] }
@@ -46,6 +50,7 @@ const SHAPE: Shape = {
           subject: "text",
           shutdown: { has: { endedBy: "text", runtimeMs: "number" } },
           outcomes: { listOf: { oneOf: ["closed", "aborted", "leaked"] } },
+          inits: { optional: { listOf: "number" } },
           timeline: {
             listOf: { has: { at: "number", phase: { oneOf: ["Init", "Invoke", "Shutdown"] }, what: "text" } },
           },
@@ -114,6 +119,9 @@ function problemsOf(value: unknown, shape: Shape, path: string): string[] {
       ? `${path} is missing; expected ${expected}`
       : `${path === "" ? "the whole" : path} ${excerpt(value)} is not ${expected}`,
   ];
+  if (typeof shape === "object" && "optional" in shape) {
+    return value === undefined ? [] : problemsOf(value, shape.optional, path);
+  }
   if (shape === "text") return typeof value === "string" ? [] : wrong("a text");
   if (shape === "number") return typeof value === "number" ? [] : wrong("a number");
   if ("oneOf" in shape)

@@ -45,7 +45,19 @@ const [storm] = storms;
 const [fault] = faults;
 if (run === undefined || storm === undefined || fault === undefined) throw new Error("there is nothing to draw");
 
-const [plain, evil, resetTwice, sameEnd, twoExtensions, thousand, nobody, withoutFaults, withoutStorm] = draw(
+const [
+  plain,
+  evil,
+  resetTwice,
+  sameEnd,
+  twoExtensions,
+  thousand,
+  nobody,
+  withoutFaults,
+  withoutStorm,
+  fiveLives,
+  endedUnheard,
+] = draw(
   MADE_UP,
   hostile(),
   {
@@ -59,10 +71,21 @@ const [plain, evil, resetTwice, sameEnd, twoExtensions, thousand, nobody, withou
   },
   { ...MADE_UP, storms: [storm, storm, storm] },
   { ...MADE_UP, faults: [...faults, ...faults.map((each) => ({ ...each, extension: "internal" as const }))] },
-  { ...MADE_UP, storms: [{ ...storm, goneMs: Array.from({ length: 1_000 }, (_, index) => 1 + index / 10) }] },
+  {
+    ...MADE_UP,
+    storms: [
+      {
+        ...storm,
+        endings: { "SIGKILL at once": 1_000 },
+        goneMs: Array.from({ length: 1_000 }, (_, index) => 1 + index / 10),
+      },
+    ],
+  },
   { ...MADE_UP, storms: storms.map((each) => ({ ...each, goneMs: [], endings: {} })) },
   { ...MADE_UP, faults: [] },
   { ...MADE_UP, storms: [] },
+  { ...MADE_UP, runs: [{ ...run, inits: [95, 140, 88, 92, 101] }] },
+  { ...MADE_UP, storms: [{ ...storm, endings: { "SIGTERM, unheard": 4 } }] },
 );
 
 /** What a reader of the chart reads. */
@@ -93,14 +116,14 @@ describe("the timeline", () => {
       "the article&#39;s way",
       "no extension",
       "COM_QUIT + 4.0 ms",
-      "SIGTERM, left by itself, gone + 10 ms; 1 closed.",
-      "SIGTERM, SIGKILL at its deadline, gone + 300 ms; 1 aborted.",
-      "SIGKILL at once, gone + 5.0 ms; 1 leaked until wait_timeout.",
+      "SIGTERM, left by itself; 1 closed.",
+      "SIGTERM, SIGKILL at its deadline; 1 aborted.",
+      "SIGKILL at once; 1 leaked until wait_timeout.",
     ]) {
       expect(texts(body)).toContain(text);
     }
-    expect(texts(body).filter((text) => text.startsWith("COM_QUIT"))).toHaveLength(1);
-    expect(body.match(/l10 10m0 -10l-10 10/g)).toHaveLength(2); // the crosses of the two that were killed
+    expect(texts(body).filter((text) => text.startsWith("COM_QUIT +"))).toHaveLength(1);
+    expect(body.match(/l10 10m0 -10l-10 10/g)).toHaveLength(3); // the crosses of the two that were killed, and the legend's
   });
 
   test("is to scale", () => {
@@ -110,6 +133,11 @@ describe("the timeline", () => {
     expect((left ?? NaN) / (killed ?? NaN)).toBeCloseTo(2, 0);
   });
 
+  test("says that Init was measured once, or the median and the spread of more", () => {
+    expect(texts(body)).toContain("Init 90 ms (one run), 1 invocation");
+    expect(texts(figure(fiveLives, "timeline").body)).toContain("Init 95 ms (p50 of 5, 88–140), 1 invocation");
+  });
+
   test("has all that happened as a table", () => {
     expect(table.slice(1)).toHaveLength(runs.flatMap(({ timeline }) => timeline).length);
     expect(table).toContainEqual(["this function", "124.0", "Shutdown", "COM_QUIT to the server (its thread 7)"]);
@@ -117,9 +145,9 @@ describe("the timeline", () => {
 
   test("after a reset that ended in SIGKILL shows the last signal, and no SIGKILL from before it", () => {
     const twice = figure(resetTwice, "timeline").body;
-    expect(texts(twice).filter((text) => text.startsWith("COM_QUIT"))).toEqual(["COM_QUIT + 4.0 ms"]);
-    expect(twice).not.toContain("l10 10m0 -10l-10 10");
-    expect(texts(twice)).toContain("Init 90 ms, 2 invocations");
+    expect(texts(twice).filter((text) => text.startsWith("COM_QUIT +"))).toEqual(["COM_QUIT + 4.0 ms"]);
+    expect(twice.match(/l10 10m0 -10l-10 10/g)).toHaveLength(1); // the legend's
+    expect(texts(twice)).toContain("Init 90 ms (one run), 2 invocations");
   });
 });
 
@@ -202,6 +230,11 @@ describe("the ends", () => {
       [4, 0, 0],
       [0, 3, 2],
     ]);
+  });
+
+  test("count one that ended by SIGTERM, unheard, as ended, not as killed", () => {
+    const { body: unheard } = figure(endedUnheard, "shutdown");
+    expect(group(unheard, "line-0", "circle")).toHaveLength(4);
   });
 
   test("say medians and what ended the process", () => {
@@ -332,10 +365,11 @@ describe("earlier data", () => {
     ["another kind of file", [1, 2], ["the whole [1,2] is not an object"]],
     [
       "several things wrong, all at once",
-      { ...MADE_UP, seed: "7", machine: undefined, runs: [{ ...runs[0], outcomes: ["lost"] }] },
+      { ...MADE_UP, seed: "7", machine: undefined, runs: [{ ...runs[0], outcomes: ["lost"], inits: [1, "2"] }] },
       [
         'seed "7" is not a number',
         "machine is missing; expected a text",
+        'runs[0].inits[1] "2" is not a number',
         'runs[0].outcomes[0] "lost" is not one of closed',
       ],
     ],

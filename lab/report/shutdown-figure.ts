@@ -6,6 +6,8 @@ import type { Storm } from "./report-data";
 const WIDTH = 900;
 const ROW_HEIGHT = 72;
 const MARGIN = { marginTop: 34, marginRight: 210, marginBottom: 54, marginLeft: 150 };
+/** Characters that fit beside the plot, the count behind them. */
+const LONGEST_ENDING = 23;
 /** A logarithmic axis has no zero; a process takes longer than this to go. */
 const SHORTEST_MS = 0.5;
 /** More dots on one another show no more. */
@@ -62,7 +64,7 @@ export function shutdownFigure(storms: readonly Storm[]): Figure {
           Plot.text([shortened(subject, 19)], {
             ...{ ...beside, frameAnchor: "left", dx: 12 - MARGIN.marginLeft, fontWeight: 600, className: fill },
           }),
-          Plot.text([`${figures(goneMs)}\n${endingsOf(endings, "\n")}`], {
+          Plot.text([`${figures(goneMs)}\n${endingsOf(endings, "\n", LONGEST_ENDING)}`], {
             ...{ ...beside, frameAnchor: "right", dx: 14, lineHeight: 1.25, className: "ink" },
           }),
         ];
@@ -74,8 +76,13 @@ export function shutdownFigure(storms: readonly Storm[]): Figure {
     title: "From the first signal to the end of the process",
     description: `${storms
       .map(({ subject, goneMs, endings }) => `${subject}: ${figures(goneMs)}, ended by ${endingsOf(endings)}`)
-      .join(". ")}. Circles left by themselves, crosses were killed; the stroke is the median.`,
+      .join(". ")}. Circles are processes that ended after SIGTERM, crosses were killed; the stroke is the median.`,
     ...{ width: WIDTH, height, body },
+    notes: [
+      `○: the process ended after SIGTERM. ×: killed by SIGKILL. Upright stroke: the median (p50). Dotted line: ${budget} ms, what a function with an external extension has. Beside each row: how often what ended the process.`,
+      "Each environment shares the cores with the storm's others, so these are times under load.",
+    ],
+    subjects: storms.map(({ subject }) => subject),
     table: [
       ["milliseconds", "environments", "p50", "p90", "p99", "max", "ended by"],
       ...storms.map(({ subject, goneMs, endings }) => [
@@ -92,9 +99,9 @@ function figures(goneMs: readonly number[]): string {
   return `p50 ${milliseconds(percentile(goneMs, 0.5))} ms, p99 ${milliseconds(percentile(goneMs, 0.99))} ms`;
 }
 
-function endingsOf(endings: Storm["endings"], separator = ", "): string {
+function endingsOf(endings: Storm["endings"], separator = ", ", mostCharacters = Infinity): string {
   return Object.entries(endings)
-    .map(([ending, times]) => `${ending} ${times}×`)
+    .map(([ending, times]) => `${shortened(ending, mostCharacters)} ${times}×`)
     .join(separator);
 }
 
@@ -107,7 +114,8 @@ interface Dot {
 /** From the shortest to the longest; those that had to be killed at their deadline are the longest. */
 function dotsOf(goneMs: readonly number[], endings: Storm["endings"], row: number): readonly Dot[] {
   const every = Math.ceil(goneMs.length / MOST_DOTS);
-  const leftThemselves = endings["itself"] ?? 0;
+  const killed = (endings["SIGKILL at its deadline"] ?? 0) + (endings["SIGKILL at once"] ?? 0);
+  const leftThemselves = goneMs.length - killed;
   return goneMs
     .toSorted((a, b) => a - b)
     .map((ms, index) => ({

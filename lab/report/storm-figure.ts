@@ -6,10 +6,14 @@ import type { Storm } from "./report-data";
 const WIDTH = 900;
 const HEIGHT = 380;
 const MARGIN = { marginTop: 34, marginRight: 200, marginBottom: 54, marginLeft: 50 };
+/** The lab's budgets are real time, so a crowd in Shutdown would measure itself. */
+const SLOPE =
+  "The slope at the end is the lab's: it plays one Shutdown phase per core at a time, while Lambda plays all of them side by side. " +
+  "Its length is no time that Lambda takes.";
 /** Pixels that the two lines of a label take. */
 const LABEL_HEIGHT = 36;
 
-/** The connections that the server held while environments came and went, a line for each way. */
+/** The connections that the server held while environments came and went, a line for each function. */
 export function stormFigure(storms: readonly Storm[]): Figure {
   const seconds = Math.max(1, ...storms.flatMap(({ samples }) => samples.map(({ at }: StormSample) => at / 1_000)));
   const most = Math.max(1, ...storms.flatMap(({ samples }) => samples.map(({ connections }) => connections)));
@@ -56,13 +60,19 @@ export function stormFigure(storms: readonly Storm[]): Figure {
   return {
     name: "storm",
     title: "Connections on the server during the storm",
-    description: `${first?.environments ?? 0} execution environments of each way under load, taken away at random (seed ${first?.seed ?? 0}). ${storms
+    description: `${first?.environments ?? 0} execution environments of each function under load, taken away at random (seed ${first?.seed ?? 0}). ${storms
       .map(
         ({ subject, opened, closed, aborted, leaked }) =>
           `${subject}: ${opened} opened, ${closed} closed, ${aborted} aborted, ${leaked} leaked`,
       )
       .join(". ")}.`,
     ...{ width: WIDTH, height: HEIGHT, body },
+    notes: [
+      "●: every environment is gone. The pale line after it: what the server holds then, it holds until wait_timeout.",
+      "leaked: the server still holds the connection when its environment is gone. aborted: the connection ended without COM_QUIT.",
+      SLOPE,
+    ],
+    subjects: storms.map(({ subject }) => subject),
     table: [
       ["", "environments at once", "opened", "closed", "aborted", "leaked", "invocations", "failed", "gone, p50 (ms)"],
       ...storms.map(({ subject, peakEnvironments, opened, closed, aborted, leaked, invocations, goneMs }) => [

@@ -1,8 +1,8 @@
-import { escape, milliseconds, shortened, type Figure } from "./figure";
+import { escape, milliseconds, percentile, shortened, type Figure } from "./figure";
 import type { Run } from "./report-data";
 
 const WIDTH = 900;
-const TOP = 62;
+const TOP = 86;
 const LANE_HEIGHT = 98;
 const LIFE = { from: 20, to: 390 };
 const SHUTDOWN = { from: 420, to: 880 };
@@ -10,7 +10,7 @@ const FEWEST_PIXELS = 2;
 
 type Panel = typeof LIFE;
 
-/** Each way's life, from its start to its first signal and, enlarged, from there to its end. */
+/** Each function's life, from its start to its first signal and, enlarged, from there to its end. */
 export function timelineFigure(runs: readonly Run[]): Figure {
   const lifecycles = runs.map((run) => ({ run, ...phasesOf(run) }));
   const lifecycle = scale(LIFE, Math.max(1, ...lifecycles.map(({ signalAt }) => signalAt)));
@@ -19,9 +19,15 @@ export function timelineFigure(runs: readonly Run[]): Figure {
   const bottom = TOP + LANE_HEIGHT * runs.length;
   return {
     name: "timeline",
-    title: "One execution environment of each way, from its start to its end",
+    title: "One execution environment of each function, from its start to its end",
     description: lifecycles.map(({ run, ...phases }) => `${run.subject}: ${sentence(run, phases)}`).join(" "),
     ...{ width: WIDTH, height },
+    notes: [
+      "Init: from the start of the runtime's process to its first request for an event; the extensions start before it.",
+      "closed: the server got COM_QUIT. aborted: the connection ended without it. leaked: the environment is gone, and the server holds the connection until wait_timeout.",
+      "Each life is one run. How long processes take to end is in the chart of many of them.",
+    ],
+    subjects: runs.map(({ subject }) => subject),
     body: [
       legend(),
       axis(lifecycle, bottom, "ms since the environment was created"),
@@ -31,7 +37,7 @@ export function timelineFigure(runs: readonly Run[]): Figure {
       ),
     ].join("\n"),
     table: [
-      ["way", "ms since its start", "phase", "what"],
+      ["function", "ms since its start", "phase", "what"],
       ...runs.flatMap(({ subject, timeline }) =>
         timeline.map(({ at, phase, what }) => [subject, at.toFixed(1), phase, what]),
       ),
@@ -40,6 +46,8 @@ export function timelineFigure(runs: readonly Run[]): Figure {
 }
 
 interface Phases {
+  /** The runtime's process starts: Init, as every figure and table has it, begins here. */
+  readonly startedAt: number;
   readonly readyAt: number;
   readonly invocations: readonly { readonly from: number; readonly to: number }[];
   readonly signal: "SIGTERM" | "SIGKILL" | "no signal";
@@ -59,6 +67,7 @@ function phasesOf({ timeline, shutdown }: Run): Phases {
   const begun = timeline.filter(({ what }) => what === "invocation");
   const ended = timeline.filter(({ what }) => /^(response|function error )|, reset$/.test(what));
   return {
+    startedAt: timeline.find(({ what }) => what === "runtime started")?.at ?? 0,
     readyAt: timeline.find(({ what }) => /^(runtime ready|Init failed)/.test(what))?.at ?? signalAt,
     invocations: begun.map(({ at: from }, index) => ({ from, to: ended[index]?.at ?? signalAt })),
     signal: terminatedAt !== undefined ? "SIGTERM" : killedAtOnce !== undefined ? "SIGKILL" : "no signal",
@@ -70,7 +79,7 @@ function phasesOf({ timeline, shutdown }: Run): Phases {
 }
 
 function lane(run: Run, phases: Phases, top: number, lifecycle: Scale, shutdown: Scale): string {
-  const { readyAt, invocations, signalAt, quitsAt, killedAt, goneAt } = phases;
+  const { startedAt, readyAt, invocations, signalAt, quitsAt, killedAt, goneAt } = phases;
   const bar = top + 22;
   const after = (at: number): number => shutdown.x(Math.max(0, at - signalAt));
   const count = invocations.length;
@@ -82,13 +91,13 @@ function lane(run: Run, phases: Phases, top: number, lifecycle: Scale, shutdown:
   return [
     text(LIFE.from, top + 13, "ink strong", shortened(run.subject, 40)),
     rect("idle", LIFE.from, lifecycle.x(signalAt), bar + 6, 6),
-    rect("init", LIFE.from, lifecycle.x(readyAt), bar, 18),
+    rect("init", lifecycle.x(startedAt), lifecycle.x(readyAt), bar, 18),
     ...invocations.map(({ from, to }) => rect("invoke", lifecycle.x(from), lifecycle.x(to), bar, 18)),
     text(
       LIFE.from,
       bar + 36,
       "soft",
-      `Init ${milliseconds(readyAt)} ms, ${count} ${count === 1 ? "invocation" : "invocations"}`,
+      `${initOf(run, readyAt - startedAt)}, ${count} ${count === 1 ? "invocation" : "invocations"}`,
     ),
     `<path class="mark" d="M${SHUTDOWN.from} ${top + 4}V${bar + 48}" stroke-dasharray="3 3"/>`,
     rect("ending", SHUTDOWN.from, after(goneAt), bar, 18),
@@ -106,8 +115,15 @@ function lane(run: Run, phases: Phases, top: number, lifecycle: Scale, shutdown:
   ].join("\n");
 }
 
+/** Init of the run that is drawn, or the median and the spread where it was measured more than once. */
+function initOf({ inits = [] }: Run, drawnMs: number): string {
+  if (inits.length < 2) return `Init ${milliseconds(drawnMs)} ms (one run)`;
+  const [least, median, most] = [0, 0.5, 1].map((share) => milliseconds(percentile(inits, share)));
+  return `Init ${median} ms (p50 of ${inits.length}, ${least}–${most})`;
+}
+
 /** What became of the process and of its connections. */
-function sentence({ shutdown, outcomes }: Run, { signal, goneAt, signalAt }: Phases): string {
+function sentence({ shutdown, outcomes }: Run, { signal }: Phases): string {
   const count = (outcome: string): number => outcomes.filter((each) => each === outcome).length;
   const outcome = [
     ...(count("closed") > 0 ? [`${count("closed")} closed`] : []),
@@ -115,23 +131,38 @@ function sentence({ shutdown, outcomes }: Run, { signal, goneAt, signalAt }: Pha
     ...(count("leaked") > 0 ? [`${count("leaked")} leaked until wait_timeout`] : []),
   ];
   const ending = shutdown.endedBy === "itself" ? "left by itself" : shutdown.endedBy;
-  return `${ending.startsWith(signal) ? "" : `${signal}, `}${ending}, gone + ${milliseconds(goneAt - signalAt)} ms; ${outcome.join(", ") || "no connection"}.`;
+  return `${ending.startsWith(signal) ? "" : `${signal}, `}${ending}; ${outcome.join(", ") || "no connection"}.`;
 }
 
 function legend(): string {
-  const entries = [
-    ["init", "Init"],
-    ["invoke", "Invoke"],
-    ["ending", "Shutdown: the process lives on"],
-    ["good", "the server holds the connection"],
-    ["bad", "… until wait_timeout"],
-  ] as const;
-  let x = LIFE.from;
-  return entries
-    .map(([name, label]) => {
-      const here = x;
-      x += 34 + label.length * 7.2;
-      return rect(name, here, here + 12, 20, 12) + text(here + 18, 31, "ink", label);
+  const square =
+    (name: string) =>
+    (x: number, y: number): string =>
+      rect(name, x, x + 12, y, 12);
+  const rows: readonly (readonly (readonly [mark: (x: number, y: number) => string, label: string])[])[] = [
+    [
+      [(x, y) => rect("idle", x, x + 12, y + 3, 6), "extensions start, or idle"],
+      [square("init"), "Init"],
+      [square("invoke"), "Invoke"],
+      [square("ending"), "Shutdown: the process lives on"],
+      [(x, y) => `<path class="mark" d="M${x + 6} ${y - 1}v14" stroke-dasharray="3 3"/>`, "first signal"],
+    ],
+    [
+      [(x, y) => `<path class="good" d="M${x + 6} ${y + 10}l-5 -8h10z"/>`, "COM_QUIT"],
+      [(x, y) => `<path class="mark" stroke-width="2" d="M${x + 1} ${y + 1}l10 10m0 -10l-10 10"/>`, "SIGKILL"],
+      [(x, y) => rect("good", x, x + 12, y + 3, 6), "the server holds the connection"],
+      [(x, y) => rect("bad", x, x + 12, y + 3, 6), "the server holds it until wait_timeout"],
+    ],
+  ];
+  return rows
+    .flatMap((entries, row) => {
+      let x = LIFE.from;
+      const y = 20 + 22 * row;
+      return entries.map(([mark, label]) => {
+        const here = x;
+        x += 40 + label.length * 7.6;
+        return mark(round(here), y) + text(here + 18, y + 11, "ink", label);
+      });
     })
     .join("");
 }
