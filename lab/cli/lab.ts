@@ -36,7 +36,7 @@ for (const command of [runCommand(), compareCommand(), faultsCommand(), stormCom
 
 /** The examples and paragraphs of a help, too, as wide as the terminal. */
 function fitted(text: string, { columns }: { readonly columns?: number }): string {
-  return columns === undefined ? text : new Help().boxWrap(text, columns);
+  return columns === undefined || columns === 0 ? text : new Help().boxWrap(text, columns);
 }
 
 program.parseAsync().catch((error: unknown) => {

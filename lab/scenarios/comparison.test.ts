@@ -110,7 +110,7 @@ describe("on a terminal", () => {
 });
 
 test("the ways stand side by side, a column each", () => {
-  expect(rows(comparison([CLEAN, ABORTED, LEAKED, { ...FAILED, outcomes: [] }]))).toEqual([
+  expect(rows(comparison([CLEAN, ABORTED, LEAKED, { ...FAILED, outcomes: [] }], Infinity))).toEqual([
     ["", "this function", "the article's way", "no extension", "this function"],
     ["Init: runtime ready", "62 ms", "62 ms", "62 ms", "62 ms"],
     ["Invoke", "ok", "ok", "ok", "ok, failed"],
@@ -131,7 +131,7 @@ test("a pool's connections are counted, an Init that failed and a signal that ne
     shutdown: { endedBy: "gone before", runtimeMs: 0 },
     outcomes: ["aborted", "closed", "aborted", "leaked"],
   };
-  const table = new Map(rows(comparison([result])).map(([title = "", cell = ""]) => [title, cell]));
+  const table = new Map(rows(comparison([result], Infinity)).map(([title = "", cell = ""]) => [title, cell]));
   expect(table.get("Init: runtime ready")).toBe("failed");
   expect(table.get("Shutdown: first signal")).toBe("none");
   expect(table.get("Connection")).toBe("clean close, 2 × aborted, leaked until wait_timeout");
@@ -160,6 +160,6 @@ test.each([
   ["one of two", { outcomes: ["closed", "aborted"], quitMs: undefined, closedBefore: 1 }, "1 closed before"],
   ["one, and one on the signal", { outcomes: ["closed", "closed"], quitMs: 3.14, closedBefore: 1 }, "+ 3.1 ms"],
 ] as const)("connections that were closed before the signal: %s", (_, result, cell) => {
-  const table = rows(comparison([{ ...CLEAN, ...result }]));
+  const table = rows(comparison([{ ...CLEAN, ...result }], Infinity));
   expect(table).toContainEqual(["COM_QUIT at the server", cell]);
 });

@@ -13,9 +13,9 @@ const LEAST_SUBJECT = 10;
 /** From this width on, subjects stay side by side. */
 const SIDE_BY_SIDE_FROM = 80;
 
-/** The width of the terminal, or no limit where the output is a file or a pipe. */
+/** The width of the terminal. No limit where the output is a file or a pipe, or a terminal that does not tell (0). */
 export function terminalWidth({ columns }: { readonly columns?: number } = process.stdout): number {
-  return columns ?? Infinity;
+  return columns === 0 ? Infinity : (columns ?? Infinity);
 }
 
 /**
