@@ -24,7 +24,7 @@ import {
   type GracefulFunctionConfig,
 } from "./graceful-function-config";
 import type { LogGroup } from "./log-group";
-import { addOutput, claimProblems, pathName } from "./path-name";
+import { addOutput, claimProblems, idProblems, pathName } from "./path-name";
 import * as permissions from "./permissions";
 import { addPreconditions, ArchivePrecondition } from "./preconditions";
 import { SettingsError } from "./settings-error";
@@ -67,11 +67,13 @@ export class GracefulFunction extends Construct {
   public constructor(scope: Construct, id: string, config: GracefulFunctionConfig) {
     super(scope, id);
     const { provider } = config;
+    const place = [config.region, provider?.node.path ?? ""];
     SettingsError.throwIfAny(
       [
         ...configProblems(config),
         ...regionProblems(this, config.region, provider),
-        ...claimProblems(this, "functionName", config.functionName, [config.region, provider?.node.path ?? ""]),
+        ...idProblems(this),
+        ...nameClaims(this, config, place),
       ],
       this,
     );
@@ -270,6 +272,14 @@ export class GracefulFunction extends Construct {
 /** What the bundle holds besides the code. */
 function bundledFiles({ database, region }: Settings): Readonly<Record<string, string>> {
   return database ? { [AUTHORITIES_FILE]: authoritiesPem(database, region) } : {};
+}
+
+/** What is wrong with names that AWS has once: the function's, and that of a log group which the stack creates. */
+function nameClaims(owner: Construct, config: GracefulFunctionConfig, place: readonly string[]): string[] {
+  const problems = claimProblems(owner, "functionName", config.functionName, place);
+  const { createdBy, name = `/aws/lambda/${config.functionName}` } = config.logGroup ?? {};
+  if (problems.length > 0 || createdBy === "Lambda") return problems;
+  return claimProblems(owner, "logGroup.name", name, ["log group", ...place]);
 }
 
 function loggingConfig(logGroup: LogGroup): LambdaFunctionLoggingConfig | undefined {

@@ -8,7 +8,7 @@ import { regionPreconditions, regionProblems, useProvider } from "./aws-provider
 import type { Database } from "./database";
 import { definedProperties } from "./defined-properties";
 import type { VpcConfig } from "./graceful-function-config";
-import { addOutput, claimProblems } from "./path-name";
+import { addOutput, claimProblems, idProblems } from "./path-name";
 import { addPreconditions } from "./preconditions";
 import { PrivateNetwork, type PrivateNetworkConfig } from "./private-network";
 import { ServiceRole } from "./service-role";
@@ -269,6 +269,7 @@ export class MysqlDatabase extends Construct {
         ...(maxConnections === undefined ? [] : rangeProblems("maxConnections", maxConnections, MAX_CONNECTIONS)),
         ...PrivateNetwork.problems(config),
         ...regionProblems(this, config.region, config.provider),
+        ...idProblems(this),
         ...claimProblems(this, "name", name, [config.region, config.provider?.node.path ?? ""]),
       ],
       this,

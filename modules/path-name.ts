@@ -8,6 +8,9 @@ const PLAIN_ID = /^[A-Za-z][A-Za-z0-9-]*$/;
 /** What Terraform takes as a name, in characters that every file system takes as well. */
 const PLAIN_NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
 
+/** Characters of a name, with those of its file's extension and an output's suffix far below a file system's 255. */
+const MAX_LENGTH = 128;
+
 /** Stack → what names a thing at AWS → path of the construct that makes it. */
 const claimed = new WeakMap<TerraformStack, Map<string, string>>();
 
@@ -31,8 +34,9 @@ export function pathName(owner: IConstruct, suffix = ""): string {
     );
   }
   const name = ids.map((id) => id.replaceAll(/[^A-Za-z0-9_-]/g, "")).join("_");
-  const isPlain = ids.length === 1 ? PLAIN_NAME.test(path) : ids.every((id) => PLAIN_ID.test(id));
-  const hashed = `${/^[A-Za-z_]/.test(name) ? name : `_${name}`}_${hash(path)}`;
+  const isShort = name.length <= MAX_LENGTH;
+  const isPlain = isShort && (ids.length === 1 ? PLAIN_NAME.test(path) : ids.every((id) => PLAIN_ID.test(id)));
+  const hashed = `${/^[A-Za-z_]/.test(name) ? "" : "_"}${name.slice(0, MAX_LENGTH)}_${hash(path)}`;
 
   const names = taken.get(stack) ?? new Map<string, string>();
   taken.set(stack, names);
@@ -41,6 +45,20 @@ export function pathName(owner: IConstruct, suffix = ""): string {
   if (free === undefined) throw new Error(`${owner.node.path}: another construct has the name ${candidates.join()}`);
   names.set(free.toLowerCase(), path);
   return free;
+}
+
+/**
+ * What is wrong with the ids of a construct's path: nothing if CDKTF's names of its resources are names for Terraform,
+ * and no other construct's. CDKTF leaves out what Terraform does not take, but does not look at the first character that
+ * is left, and it leaves out the id "Default".
+ */
+export function idProblems(owner: IConstruct): string[] {
+  const ids = owner.node.scopes.slice(TerraformStack.of(owner).node.scopes.length).map(({ node }) => node.id);
+  const named = ids.filter((id) => id !== "Default");
+  const first = named.find((id) => isKnown(id) && /[A-Za-z0-9_-]/.test(id));
+  return first !== undefined && /^[^A-Za-z_]*[0-9-]/.test(first)
+    ? [problem("id", first, "begins names in Terraform, which have a letter or _ first: take another id")]
+    : claimProblems(owner, "id", named.join("/"), []);
 }
 
 /**

@@ -49,6 +49,47 @@ test("paths that would have one name have two, whatever the file system makes of
   expect(new Set(names).size).toBe(paths.length);
 });
 
+test("a long path is named within what a file system takes", () => {
+  const stack = newStack();
+  const names = [["x".repeat(300)], ["x".repeat(301)], ["x".repeat(100), "x".repeat(200)]].map((path) =>
+    pathName(at(stack, path), "insights_layer_arn"),
+  );
+  expect(new Set(names).size).toBe(names.length);
+  for (const name of names) expect(name.length).toBeLessThan(200);
+});
+
+describe("an id that CDKTF makes names of which Terraform refuses", () => {
+  const settings = { region: "us-east-1", functionName: "orders", code: { entry: ENTRY } };
+  const database = { region: "us-east-1", name: "orders", databaseName: "orders" };
+
+  test.each([
+    [["1x"], "1x"],
+    [["-"], "-"],
+    [["é-a"], "é-a"],
+    [["..", "2024", "function"], "2024"],
+  ])("%j is refused", (path, id) => {
+    const scope = at(newStack(), path.slice(0, -1));
+    const last = path.at(-1) ?? "";
+    const problem = `id "${id}" begins names in Terraform, which have a letter or _ first: take another id`;
+    expect(() => new GracefulFunction(scope, last, settings)).toThrow(problem);
+    expect(() => new MysqlDatabase(scope, `${last}${last}`, database)).toThrow("begins names in Terraform");
+  });
+
+  test("is refused if CDKTF leaves it out and two constructs get one name", () => {
+    const stack = newStack();
+    new GracefulFunction(stack, "function", settings);
+    const scope = new Construct(stack, "Default");
+    expect(() => new GracefulFunction(scope, "function", { ...settings, functionName: "other" })).toThrow(
+      'test/Default/function: id "function" is the one of test/function as well',
+    );
+  });
+
+  test.each([[["a", "1"]], [["_1"]], [["日本"]], [["a b", "-"]]])("%j is not refused", (path) => {
+    const scope = at(newStack(), path.slice(0, -1));
+    expect(() => new GracefulFunction(scope, path.at(-1) ?? "", settings)).not.toThrow();
+  });
+});
+
 test("an output's name is of one construct, too", () => {
   const stack = newStack();
   const names = [
@@ -115,6 +156,24 @@ describe("a name that AWS has once is refused for a second construct of the stac
     new GracefulFunction(newStack(), "c", settings);
     expect(() => new GracefulFunction(stack, "d", settings)).toThrow(
       'test/d: functionName "orders" is the one of test/a as well, and the second would fail while it is created',
+    );
+  });
+
+  test("of a log group that the stack creates", () => {
+    const stack = newStack();
+    new GracefulFunction(stack, "a", { ...settings, logGroup: { name: "/team" } });
+    const other = { ...settings, functionName: "other" };
+    expect(() => new GracefulFunction(stack, "b", { ...other, logGroup: { name: "/team" } })).toThrow(
+      'test/b: logGroup.name "/team" is the one of test/a as well, and the second would fail while it is created',
+    );
+    new GracefulFunction(stack, "c", {
+      ...settings,
+      functionName: "c",
+      logGroup: { name: "/team", createdBy: "Lambda" },
+    });
+    new GracefulFunction(stack, "d", { ...settings, functionName: "d", logGroup: { name: "/aws/lambda/e" } });
+    expect(() => new GracefulFunction(stack, "e", { ...settings, functionName: "e" })).toThrow(
+      'test/e: logGroup.name "/aws/lambda/e" is the one of test/d as well',
     );
   });
 
