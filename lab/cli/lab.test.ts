@@ -35,6 +35,15 @@ async function lab(...args: readonly string[]): Promise<Outcome> {
   return labIn(environment, ...args);
 }
 
+/** A server program that is found first and does not start, so that the stand-in steps in. */
+function withoutServer(): NodeJS.ProcessEnv {
+  const directory = join(scratch, "no-server");
+  mkdirSync(directory, { recursive: true });
+  const program = `#!/bin/sh\ncase "$*" in *--version*) echo 10.11.0-MariaDB;; *) exit 1;; esac\n`;
+  writeFileSync(join(directory, "mariadbd"), program, { mode: 0o755 });
+  return { ...environment, PATH: `${directory}:${process.env["PATH"] ?? ""}` };
+}
+
 async function labIn(env: NodeJS.ProcessEnv, ...args: readonly string[]): Promise<Outcome> {
   try {
     const options = { cwd: ROOT, env };
@@ -327,3 +336,23 @@ test("--help of each command has examples and the exit codes, and ends with 0", 
     expect(code).toBe(0);
   }
 });
+
+describe("without a MySQL server", () => {
+  test("a storm counts what the lab saw, and no counter that the stand-in does not have", async () => {
+    const theirs = ["--handler", join(USER_HANDLERS, "exits"), "--entry", "index.main", "--env", "THEIR_DSN={url}"];
+    const args = [...theirs, "--subject", "ours", "--extension", "none", "--environments", "2", "--seconds", "1"];
+    const { stdout, stderr } = await labIn(withoutServer(), "storm", ...args);
+    expect(stderr).toContain("stand-in: mysql2's server half");
+    expect(stdout).toContain("aborted (as the lab saw it)");
+    expect(stdout).not.toMatch(/NaN|Aborted_clients/);
+  }, 120_000);
+});
+
+test("report takes a handler of yours, also one whose Init fails, and prints its verdict beside the data", async () => {
+  const size = ["--environments", "2", "--seconds", "1", "--no-faults", "--json"];
+  const { stdout, code } = await lab("report", "--handler", join(USER_HANDLERS, "exits"), ...size);
+  const found = JSON.parse(stdout) as Record<string, unknown>;
+  expect(found).toMatchObject({ clean: false, verdict: "not clean" });
+  expect(found["sentence"]).toMatch(/did not pass/);
+  expect(code).toBe(1);
+}, 240_000);

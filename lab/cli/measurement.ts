@@ -62,6 +62,8 @@ export async function measurement(context: CommandContext, effort: Effort): Prom
   const storms: Storm[] = [];
   for (const subject of subjects) {
     const { environments, seed, seconds } = effort;
+    // A function whose Init fails makes no storm; its life says why, and the others still have theirs.
+    if (runs.some((life) => life.subject === subject.name && life.initError !== undefined)) continue;
     storms.push(
       await context.step(
         `${subject.name}: a storm of ${environments} environments`,

@@ -80,9 +80,9 @@ ${VARIABLES_HELP}${EXIT_CODES}`,
         for (const figure of figuresOf(data)) write(join(options.svg, `${figure.name}.svg`), standaloneSvg(figure));
       }
       const verdict = reportVerdict(data);
-      const { sentence, facts } = verdict;
-      if (options.json === true) console.log(JSON.stringify(data));
-      else console.log([sentence, ...facts, `written: ${written.join(", ")}`].join("\n"));
+      const { clean, kind, sentence, headline, facts } = verdict;
+      if (options.json === true) console.log(JSON.stringify({ clean, verdict: kind, sentence, ...data }));
+      else console.log([headline, ...facts, `written: ${written.join(", ")}`].join("\n"));
       process.exitCode = exitCodeOf(verdict);
     });
 }

@@ -170,9 +170,10 @@ async function subjectsOf(
 function describeCost({ connections, statementMs, serverCpuMs }: SamplingCost): string {
   const both = ({ without, sampled }: SamplingCost["statementMs"], digits: number, unit: string): string =>
     `${sampled.toFixed(digits)} ${unit} (without: ${without.toFixed(digits)})`;
-  const cpu = Number.isNaN(serverCpuMs.sampled)
-    ? "its server's CPU time cannot be counted"
-    : `the server ${both(serverCpuMs, 0, "ms of CPU a second")}`;
+  const cpu =
+    serverCpuMs === undefined
+      ? "its server's CPU time cannot be counted"
+      : `the server ${both(serverCpuMs, 0, "ms of CPU a second")}`;
   return `sampling     ${connections} connections: a statement takes ${both(statementMs, 2, "ms")}, ${cpu}`;
 }
 

@@ -90,8 +90,8 @@ export interface SamplingCost {
   readonly connections: number;
   /** Milliseconds of a small statement, median. */
   readonly statementMs: { readonly without: number; readonly sampled: number };
-  /** CPU milliseconds a second of the server's process; NaN where nobody can tell. */
-  readonly serverCpuMs: { readonly without: number; readonly sampled: number };
+  /** CPU milliseconds a second of the server's process. @default - nobody can tell */
+  readonly serverCpuMs?: { readonly without: number; readonly sampled: number };
 }
 
 const ROUNDS = 4;
@@ -135,7 +135,9 @@ export async function samplingCost(database: DatabaseServer, connections: number
     return {
       connections,
       statementMs: { without: median(times.without), sampled: median(times.sampled) },
-      serverCpuMs: { without: perSecond(cpu.without), sampled: perSecond(cpu.sampled) },
+      ...(Number.isNaN(cpu.sampled)
+        ? {}
+        : { serverCpuMs: { without: perSecond(cpu.without), sampled: perSecond(cpu.sampled) } }),
     };
   } finally {
     await Promise.all(idle.map((connection) => connection.end()));

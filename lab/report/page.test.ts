@@ -104,6 +104,11 @@ describe("npx lambda-shutdown-lab report", () => {
   test("--json prints data that --data takes, and writes nothing that was not asked for", async () => {
     const { stdout } = await report("--data", "data.json", "--json");
     expect(reportData(stdout, "standard output")).toEqual(MADE_UP);
+    expect(JSON.parse(stdout)).toMatchObject({
+      clean: true,
+      verdict: "clean",
+      sentence: "this function gave every connection back",
+    });
     expect(existsSync(file("report.html"))).toBe(false);
   });
 

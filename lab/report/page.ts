@@ -7,7 +7,7 @@ import { reportVerdict } from "./verdict";
 
 /** One file that needs nothing else: no script, no font, no image, no request. */
 export function page(data: ReportData): string {
-  const { clean, sentence, facts } = reportVerdict(data);
+  const { clean, headline, facts } = reportVerdict(data);
   const measured = [
     ["measured", data.date],
     ["machine", data.machine],
@@ -25,13 +25,13 @@ export function page(data: ReportData): string {
 <meta name="color-scheme" content="light dark">
 <!-- Whatever the data hold, nothing is fetched and no script runs. -->
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>${escape(sentence)}</title>
+<title>${escape(headline)}</title>
 <style>${pageStyle()}${figureStyle()}</style>
 </head>
 <body>
 <main>
 <header>
-<h1 class="${clean ? "is-good" : "is-bad"}">${escape(sentence)}</h1>
+<h1 class="${clean ? "is-good" : "is-bad"}">${escape(headline)}</h1>
 <ul class="facts">
 ${facts.map((fact) => `<li>${escape(fact)}</li>`).join("\n")}
 </ul>

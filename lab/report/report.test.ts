@@ -259,7 +259,8 @@ describe("the verdict", () => {
     expect(reportVerdict(MADE_UP)).toEqual({
       kind: "clean",
       clean: true,
-      sentence: "✓ this function gave every connection back",
+      sentence: "this function gave every connection back",
+      headline: "✓ this function gave every connection back",
       facts: [
         "✓ One life: 1 of 1 connections closed, the process ended by itself.",
         "✓ Storm of 20 environments: 0 of 30 connections leaked, 0 aborted.",

@@ -3,6 +3,8 @@ import { stormVerdict } from "../scenarios/storm-table";
 import type { ReportData } from "./report-data";
 
 export interface ReportVerdict extends Verdict {
+  /** The sentence with the mark of its kind before it. */
+  readonly headline: string;
   /** What it rests on, a sentence each. */
   readonly facts: readonly string[];
 }
@@ -19,8 +21,9 @@ const WORST: readonly VerdictKind[] = [
 /** About the first way of each measurement, which is the function whose report this is. */
 export function reportVerdict({ runs, storms, faults }: ReportData): ReportVerdict {
   const [run] = runs;
-  const [storm] = storms;
-  const name = run?.subject ?? storm?.subject ?? faults[0]?.function ?? "";
+  const name = run?.subject ?? storms[0]?.subject ?? faults[0]?.function ?? "";
+  // Without a storm of its own, the first storm is of a function that stands beside it.
+  const storm = storms.find(({ subject }) => subject === name);
   const played = faults.filter((fault) => fault.function === name);
   const wrong = played.filter(({ problems }) => problems.length > 0);
   const checks: { readonly kind: VerdictKind; readonly fact: string }[] = [];
@@ -45,6 +48,7 @@ export function reportVerdict({ runs, storms, faults }: ReportData): ReportVerdi
     });
   }
   const kind = WORST.find((each) => checks.some((check) => check.kind === each)) ?? "not clean";
+  const sentence = `${name} ${SENTENCES[kind]}`;
   const missing = [
     ...(run === undefined ? ["one life"] : []),
     ...(storm === undefined ? ["the storm"] : []),
@@ -53,7 +57,8 @@ export function reportVerdict({ runs, storms, faults }: ReportData): ReportVerdi
   return {
     kind,
     clean: kind === "clean",
-    sentence: `${markOf(kind)} ${name} ${SENTENCES[kind]}`,
+    sentence,
+    headline: `${markOf(kind)} ${sentence}`,
     facts: [
       ...checks.map((check) => `${markOf(check.kind)} ${check.fact}`),
       ...(missing.length > 0 ? [`– Not measured: ${missing.join(", ")}.`] : []),
