@@ -144,15 +144,18 @@ export async function runFault(
   }
 }
 
-/** Stops where Init fails, as it does for a handler that connects there and throws. */
+/**
+ * Stops where Init fails, as it does for a handler that connects there and throws, and where a step cannot be carried out,
+ * such as one that waits for a statement which never runs: then that is a problem of the function.
+ */
 async function carryOut(steps: Fault["steps"], scenario: Scenario): Promise<InitError | undefined> {
   try {
     for (const step of steps) await step(scenario);
-    return undefined;
   } catch (error) {
     if (error instanceof InitError) return error;
-    throw error;
+    scenario.problems.push(error instanceof Error ? error.message : String(error));
   }
+  return undefined;
 }
 
 export async function startServer(
