@@ -5,8 +5,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { MAX_EXTENSIONS, type ShutdownReason } from "./extensions-api";
 import { isProvided, type LambdaRuntime } from "./lambda-runtime";
+import { PlatformEvents, type InvocationEvents } from "./platform-events";
 import { track } from "../processes/reaper";
 import { RuntimeApi, TRACE_ID, type LambdaError } from "./runtime-api";
 
@@ -94,6 +96,8 @@ interface Process {
   readonly child: ChildProcess;
   /** Resolves when it is gone; AWS's words for how. */
   readonly gone: Promise<string>;
+  /** Resolves when everything that it wrote has been read as well. */
+  readonly drained: Promise<unknown>;
   isGone: boolean;
   /** Of a Node.js runtime: whether the function listens to SIGTERM. @default - nobody can tell */
   listens?: boolean;
@@ -106,6 +110,10 @@ const SIGTERM_FD = 3;
 /** One life, from Init to Shutdown or reset: a reset execution environment begins another. */
 interface Lifecycle {
   readonly api: RuntimeApi;
+  /** What subscribers to the Telemetry API are told. */
+  readonly events: PlatformEvents;
+  /** @default - there was no invocation yet */
+  invocation?: InvocationEvents;
   readonly processes: Process[];
   runtime?: Process;
   /** What Lambda reports: the first thing that went wrong in it, the runtime's own words apart. */
@@ -124,6 +132,9 @@ const OF_THE_RUNTIME: ReadonlySet<string> = new Set([
   "LAMBDA_TASK_ROOT",
   "_HANDLER",
 ]);
+
+/** Milliseconds that the last lines of a process may take to arrive; one that it left behind may hold them for ever. */
+const DRAINED_WITHIN_MS = 50;
 
 const TIMED_OUT = "Sandbox.Timedout";
 
@@ -185,7 +196,7 @@ export class ExecutionEnvironment {
    *
    * @throws InitError after the environment was reset; the next {@link invoke} tries again, as in Lambda
    */
-  async init(limitMs = this.limits.initMs): Promise<void> {
+  async init(limitMs = this.limits.initMs, phase: "init" | "invoke" = "init"): Promise<void> {
     if (this.lifecycle !== undefined || this.isGone) throw new Error("Init comes once, before the Shutdown phase");
     this.phase = "Init";
     this.initError = undefined;
@@ -197,6 +208,8 @@ export class ExecutionEnvironment {
       {
         runtimeReady: () => {
           if (this.phase === "Init") this.record("runtime ready (first /next)");
+          lifecycle.events.initRuntimeDone("success");
+          lifecycle.invocation?.runtimeDone("success");
           this.changes.emit("change");
         },
         initError: (error) => {
@@ -204,6 +217,7 @@ export class ExecutionEnvironment {
           this.changes.emit("change");
         },
         invocationDone: (requestId, result) => {
+          lifecycle.invocation?.answered("response" in result ? Buffer.byteLength(result.response) : 0);
           this.outcome = { requestId, result };
           this.changes.emit("change");
         },
@@ -216,7 +230,12 @@ export class ExecutionEnvironment {
       },
     );
     // Every process of this life has it, even one that was started when the lab had no time to note its number.
-    const lifecycle: Lifecycle = { api, processes: [], releases: [track("variable", runtimeApiVariable(api))] };
+    const lifecycle: Lifecycle = {
+      api,
+      events: new PlatformEvents(api.telemetry, lambdaFunction, phase),
+      processes: [],
+      releases: [track("variable", runtimeApiVariable(api))],
+    };
     this.lifecycle = lifecycle;
     if (this.extensions.length > MAX_EXTENSIONS) {
       lifecycle.crash = { errorType: "Extension.LaunchError", errorMessage: "ErrTooManyExtensions" };
@@ -237,6 +256,12 @@ export class ExecutionEnvironment {
     }
     const timedOut = { errorType: TIMED_OUT, errorMessage: `Init timed out after ${limitMs / 1_000} seconds` };
     const error = done ? failure() : timedOut;
+    lifecycle.events.initDone(
+      error === undefined ? "success" : done ? "error" : "timeout",
+      api.extensions,
+      done ? error?.errorType : undefined,
+    );
+    api.telemetry.closeSubscription();
     if (error === undefined) return;
     this.record(`Init failed: ${error.errorType}`);
     await this.end("failure");
@@ -256,7 +281,7 @@ export class ExecutionEnvironment {
     });
     if (this.lifecycle === undefined) {
       try {
-        await this.init(timeoutMs);
+        await this.init(timeoutMs, "invoke");
       } catch (error) {
         if (!(error instanceof InitError)) throw error;
         const crash = error.error.errorType === TIMED_OUT ? undefined : error.error;
@@ -269,6 +294,7 @@ export class ExecutionEnvironment {
     const functionArn = `arn:aws:lambda:us-east-1:012345678901:function:${name}`;
     this.record("invocation");
     const tracing = { type: "X-Amzn-Trace-Id", value: TRACE_ID };
+    const told = (lifecycle.invocation = lifecycle.events.invocation(requestId, tracing));
     lifecycle.api.extensions.send("INVOKE", { deadlineMs, requestId, invokedFunctionArn: functionArn, tracing });
     lifecycle.api.invoke({ requestId, event: JSON.stringify(event), deadlineMs, functionArn });
 
@@ -279,8 +305,13 @@ export class ExecutionEnvironment {
       const inTime = answered(); // what the function says while it is being reset comes too late
       const error = failure(requestId, lifecycle.crash, timeoutMs);
       this.record(`${error.errorType}, reset`);
+      const [status, errorType] = done ? (["error", error.errorType] as const) : (["timeout"] as const);
+      told.runtimeDone(status, errorType);
+      told.report(status, highestMemoryMb(lifecycle.runtime), errorType);
       await this.end(done ? "failure" : "timeout");
       if (!inTime) return failed(error);
+    } else {
+      told.report("success", highestMemoryMb(lifecycle.runtime));
     }
     const outcome = this.outcome?.result ?? { response: "null" };
     if ("error" in outcome) {
@@ -295,12 +326,14 @@ export class ExecutionEnvironment {
   freeze(): void {
     this.isFrozen = true;
     this.record("frozen");
+    this.lifecycle?.api.telemetry.pause();
     for (const { child } of this.lifecycle?.processes ?? []) signalGroup(child, "SIGSTOP");
   }
 
   thaw(): void {
     this.isFrozen = false;
     for (const { child } of this.lifecycle?.processes ?? []) signalGroup(child, "SIGCONT");
+    this.lifecycle?.api.telemetry.resume();
     this.record("thawed");
   }
 
@@ -355,6 +388,7 @@ export class ExecutionEnvironment {
 
     if (this.isFrozen) for (const { child } of processes) signalGroup(child, "SIGCONT"); // to hear the signal
     this.isFrozen = false;
+    api.telemetry.resume();
     let runtimeMs = 0;
     let unheard = false;
     if (runtime !== undefined && !runtime.isGone) {
@@ -374,6 +408,10 @@ export class ExecutionEnvironment {
       this.record(`runtime gone (${how}${unheard ? UNHEARD : ""})`);
     }
     const rest = processes.filter(({ isGone }) => !isGone);
+    if (api.telemetry.hasSubscribers) {
+      await Promise.race([runtime?.drained, sleep(DRAINED_WITHIN_MS)]);
+      await api.telemetry.flush();
+    }
     if (rest.length > 0) {
       this.record(`SHUTDOWN (${reason}) to the external extensions`);
       const deadlineMs = Date.now() + this.limits.shutdownMs - since();
@@ -408,12 +446,17 @@ export class ExecutionEnvironment {
     });
     if (child.pid !== undefined) lifecycle.releases.push(track("group", String(child.pid)));
     for (const stream of [child.stdout, child.stderr]) {
-      if (stream !== null) createInterface({ input: stream }).on("line", (line) => this.logs.push(line));
+      if (stream === null) continue;
+      createInterface({ input: stream }).on("line", (line) => {
+        this.logs.push(line);
+        lifecycle.api.telemetry.emit(name === "runtime" ? "function" : "extension", line);
+      });
     }
     const started: Process = {
       name,
       child,
       isGone: false,
+      drained: new Promise((resolve) => child.once("close", resolve)),
       gone: new Promise((resolve) => {
         const end = (how: string, isStarted = true): void => {
           lifecycle.crash ??= crash(name, how, isStarted, lifecycle.saidExitError);
@@ -523,6 +566,17 @@ function listensToSigterm({ child, listens }: Process): boolean | undefined {
     return (caught & SIGTERM_BIT) === 0n ? false : undefined;
   } catch {
     return undefined; // not Linux
+  }
+}
+
+/** Undefined where nobody can tell. */
+function highestMemoryMb(runtime: Process | undefined): number | undefined {
+  try {
+    const status = readFileSync(`/proc/${runtime?.child.pid ?? 0}/status`, "utf8");
+    const kib = Number(/^VmHWM:\s*(\d+) kB$/m.exec(status)?.[1] ?? NaN);
+    return Number.isNaN(kib) ? undefined : Math.ceil(kib / 1_024);
+  } catch {
+    return undefined; // it is gone, or this is not Linux
   }
 }
 

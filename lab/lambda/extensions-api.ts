@@ -62,6 +62,16 @@ export class ExtensionsApi {
     private readonly isManaged = false,
   ) {}
 
+  /** Whose identifier it is. */
+  nameOf(id: string): string | undefined {
+    return this.extensions.get(id)?.name;
+  }
+
+  /** Each with its state and what it subscribed to, as the Telemetry API tells it. */
+  list(): readonly { readonly name: string; readonly state: string; readonly events: readonly string[] }[] {
+    return [...this.extensions.values()].map(({ name, state, events }) => ({ name, state, events: [...events] }));
+  }
+
   count(kind: ExtensionKind): number {
     return [...this.extensions.values()].filter((extension) => extension.kind === kind).length;
   }
@@ -109,21 +119,14 @@ export class ExtensionsApi {
       this.register(request, response, body);
       return;
     }
-    const id = request.headers["lambda-extension-identifier"];
-    if (typeof id !== "string" || id === "") {
-      refuse(response, 403, "Extension.MissingExtensionIdentifier", "Missing Lambda-Extension-Identifier header");
-      return;
-    }
-    if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) {
-      refuse(response, 403, "Extension.InvalidExtensionIdentifier", "Invalid Lambda-Extension-Identifier");
-      return;
-    }
+    const id = identifierOf(request, response);
+    if (id === undefined) return;
     const isNext = path === "/event/next";
     if (!isNext && (request.headers["lambda-extension-function-error-type"] ?? "") === "") {
       refuse(response, 403, "Extension.MissingHeader", "Lambda-Extension-Function-Error-Type not found");
       return;
     }
-    const extension = this.extensions.get(id.toLowerCase());
+    const extension = this.extensions.get(id);
     if (extension === undefined) {
       const unknown = isNext ? `Unknown extension ${id}` : "Unknown Lambda-Extension-Identifier";
       refuse(response, 403, "Extension.UnknownExtensionIdentifier", unknown);
@@ -204,6 +207,19 @@ export class ExtensionsApi {
     json(response, 202, { status: "OK" });
     if (state !== to) this.changed(to === "InitError" ? "init error" : "exit error", name);
   }
+}
+
+/** The identifier, or undefined after the request was refused for the want of one. */
+export function identifierOf(request: IncomingMessage, response: ServerResponse): string | undefined {
+  const id = request.headers["lambda-extension-identifier"];
+  if (typeof id !== "string" || id === "") {
+    refuse(response, 403, "Extension.MissingExtensionIdentifier", "Missing Lambda-Extension-Identifier header");
+  } else if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) {
+    refuse(response, 403, "Extension.InvalidExtensionIdentifier", "Invalid Lambda-Extension-Identifier");
+  } else {
+    return id.toLowerCase();
+  }
+  return undefined;
 }
 
 function refuseTransition(response: ServerResponse, from: string, to: string, extension: string): void {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 
 /** With Content-Length: the native addon of AWS's client does not survive an answer without one. */
-export function json(response: ServerResponse, status: number, body: object): void {
+export function json(response: ServerResponse, status: number, body: object | string): void {
   const text = JSON.stringify(body);
   response.writeHead(status, { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) });
   response.end(text);

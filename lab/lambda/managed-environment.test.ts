@@ -1,5 +1,5 @@
 /** Lambda Managed Instances in the lab: a shell or Node.js program asks for several invocations at a time. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -111,6 +111,26 @@ test("a runtime that stays is killed after 600 ms", async () => {
   const { endedBy, runtimeMs } = await lab.shutdown();
   expect(endedBy).toBe("SIGKILL at its deadline");
   expect(runtimeMs).toBeGreaterThanOrEqual(MANAGED_RUNTIME_MS);
+});
+
+test.each([
+  ["2022-12-13", []],
+  [
+    "2025-01-29",
+    ["initStart", "telemetrySubscription", "initRuntimeDone", "extension", "initReport", "start", "report"],
+  ],
+])("a subscription to the Telemetry API with schema %s hears %j", async (schemaVersion, heard) => {
+  const notes = join(directory, `notes-${schemaVersion}`);
+  writeFileSync(notes, "");
+  const program = join(__dirname, "test-handlers", "telemetry-extension.mjs");
+  const options = { events: ["SHUTDOWN"], schemaVersion, types: ["platform"] };
+  const command = [process.execPath, program, "outside", JSON.stringify(options)];
+  await start({ NOTES: notes, ON_SIGTERM: "leave" }, [{ name: "outside", command }]);
+  await lab.invoke(1);
+  await lab.shutdown();
+  const events = readFileSync(notes, "utf8").trim().split("\n").filter(Boolean);
+  const types = events.map((line) => (JSON.parse(line) as { readonly type: string }).type);
+  expect(types).toEqual(heard.map((type) => `platform.${type}`));
 });
 
 test("nobody may subscribe to INVOKE", async () => {

@@ -8,8 +8,13 @@ import { AWS_LIMITS, type ExternalExtension, type LambdaFunction, type ShutdownR
 import { ExtensionsApi } from "./extensions-api";
 import { json, readBody, refuse } from "./http-answer";
 import type { LambdaRuntime } from "./lambda-runtime";
-import { TRACE_ID, type LambdaError } from "./runtime-api";
+import { PlatformEvents } from "./platform-events";
+import { TELEMETRY_PATH, TRACE_ID, type LambdaError } from "./runtime-api";
+import { TelemetryApi } from "./telemetry-api";
 import { track } from "../processes/reaper";
+
+const INITIALIZATION_TYPE = "lambda-managed-instances";
+const TIMED_OUT = "Sandbox.Timedout";
 
 /** AWS's client starts this many workers for each vCPU. */
 export const WORKERS_PER_VCPU = 8;
@@ -40,6 +45,7 @@ export class ManagedEnvironment {
   /** What the function and its extensions wrote, a line each. */
   readonly logs: string[] = [];
   readonly extensions: ExtensionsApi;
+  private readonly telemetry: TelemetryApi;
   private readonly changes = new EventEmitter();
   /** Workers that wait for an invocation. */
   private readonly idle: ServerResponse[] = [];
@@ -52,12 +58,14 @@ export class ManagedEnvironment {
     });
   });
   private isInitialized = false;
+  private events: PlatformEvents | undefined;
 
   constructor(private readonly config: ManagedConfig) {
     const { name, handler } = config.lambdaFunction;
     const externals = (config.extensions ?? []).map((extension) => extension.name);
     const metadata = { functionName: name, functionVersion: "$LATEST", handler };
     this.extensions = new ExtensionsApi(metadata, externals, () => this.changes.emit("change"), true);
+    this.telemetry = new TelemetryApi(this.extensions, true);
     this.server.requestTimeout = 0;
     this.changes.setMaxListeners(0);
   }
@@ -75,6 +83,8 @@ export class ManagedEnvironment {
   async init(): Promise<void> {
     this.server.listen(0, "127.0.0.1");
     await once(this.server, "listening");
+    const { lambdaFunction } = this.config;
+    this.events = new PlatformEvents(this.telemetry, lambdaFunction, "init", INITIALIZATION_TYPE);
     this.releases.push(track("variable", `AWS_LAMBDA_RUNTIME_API=${this.address}`));
     for (const { name, command } of this.config.extensions ?? []) this.start(name, command);
     const deadline = performance.now() + AWS_LIMITS.initMs;
@@ -83,10 +93,12 @@ export class ManagedEnvironment {
     if (!failed()) this.start("runtime", this.config.runtime.command);
     const isDone = await this.until(deadline, () => (this.idle.length > 0 && this.extensions.allReady) || failed());
     this.isInitialized = isDone && !failed();
+    this.events.initDone(this.isInitialized ? "success" : isDone ? "error" : "timeout", this.extensions);
+    this.telemetry.closeSubscription();
     if (this.isInitialized) return;
     const why = this.logs.slice(-20).join("\n");
     await this.shutdown("failure");
-    throw new Error(`Init of ${this.config.lambdaFunction.name} failed\n${why}`);
+    throw new Error(`Init of ${lambdaFunction.name} failed\n${why}`);
   }
 
   /** Without an idle worker it fails at once; its time-out fails it alone, and the worker's code runs on. */
@@ -108,13 +120,17 @@ export class ManagedEnvironment {
       "Lambda-Runtime-Trace-Id": TRACE_ID,
     });
     worker.end(body);
+    const tracing = { type: "X-Amzn-Trace-Id", value: TRACE_ID };
+    const told = this.events?.invocation(requestId, tracing);
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         const errorMessage = `RequestId: ${requestId} Error: Task timed out after ${(timeoutMs / 1_000).toFixed(2)} seconds`;
-        this.settle(requestId, { ok: false, error: { errorType: "Sandbox.Timedout", errorMessage } });
+        this.settle(requestId, { ok: false, error: { errorType: TIMED_OUT, errorMessage } });
       }, timeoutMs);
       this.running.set(requestId, (result) => {
         clearTimeout(timer);
+        const errorType = result.ok ? undefined : result.error.errorType;
+        told?.report(result.ok ? "success" : errorType === TIMED_OUT ? "timeout" : "error", undefined, errorType);
         resolve(result);
       });
     });
@@ -147,7 +163,8 @@ export class ManagedEnvironment {
     const isGone = (): boolean => this.processes.every((each) => each.isGone);
     await this.until(begun + AWS_LIMITS.shutdownMs, () => runtime === undefined || runtime.isGone);
     const runtimeMs = performance.now() - begun;
-    const deadlineMs = Math.round(Date.now() + AWS_LIMITS.shutdownMs - runtimeMs);
+    await this.telemetry.flush();
+    const deadlineMs = Math.round(Date.now() + AWS_LIMITS.shutdownMs - (performance.now() - begun));
     this.extensions.send("SHUTDOWN", { shutdownReason: reason, deadlineMs });
     for (const { name } of this.config.extensions ?? []) {
       if (!this.extensions.isSubscribed(name, "SHUTDOWN")) this.signal(name, "SIGKILL");
@@ -157,6 +174,7 @@ export class ManagedEnvironment {
     await this.until(performance.now() + AWS_LIMITS.shutdownMs, isGone);
     if (!isAlone) this.config.onGone?.();
     for (const release of this.releases.splice(0)) release();
+    this.telemetry.stop();
     this.server.close();
     this.server.closeAllConnections();
     return { endedBy, runtimeMs };
@@ -178,8 +196,11 @@ export class ManagedEnvironment {
     const extension = /^\/2020-01-01\/extension(\/.*)$/.exec(path)?.[1];
     if (extension !== undefined) {
       await this.extensions.handle(request, response, extension);
+    } else if (TELEMETRY_PATH.test(path)) {
+      await this.telemetry.handle(request, response);
     } else if (path === "/2018-06-01/runtime/invocation/next") {
       this.extensions.closeRegistration();
+      this.events?.initRuntimeDone("success");
       this.idle.push(response);
       this.changes.emit("change");
     } else {
@@ -208,7 +229,7 @@ export class ManagedEnvironment {
         AWS_LAMBDA_FUNCTION_NAME: lambdaFunction.name,
         AWS_LAMBDA_FUNCTION_VERSION: "$LATEST",
         AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(memorySizeMb),
-        AWS_LAMBDA_INITIALIZATION_TYPE: "lambda-managed-instances",
+        AWS_LAMBDA_INITIALIZATION_TYPE: INITIALIZATION_TYPE,
         ...(name === "runtime"
           ? {
               AWS_EXECUTION_ENV: `AWS_Lambda_${runtime.name}`,
@@ -228,7 +249,10 @@ export class ManagedEnvironment {
     });
     if (child.pid !== undefined) this.releases.push(track("group", String(child.pid)));
     for (const stream of [child.stdout, child.stderr]) {
-      createInterface({ input: stream }).on("line", (line) => this.logs.push(line));
+      createInterface({ input: stream }).on("line", (line) => {
+        this.logs.push(line);
+        this.telemetry.emit(name === "runtime" ? "function" : "extension", line);
+      });
     }
     const started = { name, child, isGone: false };
     this.processes.push(started);

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { ExtensionsApi, type FunctionMetadata } from "./extensions-api";
 import { json, readBody, refuse, refuseMethod } from "./http-answer";
+import { TelemetryApi } from "./telemetry-api";
 
 export interface Invocation {
   readonly requestId: string;
@@ -38,11 +39,10 @@ export const TRACE_ID = "Root=1-00000000-000000000000000000000000;Sampled=0";
 /** The runtime's states and their names, as AWS's emulator has them (internal/lambda/core/states.go). */
 type RuntimeState = "Started" | "InitError" | "Ready" | "Running" | "InvocationResponse" | "RuntimeResponseSentState";
 
-/** What an extension is told that wants the function's logs, here as from AWS's emulator: accepted, and never sent. */
-const NOT_SUPPORTED: Readonly<Record<string, readonly [errorType: string, errorMessage: string]>> = {
-  "/2020-08-15/logs": ["Logs.NotSupported", "Logs API is not supported"],
-  "/2022-07-01/telemetry": ["Telemetry.NotSupported", "Telemetry API is not supported"],
-};
+/** The API before the Telemetry API. Here, as in AWS's emulator, a subscription is accepted and nothing is sent. */
+const LOGS_PATH = "/2020-08-15/logs";
+/** The documentation writes it with and without the slash at its end. */
+export const TELEMETRY_PATH = /^\/2022-07-01\/telemetry\/?$/;
 
 /**
  * The Runtime API and the Extensions API of one execution environment, from one Init to the Shutdown or reset after it,
@@ -52,6 +52,7 @@ const NOT_SUPPORTED: Readonly<Record<string, readonly [errorType: string, errorM
  */
 export class RuntimeApi {
   readonly extensions: ExtensionsApi;
+  readonly telemetry: TelemetryApi;
   private readonly server: Server;
   private state: RuntimeState = "Started";
   /** The unanswered GET …/invocation/next, the first of which gets the next invocation. */
@@ -67,6 +68,7 @@ export class RuntimeApi {
     this.extensions = new ExtensionsApi(metadata, externals, (event, name) => {
       events.extensionChanged(event, name);
     });
+    this.telemetry = new TelemetryApi(this.extensions);
     this.server = createServer((request, response) => {
       this.route(request, response).catch((error: unknown) => {
         if (!response.headersSent) refuse(response, 500, "InternalServerError", String(error));
@@ -109,6 +111,7 @@ export class RuntimeApi {
   }
 
   async close(): Promise<void> {
+    this.telemetry.stop();
     await new Promise((resolve) => {
       this.server.close(resolve);
       this.server.closeAllConnections();
@@ -122,9 +125,12 @@ export class RuntimeApi {
       await this.extensions.handle(request, response, extension);
       return;
     }
-    const notSupported = NOT_SUPPORTED[pathname];
-    if (notSupported !== undefined) {
-      if (request.method === "PUT") refuse(response, 202, ...notSupported);
+    if (TELEMETRY_PATH.test(pathname)) {
+      await this.telemetry.handle(request, response);
+      return;
+    }
+    if (pathname === LOGS_PATH) {
+      if (request.method === "PUT") refuse(response, 202, "Logs.NotSupported", "Logs API is not supported");
       else refuseMethod(response);
       return;
     }
