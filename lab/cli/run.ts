@@ -1,5 +1,8 @@
+import { accessSync, constants, statSync } from "node:fs";
+import { basename } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { Command, InvalidArgumentError, Option } from "commander";
+import type { ExternalExtension } from "../lambda/execution-environment";
 import { WORKERS_PER_VCPU } from "../lambda/managed-environment";
 import { managedVerdict, runManaged, type ManagedRunConfig } from "../scenarios/managed-run";
 import { advice } from "../scenarios/advice";
@@ -27,6 +30,8 @@ interface RunOptions extends HandlerOptions {
   readonly logs?: boolean;
   /** A path, or the one on the PATH. @default - the lab alone judges */
   readonly emulator?: string | true;
+  /** @default - the stand-in for Lambda Insights, where there is an external extension */
+  readonly extensionProgram?: readonly ExternalExtension[];
   /** Worker threads. @default - an execution environment with one invocation at a time */
   readonly managedInstances?: number;
 }
@@ -68,6 +73,11 @@ export function runCommand(): Command {
         .argParser(workerCount)
         .preset(String(WORKERS_PER_VCPU)),
     )
+    .option(
+      "--extension-program <path>",
+      "an external extension of yours, a program as in /opt/extensions, in the place of the stand-in; may be repeated",
+      extensionProgram,
+    )
     .option("--logs", "print what the function logged as well")
     .addHelpText(
       "after",
@@ -91,13 +101,17 @@ A process that is killed in an invocation (--end failure) closes nothing, so tha
 async function runAndShow(context: CommandContext, options: RunOptions): Promise<Verdict> {
   const { end } = options;
   const timeout = options.timeout ?? (end === "timeout" ? TIMEOUT_TO_SEE : undefined);
-  const {
-    subject,
-    runtime: name,
-    extensionIsAssumed,
-    events,
-    adviceContext,
-  } = await chosen(context, { ...options, ...(timeout === undefined ? {} : { timeout }) });
+  const { extensionProgram: extensions } = options;
+  if (extensions !== undefined && (options.extension ?? "external") !== "external") {
+    throw new UsageError(`--extension-program: not with --extension ${options.extension ?? ""}`);
+  }
+  const choice = await chosen(context, {
+    ...options,
+    ...(timeout === undefined ? {} : { timeout }),
+    ...(extensions === undefined ? {} : { extension: "external" }),
+  });
+  const { runtime: name, extensionIsAssumed, events, adviceContext } = choice;
+  const subject = extensions === undefined ? choice.subject : { ...choice.subject, extensions };
   if (options.managedInstances !== undefined && (options.emulator !== undefined || options.image !== undefined)) {
     throw new UsageError("--managed-instances: not with --emulator or --image");
   }
@@ -200,6 +214,23 @@ function workerCount(text: string): number {
   const number = Number(text);
   if (Number.isInteger(number) && number >= 1 && number <= 64) return number;
   throw new InvalidArgumentError("Allowed are whole numbers from 1 to 64.");
+}
+
+function extensionProgram(text: string, before: readonly ExternalExtension[] = []): readonly ExternalExtension[] {
+  const path = fromInvocationDirectory(text);
+  if (!isProgram(path)) throw new InvalidArgumentError("Allowed is the path of an executable file.");
+  const name = basename(path);
+  if (before.some((each) => each.name === name)) throw new InvalidArgumentError(`"${name}" is there twice.`);
+  return [...before, { name, command: [path] }];
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
 }
 
 function endOf({ end, frozen }: RunOptions, given: readonly unknown[], { quick, slow }: Events): End {

@@ -49,7 +49,10 @@ export class TelemetrySubscriber {
     this.bytes += Buffer.byteLength(text);
     const { maxItems, maxBytes, timeoutMs } = this.subscription.buffering;
     if (this.batch.length >= maxItems || this.bytes >= maxBytes) this.hand();
-    else this.timer ??= setTimeout(() => this.hand(), timeoutMs).unref();
+    else
+      this.timer ??= setTimeout(() => {
+        this.hand();
+      }, timeoutMs).unref();
   }
 
   /** A frozen environment receives nothing. */
