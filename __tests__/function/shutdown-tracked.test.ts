@@ -55,6 +55,21 @@ test.each<[string, () => unknown]>([
   ).rejects.toThrow("why");
 });
 
+test("a lazy answer, such as a query builder, is asked once, and counted until it settles", async () => {
+  let runs = 0;
+  const builder: PromiseLike<string> = {
+    then: (resolve, reject) => {
+      runs += 1;
+      return waits.then(() => "inserted").then(resolve, reject);
+    },
+  };
+  const answer = tracked(() => builder)();
+  expect(underWay()).toBe(1);
+  proceed();
+  expect(await answer).toBe("inserted");
+  expect(runs).toBe(1);
+});
+
 test("a handler that returns a value at once returns that value", () => {
   expect(tracked((n: number) => n + 1)(1)).toBe(2);
 });

@@ -26,8 +26,13 @@ export function trackedBy<Handler extends AnyHandler>(counter: Counter, handler:
     try {
       const passed = answer === undefined ? args : [event, context, answer, ...rest];
       const result: unknown = Reflect.apply(handler, this, passed);
-      if (isThenable(result)) result.then(end, end);
-      else if (answer === undefined || handler.length < 3) end();
+      if (isThenable(result)) {
+        // `then` is called once, by the promise: a query builder runs its statement at each call. A promise stays itself.
+        const promise = Promise.resolve(result);
+        promise.then(end, end);
+        return promise;
+      }
+      if (answer === undefined || handler.length < 3) end();
       return result;
     } catch (error) {
       end();
