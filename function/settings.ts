@@ -71,6 +71,9 @@ export function databaseSettings(env: NodeJS.ProcessEnv = process.env): Database
   };
 
   const host = need("DB_HOST", "a host name or an IP address");
+  if (net.isIP(host) === 0 && NO_HOST.test(host)) {
+    problems.push(`DB_HOST "${host}" is neither a host name nor an IP address; a port belongs in DB_PORT`);
+  }
   const name = need("DB_NAME", "the name of a database");
 
   const whole = (name: string, text: string, most: number): number => {
@@ -147,6 +150,9 @@ export function databaseSettings(env: NodeJS.ProcessEnv = process.env): Database
 
 /** Letters, digits, hyphens and dots, 253 at the most: https://www.rfc-editor.org/rfc/rfc1123#section-2.1 */
 const HOST_NAME = /^(?=.{1,253}$)[a-z\d]([a-z\d-]{0,61}[a-z\d])?(\.[a-z\d]([a-z\d-]{0,61}[a-z\d])?)*$/i;
+
+/** What no name of a host has. Terraform's `endpoint` of an RDS instance is `host:port`, and a file ends with a line break. */
+const NO_HOST = /[\s:/@]/;
 
 function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);

@@ -43,6 +43,20 @@ test("a secret brings its own user, unless DB_USER names one", () => {
   expect(databaseSettings({ ...env, DB_USER: "app" }).login).toMatchObject({ user: "app" });
 });
 
+test.each(["db.example:3306", "db.example\n", " db.example", "mysql://db.example", "app@db", "[::1]"])(
+  "DB_HOST %j is refused: no host name, no IP address",
+  (host) => {
+    expect(messageOf({ ...PASSWORD, DB_HOST: host })).toContain("a port belongs in DB_PORT");
+  },
+);
+
+test.each(["::1", "fe80::1%eth0", "10.0.0.1", "my_db", "db.example.", "bücher.example"])(
+  "DB_HOST %s is accepted",
+  (host) => {
+    expect(databaseSettings({ ...PASSWORD, DB_HOST: host }).host).toBe(host);
+  },
+);
+
 test("IAM needs a user", () => {
   const env = { DB_HOST: "db", DB_NAME: "shop", DB_AUTH: "iam" };
   expect(databaseSettings({ ...env, DB_USER: "app" }).login).toEqual({ type: "iam", user: "app" });
