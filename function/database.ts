@@ -60,10 +60,12 @@ export class Database {
   /** The transaction whose work is running, for a statement that asks for a second connection inside it. */
   private readonly inside = new AsyncLocalStorage<Transaction>();
 
+  /** @throws TypeError if an option has no meaning */
   constructor(
     settings: DatabaseSettings,
     { connectionLimit = 1, acquireTimeoutMs = settings.connectTimeoutMs, resetSession = false }: DatabaseOptions = {},
   ) {
+    checkOptions(connectionLimit, acquireTimeoutMs);
     this.acquireTimeoutMs = acquireTimeoutMs;
     this.logins = new Logins(settings);
     this.pool = new ConnectionPool(settings, this.logins, connectionLimit, resetSession);
@@ -195,4 +197,13 @@ export class Database {
   private cancel(connection: ServerConnection, signal: AbortSignal): Promise<void> {
     return cancelStatement(connection, this.logins.worked ?? connection.target.login, signal);
   }
+}
+
+/** `Number(undefined)` would be a pool without a limit, and a timer of 1 ms. */
+function checkOptions(connectionLimit: number, acquireTimeoutMs: number): void {
+  const where = "(the options of Database)";
+  if (!Number.isInteger(connectionLimit) || connectionLimit < 1)
+    throw new TypeError(`connectionLimit ${connectionLimit} is not a whole number of 1 or more ${where}`);
+  if (!(acquireTimeoutMs > 0 && acquireTimeoutMs < 2 ** 31))
+    throw new TypeError(`acquireTimeoutMs ${acquireTimeoutMs} is not a number of milliseconds above 0 ${where}`);
 }

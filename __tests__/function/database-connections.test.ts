@@ -47,6 +47,19 @@ test("a statement inside a transaction that needs a second connection is refused
   expect(standIn.statements).toContain("ROLLBACK");
 });
 
+test.each([NaN, 0, -1, 1.5, Infinity])(
+  "connectionLimit %d is refused: it would be no limit, or no connection",
+  (limit) => {
+    expect(() => standIn.database({ connectionLimit: limit })).toThrow(
+      `connectionLimit ${limit} is not a whole number`,
+    );
+  },
+);
+
+test.each([NaN, 0, -1, Infinity])("acquireTimeoutMs %d is refused", (ms) => {
+  expect(() => standIn.database({ acquireTimeoutMs: ms })).toThrow(`acquireTimeoutMs ${ms} is not a number of`);
+});
+
 test("two transactions that wait for each other's connection: one is refused, the other goes on", async () => {
   const pair = open({ connectionLimit: 2 });
   const results = await Promise.allSettled(
@@ -93,7 +106,7 @@ test.each([
   expect(standIn.sessions.length).toBeLessThanOrEqual(2);
 });
 
-test.each([1040, 1203, 1226])(
+test.each([1040, 1203, 1226, 1053])(
   "a server with too many connections (%i) is asked again, more and more rarely",
   async (code) => {
     standIn.script.login = ({ number }) => (number < 4 ? code : undefined);

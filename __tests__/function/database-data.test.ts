@@ -98,7 +98,9 @@ describe("a transaction's query", () => {
     const swallowed = database.transaction(async (query) => {
       await query("UPDATE").catch(() => undefined);
     });
-    expect((await reasonOf(swallowed)).message).toContain("rolled the transaction back");
+    expect((await reasonOf(swallowed)).message).toContain(
+      "has rolled the transaction back, or committed it before a DDL",
+    );
     const continued = database.transaction(async (query) => {
       await query("UPDATE").catch(() => undefined);
       await query("INSERT 1");
@@ -106,6 +108,37 @@ describe("a transaction's query", () => {
     expect(await reasonOf(continued)).toBeInstanceOf(TransactionEndedError);
     expect(standIn.statements).not.toContain("COMMIT");
     expect(standIn.statements).not.toContain("INSERT 1");
+  });
+
+  test.each(["START TRANSACTION", "/* again */ BEGIN", "begin work"])(
+    "refuses %s, which would commit what came before; what is begun can be rolled back",
+    async (sql) => {
+      const nested = database.transaction(async (query) => {
+        await query("INSERT 1");
+        await query(sql);
+      });
+      expect((await reasonOf(nested)).message).toContain("use SAVEPOINT");
+      expect(standIn.statements).toEqual(["START TRANSACTION", "INSERT 1", "ROLLBACK"]);
+    },
+  );
+
+  test("a procedure that ends it leaves the outcome unknown, and says so", async () => {
+    standIn.script.statement = (sql, session) => {
+      if (sql.startsWith("CALL")) session.inTransaction = false;
+      return undefined;
+    };
+    const ended = database.transaction(async (query) => {
+      await query("INSERT 1");
+      await query("CALL p()");
+    });
+    expect(await reasonOf(ended)).toBeInstanceOf(CommitOutcomeUnknownError);
+  });
+
+  test("a COMMIT that a read-only server refuses ends the connection", async () => {
+    standIn.script.statement = (sql) => (sql === "COMMIT" ? { error: 1290 } : undefined);
+    expect(await reasonOf(database.transaction((query) => query("INSERT 1")))).toMatchObject({ errno: 1290 });
+    await database.query("SELECT 1");
+    expect(standIn.sessions).toMatchObject([{ quit: true }, { quit: false }]);
   });
 
   test("a connection lost in COMMIT leaves the outcome unknown, and says so", async () => {
@@ -141,6 +174,16 @@ describe("what a statement leaves on its connection", () => {
     expect(warnings).toHaveBeenCalledTimes(1);
   });
 
+  test("a connection whose transaction cannot be rolled back is ended, with COM_QUIT", async () => {
+    standIn.script.statement = (sql, session) => {
+      if (sql === "XA START 'x'") session.inTransaction = true;
+      return sql === "ROLLBACK" ? { error: 1399 } : undefined;
+    };
+    await database.query("XA START 'x'");
+    await database.query("SELECT 1");
+    expect(standIn.sessions).toMatchObject([{ quit: true }, { quit: false }]);
+  });
+
   test("the session is reset where that is asked for", async () => {
     const resetting = standIn.database({ resetSession: true });
     await resetting.query("SET @a = 1");
@@ -156,6 +199,23 @@ describe("a statement runs a second time", () => {
     standIn.script.statement = (sql) => (sql === "INSERT 1" ? { error: 1644, message } : undefined);
     await reasonOf(database.query("INSERT 1"));
     expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+  });
+
+  test.each([4031, 1053, 1927])(
+    "never because of a number that the server answers with: SIGNAL sets %i",
+    async (error) => {
+      standIn.script.statement = (sql) => (sql === "INSERT 1" ? { error } : undefined);
+      expect(await reasonOf(database.query("INSERT 1"))).toMatchObject({ errno: error });
+      expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+    },
+  );
+
+  test("never because of 1290 in the SQL state of SIGNAL, and the connection stays", async () => {
+    standIn.script.statement = (sql) => (sql === "INSERT 1" ? { error: 1290, sqlState: "45000" } : undefined);
+    expect(await reasonOf(database.query("INSERT 1"))).toMatchObject({ errno: 1290 });
+    await database.query("SELECT 1");
+    expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+    expect(standIn.sessions).toHaveLength(1);
   });
 
   test.each([4031, 1053, 1927])("where the farewell %i crossed it on the wire", async (code) => {
@@ -174,11 +234,21 @@ describe("a statement runs a second time", () => {
     expect(standIn.sessions).toHaveLength(2);
   });
 
-  test.each([
-    ["an answer with the farewell's number", { error: 1053 }],
-    ["the connection's end", "hang up"],
-  ] as const)("not after %s: it may have run", async (_, reaction) => {
-    standIn.script.statement = (sql) => (sql === "INSERT 1" ? reaction : undefined);
+  test.each([1053, 1927, 3169])(
+    "a BEGIN that the server answers with %i is repeated: it does nothing",
+    async (error) => {
+      standIn.script.statement = (sql, { number }) => {
+        if (number > 1) return undefined;
+        if (sql === "START TRANSACTION") return { error };
+        return sql === "COM_PING" ? "hang up" : undefined;
+      };
+      await database.transaction((query) => query("INSERT 1"));
+      expect(standIn.sessions).toHaveLength(2);
+    },
+  );
+
+  test("not after the connection's end: it may have run", async () => {
+    standIn.script.statement = (sql) => (sql === "INSERT 1" ? "hang up" : undefined);
     await reasonOf(database.query("INSERT 1"));
     expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
   });
@@ -214,6 +284,9 @@ describe("an error", () => {
     [1064, "You have an error in your SQL syntax near 'secret@example.org', 5' at line 1", "SQL syntax"],
     [1366, "Incorrect integer value: 'secret@example.org' for column 'age' at row 1", "for column 'age'"],
     [1644, "no account secret@example.org", "no account"],
+    [1644, "no card 4711 of secret@example.org", "no card"],
+    [1644, 'no "top-secret" of secret@example.org', "of ?"],
+    [1062, "Duplicate entry 'a' in 'secret@example.org' for key 'user.email'", "for key 'user.email'"],
   ])("%i shows no value, in whatever way it is printed", async (code, message, kept) => {
     const all = await told("INSERT INTO t VALUES (?, 'top-secret', 4711)", ["secret@example.org"], code, message);
     expect(all).not.toMatch(/secret@|top-secret|4711|it's/);
@@ -227,6 +300,18 @@ describe("an error", () => {
       expect(await told("SELECT nope FROM user WHERE name = 'secret'", [], 1146, message)).toContain(message);
     },
   );
+
+  test("shows no value of a list or an object, and no number, where the message has no quotes", async () => {
+    const values = [[["secret-one", 123456]], { email: "secret-two" }, 99999999999999999n];
+    const message = "no secret-one, 123456, secret-two, 99999999999999999";
+    const all = await told("INSERT INTO t SELECT 'secret', ?, ?, ?", values, 1644, message);
+    expect(all).not.toMatch(/secret-one|123456|secret-two|9{17}/);
+  });
+
+  test("a name with an apostrophe opens no literal", async () => {
+    const all = await told("SELECT `it's` FROM t WHERE a = 'secret-1' AND b = 'x'", [], 1054, "Unknown column");
+    expect(all).toContain("SELECT `it's` FROM t WHERE a = ? AND b = ?");
+  });
 
   test("holds a bounded piece of SQL", async () => {
     const all = await told(`SELECT /* secret */ ${"column_name, ".repeat(100_000)} 1`, [], 1064, "near 'x'");

@@ -7,7 +7,7 @@ import type { ShutdownContext } from "../../function/shutdown";
 
 /** What the stand-in does instead of what it should; `undefined` lets it answer. */
 export type Reaction =
-  | { readonly error: number; readonly message?: string }
+  | { readonly error: number; readonly message?: string; readonly sqlState?: string }
   | { readonly farewell: number }
   | { readonly rows: readonly Readonly<Record<string, string>>[] }
   | "hang up"
@@ -153,9 +153,10 @@ export class DatabaseStandIn {
 
   private react(sql: string, session: Session, connection: ServerSide, answer: (write: () => void) => void): void {
     const reaction = this.script.statement?.(sql, session);
-    const error = (code: number, message = "refused by the stand-in"): void => {
+    const error = (code: number, message = "refused by the stand-in", sqlState?: string): void => {
       answer(() => {
-        connection.writeError({ code, message });
+        if (sqlState === undefined) connection.writeError({ code, message });
+        else connection.stream.write(errorPacket(code, sqlState, message));
       });
     };
     const status = (): number => (session.inTransaction ? 1 : 0) | (session.autocommit ? 2 : 0);
@@ -169,7 +170,7 @@ export class DatabaseStandIn {
     };
     if (reaction === "silent") return;
     if (reaction === "hang up") connection.stream.end();
-    else if (reaction !== undefined && "error" in reaction) error(reaction.error, reaction.message);
+    else if (reaction !== undefined && "error" in reaction) error(reaction.error, reaction.message, reaction.sqlState);
     else if (reaction !== undefined && "rows" in reaction) rows(...reaction.rows);
     else if (reaction !== undefined) {
       connection.sequenceId = 0; // it was sent before the statement was read
@@ -200,6 +201,12 @@ export class DatabaseStandIn {
       });
     }
   }
+}
+
+/** mysql2 writes none with an SQL state of one's own. */
+function errorPacket(code: number, sqlState: string, message: string): Buffer {
+  const payload = Buffer.concat([Buffer.of(0xff, code & 0xff, code >> 8), Buffer.from(`#${sqlState}${message}`)]);
+  return Buffer.concat([Buffer.of(payload.length, 0, 0, 1), payload]);
 }
 
 function columnOf(name: string, value: string): object {

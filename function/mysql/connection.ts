@@ -15,7 +15,7 @@ import {
   type ServerIdentity,
   type Session,
 } from "./session";
-import { ServerStatus, type Packet } from "./server-status";
+import { schemaAfter, ServerStatus, type Packet } from "./server-status";
 
 /** Where a connection goes to, and as whom. */
 export interface ConnectionTarget {
@@ -61,12 +61,14 @@ export class ServerConnection {
   /** COM_QUIT is written or queued. */
   isLeaving = false;
   private lost = false;
+  private schema: string;
   private underWay = 0;
   private readonly status = new ServerStatus();
   private readonly loggedIn: Promise<void>;
 
   constructor(readonly target: ConnectionTarget) {
     const { host, port, database, address = host, login } = target;
+    this.schema = database;
     this.socket = namedForCertificate(net.connect(port, address), host).setNoDelay(true).setKeepAlive(true);
     // One that stays: an error nobody listens for would end the process.
     this.socket.on("error", () => undefined).once("connect", () => (this.phase = "greeting of the server"));
@@ -159,6 +161,11 @@ export class ServerConnection {
     return this.identity !== undefined && this.status.isKnown && !this.status.autocommit;
   }
 
+  /** Whether a statement has left DB_NAME: what comes next would read and write somewhere else. */
+  get databaseIsChanged(): boolean {
+    return this.schema !== this.target.database;
+  }
+
   /** Since the last use. A connection that was never used may have been opened right before a freeze. */
   idleMs(neverUsedMs: number): number {
     return this.lastUse === undefined ? neverUsedMs : Date.now() - this.lastUse;
@@ -170,6 +177,7 @@ export class ServerConnection {
       this.driver.query<never>(sql, [...values], (error, result) => {
         this.running = undefined;
         this.status.readResult(result);
+        this.schema = schemaAfter(result) ?? this.schema;
         done(error, result);
       });
       this.running = sql;

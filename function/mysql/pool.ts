@@ -3,7 +3,7 @@ import type { PoolOptions } from "mysql2";
 import { ServerConnection } from "./connection";
 import { DatabaseUnreachableError, ShuttingDownError, unreachable } from "./database-errors";
 import type { ConnectionRequest } from "./connection-request";
-import { isAccessDenied, isTooManyConnections, serverErrorNumber } from "./error-origin";
+import { comesBack, isAccessDenied, serverErrorNumber } from "./error-origin";
 import type { Logins } from "./logins";
 import { answers, socketsRead } from "./liveness";
 import type { DatabaseSettings } from "../settings";
@@ -84,7 +84,8 @@ export class ConnectionPool {
     this.holders.delete(connection);
     connection.lastUse = Date.now();
     if (this.closing) return; // COM_QUIT is under way, and ends a transaction as well
-    const isClean = connection.inTransaction === false && !connection.autocommitIsOff && !connection.useless;
+    const { inTransaction, autocommitIsOff, databaseIsChanged, useless } = connection;
+    const isClean = inTransaction === false && !autocommitIsOff && !databaseIsChanged && !useless;
     if (connection.hasEnded) connection.abandon(new Error("the connection has ended"));
     else if ((isClean && !this.resetSession) || (await tidy(connection, this.resetSession))) this.offer(connection);
   }
@@ -153,7 +154,7 @@ export class ConnectionPool {
     { hasGreeted, target }: ServerConnection,
   ): Promise<boolean> {
     const { deadline } = request;
-    if (isTooManyConnections(error)) {
+    if (comesBack(error)) {
       const backOffMs = request.backOffMs * (1 + Math.random());
       request.backOffMs *= 2;
       if (backOffMs >= deadline.remainingMs) return false;

@@ -13,7 +13,6 @@ const EOF = 0xfe;
 const ERR = 0xff;
 const IN_TRANSACTION = 0x1;
 const AUTOCOMMIT = 0x2;
-const ER_CLIENT_INTERACTION_TIMEOUT = 4031;
 
 /** A row's first column, where that is long, looks like EOF but for its length (with mysql2's header of 4 bytes). */
 const LONGEST_EOF = 12;
@@ -42,7 +41,7 @@ export class ServerStatus {
    * Keeps the packet's flags, and tells whether it was sent before the server read the command under way. An answer
    * counts on from the command's packet, so its first packet has number 1; what a server sends unasked has 0. MySQL
    * 8.0.24 and later send such an error before they close a connection (4031 after `wait_timeout`, 1053 at a
-   * shutdown), MariaDB after KILL (1927). 4031 is sent in no other case.
+   * shutdown), MariaDB after KILL (1927). The error's own number proves nothing: SIGNAL sets any.
    */
   isFarewell(packet: Packet): boolean {
     const { buffer, offset, sequenceId } = packet;
@@ -51,8 +50,7 @@ export class ServerStatus {
     if (this.answering) return false; // numbers begin again at 0 after 255
     this.answering = true;
     if (type === OK) this.flags = flagsOfOk(buffer, offset + 1);
-    if (type !== ERR) return false;
-    return sequenceId === 0 || buffer.readUInt16LE(offset + 1) === ER_CLIENT_INTERACTION_TIMEOUT;
+    return type === ERR && sequenceId === 0;
   }
 
   /** A procedure's own status comes after those of its results. */
@@ -70,4 +68,10 @@ function flagsOfOk(buffer: Buffer, start: number): number {
   const insertId = lengths[buffer[start + affectedRows] ?? 0] ?? 1;
   const at = start + affectedRows + insertId;
   return at + 2 <= buffer.length ? buffer.readUInt16LE(at) : 0;
+}
+
+/** The database that a statement (USE) has changed to, as the server tells mysql2 in the statement's OK packet. */
+export function schemaAfter(result: unknown): string | undefined {
+  const { stateChanges } = (result ?? {}) as { readonly stateChanges?: { readonly schema?: string | null } };
+  return stateChanges?.schema ?? undefined;
 }

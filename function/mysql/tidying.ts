@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ServerConnection } from "./connection";
+import { serverErrorNumber } from "./error-origin";
 
 /** Milliseconds to leave a connection as it was found. One whose server takes longer is cut off. */
 const TIDY_WITHIN_MS = 1_000;
@@ -13,7 +14,12 @@ const TIDY_WITHIN_MS = 1_000;
  */
 export async function tidy(connection: ServerConnection, resetSession: boolean): Promise<boolean> {
   const fit = (async () => {
-    if (await isFit(connection, resetSession)) return true;
+    const fit = await isFit(connection, resetSession).catch((error: unknown) => {
+      // What the server refuses to undo, such as XA START, ends with the connection.
+      if (serverErrorNumber(error) === undefined) throw error;
+      return false;
+    });
+    if (fit) return true;
     connection.quit();
     await connection.closed;
     return false;
@@ -30,6 +36,10 @@ async function isFit(connection: ServerConnection, resetSession: boolean): Promi
   if (connection.inTransaction === undefined) await connection.ping();
   if (connection.autocommitIsOff) {
     console.warn("a statement turned autocommit off: the connection is ended, and what is uncommitted rolled back");
+    return false;
+  }
+  if (connection.databaseIsChanged) {
+    console.warn("a statement changed the database (USE): the connection is ended, the next one is in DB_NAME again");
     return false;
   }
   if (connection.inTransaction === true) {

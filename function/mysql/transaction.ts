@@ -1,8 +1,11 @@
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { ServerConnection } from "./connection";
-import { CommitOutcomeUnknownError, TransactionEndedError } from "./database-errors";
-import { hasNotRun, serverErrorNumber } from "./error-origin";
+import { CommitOutcomeUnknownError, NotRunError, TransactionEndedError } from "./database-errors";
+import { hasNotRun, isCompound, isUselessServer, serverErrorNumber } from "./error-origin";
 import type { Query, StatementOptions } from "./statement";
+
+/** The server commits what is open before it begins a transaction, and its status flags do not show that. */
+const BEGINS_ANOTHER = /^(?:\s|\/\*.*?\*\/|--\s.*?\n|#.*?\n)*(?:start\s+transaction\b|begin\b(?!\s+not\b))/is;
 
 /** Runs one statement on the transaction's connection. */
 export type RunStatement = (sql: string, values: readonly unknown[], options: StatementOptions) => Promise<never>;
@@ -21,6 +24,8 @@ export class Transaction {
   private late: unknown;
   /** The server's last refusal: some, such as a deadlock's, end the transaction. */
   private refusal: unknown;
+  /** Whether it was a procedure that ended the transaction. */
+  private endedInside = false;
   private hasJustFailed = false;
   /** Whether the server says so at all; something that speaks the protocol and is no MySQL may not. */
   private readonly isTold: boolean;
@@ -63,12 +68,16 @@ export class Transaction {
       throw new TransactionEndedError(`the transaction was rolled back: ${why}`, { cause: this.late });
     }
     if (!(await this.isOpen())) {
-      if (this.refusal === undefined) return; // a statement has committed it, or rolled it back, as asked
-      throw this.endedEarly();
+      if (this.refusal !== undefined) throw this.endedEarly();
+      if (!this.endedInside) return; // a statement has committed it, or rolled it back, as asked
+      throw new CommitOutcomeUnknownError(
+        "a procedure has ended the transaction: it may have committed or rolled back",
+      );
     }
     try {
       await this.connection.run("COMMIT");
     } catch (error) {
+      if (isUselessServer(error)) this.connection.useless = true;
       if (serverErrorNumber(error) !== undefined || hasNotRun(error)) throw error;
       const unknown = "the connection was lost while COMMIT ran: the transaction may or may not have been committed";
       throw new CommitOutcomeUnknownError(`${unknown} (${(error as Error).message})`, { cause: error });
@@ -92,8 +101,14 @@ export class Transaction {
     this.hasJustFailed = false;
     if (this.state === "ended") return this.refuse("the transaction was rolled back");
     if (!(await this.isOpen())) throw this.endedEarly();
+    if (BEGINS_ANOTHER.test(sql)) {
+      const cure = "use SAVEPOINT, or transaction() for a transaction of its own";
+      throw new NotRunError(`a second BEGIN would commit the transaction that is open, and was not run: ${cure}`);
+    }
     try {
-      return await this.run(sql, values, options);
+      const result = await this.run(sql, values, options);
+      this.endedInside = isCompound(sql) && this.connection.inTransaction === false;
+      return result;
     } catch (error) {
       this.refusal = error;
       this.hasJustFailed = true;
@@ -110,9 +125,8 @@ export class Transaction {
 
   private endedEarly(): TransactionEndedError {
     if (this.refusal !== undefined) {
-      return new TransactionEndedError("the server has rolled the transaction back, after an error in it", {
-        cause: this.refusal,
-      });
+      const how = "has rolled the transaction back, or committed it before a DDL statement that failed";
+      return new TransactionEndedError(`the server ${how}: an error has ended it`, { cause: this.refusal });
     }
     const why = "a statement before has committed the transaction (DDL does so), or rolled it back";
     return new TransactionEndedError(`${why}: further statements are not run`);
