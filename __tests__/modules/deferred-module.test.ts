@@ -1,63 +1,125 @@
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { buildSync } from "esbuild";
-import { DEFERRED_BANNER, deferModules } from "../../modules/deferred-module";
+import { bundle, type Bundle } from "../../modules/bundle";
 import { temporaryDirectory } from "./synthesis";
 
-/** A module that prints what it is asked of mysql2's error codes, bundled as a function is. */
-function bundled(source: string): string {
-  const { outputFiles } = buildSync({
-    stdin: { contents: source, resolveDir: __dirname },
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    minifyWhitespace: true,
-    minifySyntax: true,
-    write: false,
-    banner: {
-      js: `import{createRequire as $createRequire}from"node:module";const require=$createRequire(import.meta.url);${DEFERRED_BANNER}`,
-    },
-  });
-  return outputFiles[0]?.text ?? "";
+const MYSQL2 = path.dirname(require.resolve("mysql2/package.json"));
+
+/** An import of a file of mysql2, or of a package that mysql2 has. */
+function imported(name: string): string {
+  return JSON.stringify(require.resolve(name, { paths: [MYSQL2] }));
 }
 
-function output(code: string): string {
-  const file = path.join(temporaryDirectory(), "index.mjs");
-  writeFileSync(file, code);
-  return execFileSync(process.execPath, [file], { encoding: "utf8" });
+function bundled(source: string, others: Readonly<Record<string, string>> = {}): Bundle {
+  const directory = temporaryDirectory();
+  for (const [name, content] of Object.entries({ "entry.ts": source, ...others })) {
+    mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
+    writeFileSync(path.join(directory, name), content);
+  }
+  const file = path.join(directory, "entry.ts");
+  return bundle({ entry: file, file, runtime: "nodejs24.x", external: [], loader: {}, sourceMap: false });
 }
 
-const PACKET = path.join(path.dirname(require.resolve("mysql2/package.json")), "lib/packets/packet.js");
+/** What the handler answers where the bundle is deployed, and which of its files were read. */
+function answer({ files }: Bundle): { readonly answered: unknown; readonly read: readonly string[] } {
+  const directory = temporaryDirectory();
+  for (const [name, content] of files) {
+    mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
+    writeFileSync(path.join(directory, name), content);
+  }
+  const script = `
+    import Module from "node:module";
+    const { handler } = await import(${JSON.stringify(path.join(directory, "index.mjs"))});
+    const answered = await handler();
+    const read = Object.keys(Module._cache).map((file) => file.slice(${directory.length + 1})).filter((file) => file.startsWith("deferred"));
+    console.log(JSON.stringify({ answered, read }));`;
+  const output = execFileSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
+  return JSON.parse(output) as ReturnType<typeof answer>;
+}
+
+const deferred = ({ files }: Bundle): readonly string[] =>
+  [...files.keys()].filter((name) => name.startsWith("deferred/")).sort();
+
 /** The server's answer to a wrong password, as the driver reads it. */
 const REFUSAL = `
-  import "mysql2/promise";
-  import Packet from ${JSON.stringify(PACKET)};
+  import Packet from ${imported("./lib/packets/packet.js")};
   const bytes = Buffer.concat([Buffer.from([0, 0, 0, 0, 0xff, 0x15, 0x04]), Buffer.from("#28000no")]);
-  const { code, errno } = new Packet(0, bytes, 0, bytes.length).asError("utf8");
-  console.log(errno, code);
+  export const handler = async () => {
+    const { code, errno } = new Packet(0, bytes, 0, bytes.length).asError("utf8");
+    return [errno, code];
+  };
 `;
 
-test("mysql2's error codes are deferred, and say the same when they are asked", () => {
-  const code = bundled(REFUSAL);
-  const deferred = deferModules(code);
-  expect(deferred).not.toBe(code);
-  expect(deferred).toHaveLength(code.length); // or the source map's columns would not fit
-  expect(output(code)).toBe("1045 ER_ACCESS_DENIED_ERROR\n");
-  expect(output(deferred)).toBe(output(code));
+test("mysql2's error codes have a file of their own, which is read when an error is named", () => {
+  const bundle = bundled(REFUSAL);
+  expect(deferred(bundle)).toContain("deferred/mysql2.cjs");
+  expect(answer(bundle)).toEqual({ answered: [1045, "ER_ACCESS_DENIED_ERROR"], read: ["deferred/mysql2.cjs"] });
 });
 
-test("what nobody asks for is not run", () => {
-  const counted = (code: string): string =>
-    output(
-      `${code.replace(/(errors\.js"\((\w+)\)\{)/, "$1globalThis.errorCodesRun=true;")};console.log(globalThis.errorCodesRun===true)`,
-    );
-  const code = bundled(`import "mysql2/promise";`);
-  expect(counted(code)).toBe("true\n");
-  expect(counted(deferModules(code))).toBe("false\n");
+test("integers of 64 bits are what they were", () => {
+  const source = `
+    import Packet from ${imported("./lib/packets/packet.js")};
+    const bytes = Buffer.from("000000000123456789abcdef", "hex");
+    export const handler = async () => new Packet(0, bytes, 0, bytes.length).readInt64String();`;
+  const { answered, read } = answer(bundled(source));
+  expect(answered).toBe(Buffer.from("0123456789abcdef", "hex").readBigUInt64LE().toString());
+  expect(read).toEqual(["deferred/long.cjs"]);
 });
 
-test("code without such a module stays as it is", () => {
-  const code = bundled(`console.log(1)`);
-  expect(deferModules(code)).toBe(code);
+test("the stand-in of a class is called, extended, set and asked like the class", () => {
+  const source = `
+    import Long from ${imported("long")};
+    export const handler = async () => {
+      Long.own = 1;
+      class Longer extends Long {}
+      const one = Long.fromNumber(1);
+      return [one.toString(), one instanceof Long, new Longer(7, 0) instanceof Long, Long.own, "MAX_VALUE" in Long, Long.isLong(one)];
+    };`;
+  expect(answer(bundled(source)).answered).toEqual(["1", true, true, 1, true, true]);
+});
+
+test("an encoding besides UTF-8 is read when somebody decodes it", () => {
+  const source = (text: string): string => `
+    import iconv from ${imported("iconv-lite")};
+    export const handler = async () => ${text};`;
+  const bundle = bundled(source(`iconv.decode(Buffer.from([0x93, 0xfa, 0x96, 0x7b]), "shift_jis")`));
+  expect(answer(bundle)).toEqual({ answered: "日本", read: ["deferred/iconv-lite.cjs"] });
+  expect(answer(bundled(source(`typeof iconv.decode`))).read).toEqual([]);
+});
+
+test("two versions of a package are two files", () => {
+  const old = `exports.wordy = { type: "_old" };`;
+  const bundle = bundled(
+    `import iconv from ${imported("iconv-lite")};
+     import older from "iconv-lite";
+     export const handler = async () => [older.all().wordy.type, iconv.encodingExists("cp950")];`,
+    {
+      "node_modules/iconv-lite/package.json": `{ "main": "./lib/index.js" }`,
+      "node_modules/iconv-lite/lib/index.js": `exports.all = () => require("../encodings");`,
+      "node_modules/iconv-lite/encodings/index.js": old,
+    },
+  );
+  expect(deferred(bundle)).toEqual(["deferred/iconv-lite-2.cjs", "deferred/iconv-lite.cjs"]);
+  expect(answer(bundle).answered).toEqual(["_old", true]);
+});
+
+test("an ES module that imports one has it in its own code", () => {
+  const source = `
+    import errors from ${imported("./lib/constants/errors.js")};
+    export const handler = async () => errors.ER_ACCESS_DENIED_ERROR;`;
+  const bundle = bundled(source);
+  expect(Buffer.from(bundle.files.get("index.mjs") ?? "").toString()).not.toMatch(/from"[./]/);
+  expect(answer(bundle).answered).toBe(1045);
+});
+
+test("code without such a module is one file", () => {
+  expect(deferred(bundled(`export const handler = async () => 1;`))).toEqual([]);
+});
+
+test("the columns of the source map stay right", () => {
+  const { files } = bundled(`${REFUSAL}\nexport const where = () => new Error("here");`);
+  const code = Buffer.from(files.get("index.mjs") ?? "").toString();
+  // As long as what the bundler wrote, which the source map counts.
+  expect(code).toMatch(/\$lazyLoads\("\.\/deferred\/mysql2\.cjs"\) +[,;]/);
 });

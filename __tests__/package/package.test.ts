@@ -158,7 +158,7 @@ function synthesized(app: string): { readonly names: readonly string[]; readonly
   return { names: readdirSync(directory).sort(), code };
 }
 
-const DEPLOYED = ["certificate-authorities.pem", "index.mjs", "index.mjs.map"];
+const DEPLOYED = ["certificate-authorities.pem", "deferred", "index.mjs", "index.mjs.map"];
 
 test("what is packed is what is built, and nothing of the sources and the lab", () => {
   const outside = packed.filter((name) => !name.startsWith("package/dist/")).sort();
