@@ -20,6 +20,9 @@ interface FaultEvent {
   readonly timeoutMs?: number;
   readonly insert?: string;
   readonly transactionInsert?: string;
+  readonly inTransaction?: readonly string[];
+  /** Milliseconds since 1970. */
+  readonly at?: number;
   readonly leave?: { readonly row: number };
   readonly sideBySide?: string;
   readonly nested?: boolean;
@@ -56,6 +59,8 @@ export const handler = tracked(async (event: FaultEvent): Promise<unknown> => {
   }
   if (event.insert !== undefined) return database.query(INSERT, [event.insert]);
   if (event.transactionInsert !== undefined) return insertInTransaction(event.transactionInsert);
+  if (event.inTransaction !== undefined) return runInTransaction(event.inTransaction);
+  if (event.at !== undefined) return timeOf(event.at);
   if (event.leave !== undefined) return leave(event.leave.row);
   if (event.sideBySide !== undefined) return sideBySide(event.sideBySide);
   if (event.nested === true) {
@@ -80,6 +85,18 @@ async function insertInTransaction(entry: string): Promise<void> {
   await database.transaction(async (query) => {
     await query(INSERT, [entry]);
   });
+}
+
+async function runInTransaction(statements: readonly string[]): Promise<void> {
+  await database.transaction(async (query) => {
+    for (const statement of statements) await query(statement);
+  });
+}
+
+/** A time as the server reads it, and as the driver writes a `Date`. */
+async function timeOf(ms: number): Promise<unknown> {
+  const [row] = await database.query("SELECT FROM_UNIXTIME(?) AS `read`, ? AS written", [ms / 1000, new Date(ms)]);
+  return row;
 }
 
 /** A transaction past `transaction()`, which nobody ends. */

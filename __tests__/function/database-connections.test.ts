@@ -1,4 +1,5 @@
 /** The way to a connection has one time limit, says what it waited for, and asks no server more often than it must. */
+import dns from "node:dns";
 import { createServer, type AddressInfo } from "node:net";
 import { once } from "node:events";
 import { DatabaseUnreachableError, StatementTimeoutError, type Database } from "../../function/database";
@@ -118,6 +119,23 @@ test.each([1040, 1203, 1226, 1053])(
     expect(standIn.sessions.length).toBeLessThan(4 + 7);
   },
 );
+
+test("after a failover the host is looked up anew, since its name may lead to another server by then", async () => {
+  const lookup = jest.spyOn(dns, "lookup").mockImplementation(((
+    _host,
+    _options,
+    found: (...answer: unknown[]) => void,
+  ) => {
+    process.nextTick(found, null, [{ address: "127.0.0.1", family: 4 }]);
+  }) as typeof dns.lookup);
+  const database = open({}, { host: "db.example" });
+  await database.query("SELECT 1");
+  await database.query("SELECT 1");
+  expect(lookup).toHaveBeenCalledTimes(1);
+  standIn.script.statement = (sql, { number }) => (sql === "INSERT 1" && number === 1 ? { error: 1290 } : undefined);
+  await database.query("INSERT 1");
+  expect(lookup.mock.calls.map(([host]) => host)).toEqual(["db.example", "db.example"]);
+});
 
 test("the dead connections of one freeze are found out together", async () => {
   const pool = open({ connectionLimit: 5 });

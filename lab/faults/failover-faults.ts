@@ -1,4 +1,4 @@
-import { farewell } from "../mysql/misbehaving-server-reaction";
+import { farewell, refuse, refuseAndEnd } from "../mysql/misbehaving-server-reaction";
 import { asked } from "./checks";
 import { ONE_CLOSED } from "./expected";
 import type { Fault } from "./fault";
@@ -56,6 +56,37 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
     ],
     invocations: ["ok", /READ ONLY/, "ok"],
     afterwards: [asked(/^INSERT.*'b'/, 1), asked(/^INSERT.*'c'/, 1)],
+    line: IDLE,
+  },
+  {
+    name: "failover before COMMIT",
+    happens: "The server becomes read-only while a transaction is open, and refuses its COMMIT with error 1290.",
+    answer: "The transaction fails and is rolled back; the connection is dropped.",
+    misbehaving: {},
+    needs: ["the faults' events"],
+    steps: [
+      script((half) => ({
+        statement: (sql, session) => (sql === "COMMIT" && session === half.sessions[0] ? refuse(1290) : undefined),
+      })),
+      ...[init, invoke({ transactionInsert: "a" }), invoke({ transactionInsert: "b" })],
+      expectThat("the first connection is gone", ({ misbehaving }) =>
+        Promise.resolve(misbehaving?.sessions[0]?.quit === true),
+      ),
+    ],
+    invocations: [/read-only/, "ok"],
+    line: IDLE,
+  },
+  {
+    name: "server shuts down at the log-in",
+    happens: "The server refuses two log-ins with error 1053, since it shuts down; then another one is there.",
+    answer: "The function tries again, each time a little later, and the invocation succeeds.",
+    misbehaving: {},
+    needs: ["known statements"],
+    steps: [
+      script((half) => ({ login: () => (half.logIns.length <= 2 ? refuseAndEnd(1053) : undefined) })),
+      ...[init, invoke("quick")],
+    ],
+    invocations: ["ok"],
     line: IDLE,
   },
   {

@@ -112,6 +112,13 @@ export function waitTimeout(seconds: number): Step {
   };
 }
 
+/** The zone of connections that begin after this step. */
+export function serverTimeZone(zone: string): Step {
+  return async ({ server }) => {
+    await server.administer("SET GLOBAL time_zone = ?", [zone]);
+  };
+}
+
 /** The server's password, and what Secrets Manager says it is. They differ while a rotation is under way. */
 export function passwords(atServer: string, inSecret: string): Step {
   return async ({ server, secrets }) => {
