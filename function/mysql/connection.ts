@@ -108,7 +108,8 @@ export class ServerConnection {
     await this.loggedIn;
     this.phase = "answer to the first statement";
     try {
-      const [session] = await this.run<Session[]>(whoAreYou(this.greeting?.serverVersion ?? ""));
+      const answer: unknown = await this.run(whoAreYou(this.greeting?.serverVersion ?? ""));
+      const session = Array.isArray(answer) ? (answer[0] as Session | undefined) : undefined;
       this.identity = identityOf(session);
       if (session && this.identity && !isAsSet(session)) await this.run(SET_SESSION);
     } catch (error) {

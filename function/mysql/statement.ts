@@ -53,11 +53,23 @@ export async function runStatement<Result>(
   cancel: Cancel,
 ): Promise<Result> {
   try {
-    if (timeoutMs === undefined) return await connection.run<Result>(sql, values);
-    return await runWithin<Result>(timeoutMs, connection, sql, values, cancel);
+    const result =
+      timeoutMs === undefined
+        ? await connection.run<Result>(sql, values)
+        : await runWithin<Result>(timeoutMs, connection, sql, values, cancel);
+    return withUnsignedId(result);
   } catch (error) {
     throw withoutValues(error, sql, values);
   }
+}
+
+/** mysql2 reads the id as a signed number: one of BIGINT UNSIGNED from 2^63 on comes as a negative text. */
+function withUnsignedId<Result>(result: Result): Result {
+  const write = result as { insertId?: unknown } | undefined;
+  if (typeof write?.insertId === "string" && write.insertId.startsWith("-")) {
+    write.insertId = BigInt.asUintN(64, BigInt(write.insertId)).toString();
+  }
+  return result;
 }
 
 async function runWithin<Result>(

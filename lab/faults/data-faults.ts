@@ -78,6 +78,20 @@ export const DATA_FAULTS: readonly Fault[] = [
     line: IDLE,
   },
   {
+    name: "generated number beyond 2^63",
+    happens: "An INSERT generates a number of BIGINT UNSIGNED that no signed number of 64 bits can hold.",
+    answer: "`insertId` has it digit by digit.",
+    needs: ["the faults' events"],
+    steps: [
+      init,
+      invoke({ sql: "CREATE OR REPLACE TABLE big (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY)" }),
+      invoke({ sql: "INSERT INTO big VALUES (9223372036854775900)" }),
+      invoke({ sql: "INSERT INTO big VALUES (NULL)" }),
+    ],
+    invocations: ["ok", "ok", { answers: /"insertId":"9223372036854775901"/ }],
+    line: IDLE,
+  },
+  {
     name: "whole number beyond 2^53 in JSON",
     happens: "A statement answers a JSON document with a number that no JavaScript number can hold.",
     answer: "The caller gets the document, and the number in it digit by digit.",
