@@ -198,6 +198,24 @@ describe("the samples", () => {
   });
 });
 
+test("every option of the construct that a page names, such as `logGroup.class`, is in docs/construct.md", () => {
+  const sections = read("docs/construct.md").split(/^## Options of /m);
+  const options = sections.flatMap((section) => {
+    const group = /^`([\w.]+)`/.exec(section)?.[1];
+    return [...section.matchAll(/^\| `(\w+)`/gm)].map(([, name = ""]) => `${group ?? ""}.${name}`);
+  });
+  const methods = ["role.allow", "database.query", "database.close"];
+  const named = PAGES.flatMap(({ path, codes }) =>
+    codes
+      .map(({ text }) => /^(?:code|database|logGroup|role|vpc)(?:\.\w+)+(?=$|:)/.exec(text)?.[0])
+      .filter((text) => text !== undefined && !text.includes(".ts"))
+      .map((text) => `${path}: ${text ?? ""}`),
+  );
+  expect(named.length).toBeGreaterThan(20);
+  const known = [...options, ...methods];
+  expect(named.filter((each) => !known.includes(each.replace(/^.*: /, "")))).toEqual([]);
+});
+
 test("docs/examples/ci.yml passes actionlint", () => {
   const workflow = read("docs/examples/ci.yml");
   expect(workflowProblems(workflow)).toEqual([]);

@@ -12,7 +12,7 @@ export function arn({ partition, region, account }: Place, service: string, reso
   return `arn:${partition}:${service}:${region}:${account}:${resource}`;
 }
 
-/** What stands for the placeholders of a form; any other one is a name without a colon. */
+/** Patterns for the placeholders of a form. Any other placeholder is a name without a colon. */
 const PARTS: Readonly<Record<string, string>> = {
   partition: "aws[a-z-]*",
   region: "[a-z0-9-]+",
@@ -21,7 +21,7 @@ const PARTS: Readonly<Record<string, string>> = {
 };
 
 /**
- * What is wrong with the shape of an ARN; nothing is if there is none, or if only Terraform knows it.
+ * What is wrong with the shape of an ARN. Empty if there is no ARN, or if only Terraform knows it.
  *
  * @param forms for example `arn:<partition>:sqs:<region>:<account>:<queue>`; one of them has to fit
  */

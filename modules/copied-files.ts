@@ -8,10 +8,10 @@ const SETTING = "code.copy";
 
 /** A file or a directory that is deployed beside the code. */
 export interface CopiedPath {
-  /** Where it is, relative to the directory of cdktf.json. */
+  /** The file or directory, relative to the directory of cdktf.json. */
   readonly from: string;
   /**
-   * Where it is put, relative to the code in the archive; `.` with a directory is the code's own directory.
+   * Path in the archive, relative to the code. For a directory, `.` is the code's own directory.
    * @default - the last part of `from`
    */
   readonly to?: string;
@@ -37,18 +37,25 @@ export function copiedFiles(copies: readonly CopiedPath[], outdir: string): Copi
     const target = path.posix.normalize(to.replaceAll("\\", "/")).replace(/\/$/, "");
     if (stats === undefined || !(stats.isFile() || stats.isDirectory())) {
       problems.push(
-        problem(`${SETTING}.from`, from, `is no file and no directory, as seen from ${projectDirectory()}`),
+        problem(
+          `${SETTING}.from`,
+          from,
+          `is neither a file nor a directory. Paths are relative to ${projectDirectory()}`,
+        ),
       );
     } else if (to === "" || path.posix.isAbsolute(target) || path.win32.isAbsolute(to) || /^\.\.(\/|$)/.test(target)) {
-      problems.push(problem(`${SETTING}.to`, to, "is not a path inside the archive, relative to the code"));
+      problems.push(problem(`${SETTING}.to`, to, "is not a path inside the archive. Paths are relative to the code"));
     } else if (stats.isFile() && (target === "." || /[/\\]$/.test(to))) {
-      problems.push(problem(`${SETTING}.to`, to, `names a directory, and ${from} is a file: add the file's name`));
+      problems.push(problem(`${SETTING}.to`, to, `names a directory, but ${from} is a file. Add the name of the file`));
     } else if (stats.isDirectory() && isInside(outdir, source)) {
-      problems.push(problem(`${SETTING}.from`, from, "holds the output of the synthesis, which would hold itself"));
+      problems.push(
+        problem(`${SETTING}.from`, from, "contains the output of the synthesis. Name a directory without it"),
+      );
     } else {
       for (const file of stats.isFile() ? [""] : filesBelow(source, ".")) {
         const place = path.posix.normalize(path.posix.join(target, file));
-        if (files.has(place)) problems.push(problem(`${SETTING}.to`, to, `puts two files at ${place}`));
+        if (files.has(place))
+          problems.push(problem(`${SETTING}.to`, to, `puts two files at ${place}. Set another path`));
         files.set(place, path.join(source, file));
       }
     }

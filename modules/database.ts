@@ -5,8 +5,8 @@ import type { PolicyStatement } from "./permissions";
 import { choiceProblems, isKnown, problem, rangeProblems } from "./settings-error";
 
 /**
- * How the function proves who it is. Never with a password in a setting: it would stand in the synthesized JSON, in
- * Terraform's state and in the function's configuration, for everybody who may read one of them.
+ * How the function logs in. A password in a setting is not possible: everybody who may read the synthesized JSON,
+ * Terraform's state or the function's configuration could read it.
  */
 export type DatabaseAuth =
   | {
@@ -46,38 +46,38 @@ export interface Database {
    */
   readonly user?: string;
 
-  /** How the function proves who it is: by a secret or by IAM, never by a password in a setting. */
+  /** How the function logs in: with a secret or with IAM, never with a password in a setting. */
   readonly auth: DatabaseAuth;
 
   /**
-   * Name that the server's certificate must have, where `host` is another name for the server (a CNAME). An IAM token is
+   * Name that the server's certificate must have, if `host` is another name for the server (a CNAME). An IAM token is
    * signed for this name.
    * @default - the host
    */
   readonly tlsServerName?: string;
 
   /**
-   * PEM file with certificate authorities to trust, relative to the directory of cdktf.json; it is put into the archive.
-   * Needed for servers that are not RDS, and in regions whose RDS roots `rds-roots.pem` does not have.
+   * PEM file with certificate authorities to trust, relative to the directory of cdktf.json; it becomes part of the
+   * archive. Needed for servers that are not RDS, and in regions whose roots `rds-roots.pem` does not contain.
    * @default - RDS's roots of the region, and those of RDS Proxy
    */
   readonly caFile?: string;
 
   /**
-   * Connections that an execution environment opens at the most: the `connectionLimit` of `new Database()` in the
-   * function's code, which this does not set. It is compared with `maxConnections`.
+   * Connections that one execution environment opens at most. Set it to the `connectionLimit` of `new Database()` in
+   * the function's code. The synthesis compares it with `maxConnections`.
    * @default 1
    */
   readonly connectionLimit?: number;
 
   /**
-   * The server's `max_connections`, so that more reserved concurrency than it can serve is refused.
+   * The server's `max_connections`. The synthesis refuses more reserved concurrency than that serves.
    * @default - nothing is compared
    */
   readonly maxConnections?: number;
 }
 
-/** A server that is there answers sooner, from another zone as well. */
+/** A server that runs answers sooner, also from another zone. */
 const MAX_CONNECT_TIMEOUT_MS = 3_000;
 
 const AUTH_TYPES = ["secret", "iam"] as const satisfies readonly DatabaseAuth["type"][];
@@ -104,7 +104,7 @@ export function databaseProblems(database: Database, reservedConcurrency?: numbe
   }
   if (auth.type === "iam" && !user) {
     problems.push(
-      problem("database.user", user ?? "", 'is not the name of a database user, which auth.type "iam" needs'),
+      problem("database.user", user ?? "", 'is empty. database.auth.type "iam" needs the name of a database user'),
     );
   }
   if (reservedConcurrency !== undefined && maxConnections !== undefined) {
@@ -114,7 +114,7 @@ export function databaseProblems(database: Database, reservedConcurrency?: numbe
         problem(
           "reservedConcurrency",
           reservedConcurrency,
-          `times database.connectionLimit ${connectionLimit} is ${connections} connections, above database.maxConnections ${maxConnections}`,
+          `times database.connectionLimit ${connectionLimit} is ${connections} connections, more than database.maxConnections ${maxConnections}`,
         ),
       );
     }
@@ -148,9 +148,9 @@ export function databaseEnvironment(database: Database, timeout: number): Record
 }
 
 /**
- * Two fit into an invocation, which may have to wait for the connect that Init began and then for its own: a server that
- * does not answer then fails it with an error that says so, and not with Lambda's timeout, which says nothing and takes
- * the execution environment away.
+ * Two of these fit into an invocation: it may wait for the connect that Init began, and then for its own. If the server
+ * does not answer, the invocation fails with an error that says so. Lambda's timeout would say nothing and reset the
+ * execution environment.
  */
 function connectTimeoutMs(timeout: number): number {
   const perSecond = 400;
@@ -159,7 +159,7 @@ function connectTimeoutMs(timeout: number): number {
     : Token.asNumber(Fn.min([Token.asNumber(Op.mul(timeout, perSecond)), MAX_CONNECT_TIMEOUT_MS]));
 }
 
-/** What the function needs for `auth`: one permission, and one more for a key of yours. */
+/** The permissions for `auth`: one, and one more for a KMS key of yours. */
 export function databaseStatements({ user, auth }: Database, place: Place & { dnsSuffix: string }): PolicyStatement[] {
   if (auth.type === "iam") {
     const resource = arn(place, "rds-db", `dbuser:${auth.resourceId}/${user ?? ""}`);

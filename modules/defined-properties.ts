@@ -4,7 +4,7 @@ type Defined<T> = {
   [Key in keyof T as undefined extends T[Key] ? Key : never]?: Exclude<T[Key], undefined>;
 };
 
-/** Those of the properties that have a value: the bindings take a setting that was left out, and none that is undefined. */
+/** The properties that have a value. The bindings accept a missing property, but not an undefined one. */
 export function definedProperties<T extends object>(properties: T): Defined<T> {
   return Object.fromEntries(Object.entries(properties).filter(([, value]) => value !== undefined)) as Defined<T>;
 }

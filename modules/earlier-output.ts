@@ -3,8 +3,8 @@ import { rmSync } from "node:fs";
 import path from "node:path";
 
 /**
- * Removes what an earlier synthesis wrote of the app's stacks in the other format. CDKTF writes `cdk.tf.json`, or
- * `cdk.tf` with `--hcl`, and leaves the other one beside it; Terraform then reads both, and refuses what is there twice.
+ * Removes the output of an earlier synthesis in the other format. CDKTF writes `cdk.tf.json`, or
+ * `cdk.tf` with `--hcl`, and does not delete the other file. Terraform then reads both and refuses the duplicates.
  */
 export function removeEarlierOutput(app: App): void {
   const file = app.hclOutput ? "cdk.tf.json" : "cdk.tf";

@@ -2,7 +2,7 @@ import { Op, Token, type Precondition } from "cdktf";
 import { isKnown, problem } from "./settings-error";
 import { call, knownNames, mergedMaps } from "./terraform-text";
 
-/** Written by the construct from settings of their own, or, the password, not written at all. */
+/** The construct writes these from other settings. It never writes the password. */
 const OWNED = [
   "DB_HOST",
   "DB_PORT",
@@ -18,7 +18,7 @@ const OWNED = [
 
 /**
  * Lambda refuses these: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html. Not every name that
- * begins with AWS_ is among them: AWS_LAMBDA_EXEC_WRAPPER, for one, is there to be set.
+ * begins with AWS_ is among them: AWS_LAMBDA_EXEC_WRAPPER, for example, may be set.
  */
 const RESERVED = [
   "_HANDLER",
@@ -47,7 +47,7 @@ const MAX_BYTES = 4_096;
 /** https://docs.aws.amazon.com/lambda/latest/api/API_Environment.html */
 const NAME = /^[A-Za-z]\w+$/;
 
-/** What fails the plan where names of variables are known to Terraform only, and one of them is not free. */
+/** Fails the plan if only Terraform knows the names of variables and one of them is not allowed. */
 export function environmentPreconditions(environment: Readonly<Record<string, string>>): Precondition[] {
   if (!Token.isUnresolved(environment)) return [];
   const names = call("keys", mergedMaps(environment));
@@ -68,14 +68,16 @@ export function environmentProblems(environment: Readonly<Record<string, string>
         problem(
           "environment",
           name,
-          `is set by the construct alone, as are ${OWNED.join(", ")}: use database, timeout or shutdownExtension`,
+          `is a variable that the construct sets. Set database, timeout or shutdownExtension instead of ${OWNED.join(", ")}`,
         ),
       ];
     }
     if (RESERVED.includes(name)) {
-      return [problem("environment", name, `is not free in Lambda: ${RESERVED.join(", ")}`)];
+      return [problem("environment", name, `is reserved by Lambda, as are ${RESERVED.join(", ")}`)];
     }
-    return NAME.test(name) ? [] : [problem("environment", name, "is not a letter and then letters, digits and _")];
+    return NAME.test(name)
+      ? []
+      : [problem("environment", name, "is not a name of letters, digits and _ that begins with a letter")];
   });
 }
 
@@ -90,7 +92,7 @@ export function environmentSizeProblems(variables: Readonly<Record<string, strin
         problem(
           "environment",
           bytes,
-          `bytes are more than the ${MAX_BYTES} that Lambda has for all variables, as JSON`,
+          `bytes are more than the ${MAX_BYTES} bytes that Lambda allows for all variables, as JSON`,
         ),
       ];
 }

@@ -8,15 +8,15 @@ import { policyDocument, type PolicyStatement } from "./permissions";
 import { addPreconditions } from "./preconditions";
 import { isKnown, problem, SettingsError, templateProblems } from "./settings-error";
 
-/** A role that somebody else creates. Lambda has to be trusted in it. */
+/** A role that exists already. Its trust policy must allow Lambda. */
 export interface ExistingRole {
   readonly name: string;
 
   readonly arn: string;
 
   /**
-   * "attached": the construct attaches a policy for each thing that the function needs. "none": the role has all that is
-   * needed already, and the construct does not touch it.
+   * "attached": the construct attaches a policy for each purpose. "none": the role already has every permission, and
+   * the construct does not change it.
    * @default "attached"
    */
   readonly policies?: "attached" | "none";
@@ -37,7 +37,7 @@ export interface ExecutionRoleConfig {
 
   /**
    * The only account whose functions may run with the role.
-   * @default - any, as far as Lambda lets somebody pass the role on
+   * @default - any
    */
   readonly trustedAccount?: string;
 
@@ -54,7 +54,7 @@ export interface ExecutionRoleConfig {
 /** https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreatePolicy.html */
 const POLICY_NAME = /^[\w+=,.@-]{1,128}$/;
 
-/** The role that a function runs with, and one policy for each thing that it is there for. */
+/** The role that a function runs with, and one policy for each purpose. */
 export class ExecutionRole extends Construct {
   public readonly name: string;
   public readonly arn: string;
@@ -77,7 +77,7 @@ export class ExecutionRole extends Construct {
           Effect: "Allow",
           Action: "sts:AssumeRole",
           Principal: { Service: "lambda.amazonaws.com" },
-          // Else a function of another account, that somehow got hold of the role, could run with it.
+          // Without it, a function of another account could run with the role.
           ...(trustedAccount === undefined
             ? {}
             : { Condition: { StringEquals: { "aws:SourceAccount": trustedAccount } } }),
@@ -96,10 +96,11 @@ export class ExecutionRole extends Construct {
   }
 
   /**
-   * Allows the function something more, in a policy of its own: `role.allow("queue", [{ Effect: "Allow", … }])`.
+   * Gives the function further permissions, in a policy of their own: `role.allow("queue", [{ Effect: "Allow", … }])`.
    *
-   * The function does not wait for it, because the statements may name the function itself. What starts the function and
-   * needs the permission, such as an event source mapping, can wait for what this returns (`dependsOn`).
+   * The function does not wait for it, because the statements may name the function itself. A resource that starts the
+   * function and needs the permission, such as an event source mapping, can wait for the returned attachment
+   * (`dependsOn`).
    *
    * @param name what the permission is for: end of the policy's name, different from those that the role has
    * @throws SettingsError if the name or a statement is wrong, or if the construct does not manage the role.
@@ -128,16 +129,25 @@ export class ExecutionRole extends Construct {
   }
 
   private problems(name: string, statements: readonly PolicyStatement[]): string[] {
-    if (!this.isManaged) return [problem("role.policies", "none", `does not let the policy ${name} be attached`)];
+    if (!this.isManaged)
+      return [
+        problem(
+          "role.policies",
+          "none",
+          `does not allow the policy ${name}. Set it to "attached", or add the permission to the role yourself`,
+        ),
+      ];
     const isTaken = [name, `${name}-attachment`].some((id) => this.node.tryFindChild(id) !== undefined);
     const full = this.policyName(name);
     return [
-      ...(isTaken ? [problem("name", name, "is the name of a policy that the role has")] : []),
+      ...(isTaken ? [problem("name", name, "is already the name of a policy of this role")] : []),
       ...(name === "role" || !isKnown(name) || (isKnown(full) && !POLICY_NAME.test(full))
-        ? [problem("name", name, `does not end a policy's name, ${full}: up to 128 letters, digits and +=,.@_-`)]
+        ? [problem("name", name, `makes the policy name ${full}, which is not 1 to 128 letters, digits and +=,.@_-`)]
         : []),
       ...templateProblems({ statements }),
-      ...(statements.length === 0 ? [problem("statements", [], "is empty, and a policy needs one")] : []),
+      ...(statements.length === 0
+        ? [problem("statements", [], "is empty. A policy needs at least one statement")]
+        : []),
     ];
   }
 

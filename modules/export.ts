@@ -1,4 +1,4 @@
-/** `npm run export`: the function as a plain Terraform module, which needs nothing of this project any more. */
+/** `npm run export`: the function as a plain Terraform module that does not need this project. */
 import { App } from "cdktf";
 import { zipSync, type Zippable } from "fflate";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -14,7 +14,7 @@ const USAGE = `npm run export [-- <directory>]
 
 Writes the function as a Terraform module: HCL and the zip. Its users need no CDKTF.
 
-  <directory>  where to, relative to this project; ${DEFAULT_DIRECTORY} by default. It has to be new, empty, or an earlier
+  <directory>  where to, relative to this project; ${DEFAULT_DIRECTORY} by default. It must be new, empty, or an earlier
                export, which is replaced.`;
 
 /** How a file begins that the next export may replace. */
@@ -72,7 +72,7 @@ function checkDirectory(directory: string): void {
 async function moduleFiles(): Promise<Record<string, string | Uint8Array>> {
   const outdir = mkdtempSync(path.join(tmpdir(), "terraform-module-"));
   try {
-    // main.ts is an app, which is synthesized when it is loaded: not over what stands in cdktf.out.
+    // main.ts synthesizes when it is loaded. This keeps its output out of cdktf.out.
     process.env["CDKTF_OUTDIR"] = path.join(outdir, "main");
     const { SETTINGS } = await import("../main");
     if (process.exitCode !== undefined) return {};
@@ -101,7 +101,7 @@ function withoutMetadata(value: Json): Json {
   return Object.fromEntries(entries.map(([name, each]) => [name, withoutMetadata(each)]));
 }
 
-/** The same bytes for the same code, whenever, wherever and by whomever it is packed. */
+/** The same code always gives the same bytes. */
 function zip(stackDirectory: string, { sourceDir, excludes }: ModuleCode): Uint8Array {
   const directory = sourceDir.replace("${path.module}", stackDirectory);
   const names = readdirSync(directory, { recursive: true, encoding: "utf8" })
@@ -115,7 +115,7 @@ function zip(stackDirectory: string, { sourceDir, excludes }: ModuleCode): Uint8
       return [name.replaceAll(path.sep, "/"), [readFileSync(file), { os: 3, attrs: (mode << 16) >>> 0 }]];
     }),
   );
-  // The oldest date that a zip can hold, in whatever time zone.
+  // The oldest date that a zip can hold in every time zone.
   return zipSync(files, { level: 9, mtime: new Date(1980, 0, 1) });
 }
 

@@ -49,14 +49,14 @@ export interface VpcConfig {
   readonly securityGroupIds: readonly string[];
 
   /**
-   * Whether CloudWatch Logs can be reached from the subnets, by an interface endpoint or NAT, which Insights needs.
+   * Whether the subnets reach CloudWatch Logs through an interface endpoint or NAT. Insights needs this.
    * @default false - the synthesis warns, if the shutdown extension is Insights
    */
   readonly reachesLogs?: boolean;
 
   /**
    * Move the function's network interfaces to other security groups before it is destroyed. Lambda keeps the interfaces
-   * for up to half an hour, in which AWS refuses to delete the groups they are in.
+   * for up to half an hour. Until then AWS refuses to delete their groups.
    * @default false
    */
   readonly replaceSecurityGroupsOnDestroy?: boolean;
@@ -70,8 +70,8 @@ export interface VpcConfig {
 
 export interface GracefulFunctionConfig {
   /**
-   * Region that the function is deployed to. Another one than the AWS provider's is refused: by the synthesis if both
-   * are known by then, else by the plan.
+   * Region that the function is deployed to. It must be the region of the AWS provider. The synthesis checks this if it
+   * knows both, else the plan does.
    */
   readonly region: string;
 
@@ -130,7 +130,7 @@ export interface GracefulFunctionConfig {
   readonly database?: Database;
 
   /**
-   * Further environment variables of the function. The construct's own are added to a map that only Terraform knows.
+   * Further environment variables of the function. The construct adds its own, also to a map that only Terraform knows.
    * @default {}
    */
   readonly environment?: Readonly<Record<string, string>>;
@@ -142,13 +142,14 @@ export interface GracefulFunctionConfig {
   readonly environmentKmsKeyArn?: string;
 
   /**
-   * ARNs of further layer versions; with the shutdown extension's there may be 5.
+   * ARNs of further layer versions. A function can have 5, the layer of the shutdown extension included.
    * @default []
    */
   readonly layers?: readonly string[];
 
   /**
-   * Execution environments that the function may have at a time, taken from those of the account; 0 stops it.
+   * Execution environments that the function may have at a time. They are taken from the account's limit. 0 stops the
+   * function.
    * @default - as many as the account has left
    */
   readonly reservedConcurrency?: number;
@@ -166,8 +167,8 @@ export interface GracefulFunctionConfig {
   readonly alias?: string;
 
   /**
-   * Execution environments that Lambda keeps initialized for the alias, at a price by the hour, used or not. They are
-   * taken from `reservedConcurrency`, if that is set.
+   * Execution environments that Lambda keeps initialized for the alias. They cost money by the hour, used or not, and
+   * count against `reservedConcurrency`.
    * @default - none
    */
   readonly provisionedConcurrency?: number;
@@ -185,8 +186,8 @@ export interface GracefulFunctionConfig {
   readonly deadLetterTargetArn?: string;
 
   /**
-   * ARN of the code signing configuration. The archive that the stack makes is not signed: with the policy "Warn" Lambda
-   * takes it and says so, with "Enforce" it refuses it.
+   * ARN of the code signing configuration. The stack does not sign its archive: with the policy "Warn" Lambda accepts
+   * the code with a warning, with "Enforce" it refuses the code.
    * @default - code need not be signed
    */
   readonly codeSigningConfigArn?: string;
@@ -198,13 +199,13 @@ export interface GracefulFunctionConfig {
   readonly logGroup?: LogGroup;
 
   /**
-   * "article" lets the function create and write every log group of the account, as the article's policy does.
+   * "article" allows the function to create and write every log group of the account, as in the article.
    * @default "own log group" - and that of Insights, with Insights
    */
   readonly loggingPolicy?: (typeof LOGGING_POLICIES)[number];
 
   /**
-   * "article" leaves out the condition that Lambda takes the role for this account.
+   * "article" leaves out the condition that only this account's functions can use the role.
    * @default "own account"
    */
   readonly trustPolicy?: (typeof TRUST_POLICIES)[number];
@@ -216,14 +217,14 @@ export interface GracefulFunctionConfig {
   readonly role?: ExistingRole;
 
   /**
-   * A URL that runs the function, or with `alias` its newest version, for callers whom IAM allows
+   * Create a URL for the function, or with `alias` for its newest version. Callers need the IAM permissions
    * `lambda:InvokeFunctionUrl` and `lambda:InvokeFunction`.
    * @default false
    */
   readonly functionUrl?: boolean;
 
   /**
-   * ARN of the policy that bounds what the role may be allowed.
+   * ARN of the policy that is the role's permissions boundary.
    * @default - no boundary
    */
   readonly permissionsBoundaryArn?: string;
@@ -241,7 +242,7 @@ export interface GracefulFunctionConfig {
   readonly tags?: Readonly<Record<string, string>>;
 }
 
-/** What is used where the settings name nothing, and can be wrong together with what they name. */
+/** Defaults that the checks need, because they can contradict a setting. */
 export function withDefaults(config: GracefulFunctionConfig) {
   return {
     ...config,
@@ -298,7 +299,7 @@ export function configProblems(config: GracefulFunctionConfig): string[] {
     ...shutdownExtension.problems(region, architecture),
     ...layersProblems(layers, shutdownExtension, region, architecture),
     ...(database ? databaseProblems(database, reservedConcurrency) : []),
-    // A region that does not exist is told once.
+    // Reports a region that does not exist once.
     ...(database && !shutdownExtension.problems(region, architecture).some((each) => each.startsWith("region "))
       ? authorityProblems(database, region)
       : []),
@@ -335,10 +336,8 @@ function functionNameProblems(functionName: string, region: string, hasRole: boo
   }
   const max = MAX_ROLE_NAME - `-${region}`.length;
   if (hasRole || !isKnown(region) || functionName.length <= max) return [];
-  const role = `the role's name, which ends in -${region}`;
-  return [
-    problem("functionName", functionName, `is longer than the ${max} characters that IAM leaves for it in ${role}`),
-  ];
+  const role = `The role is called <functionName>-${region}, and IAM allows ${MAX_ROLE_NAME} characters`;
+  return [problem("functionName", functionName, `is longer than ${max} characters. ${role}`)];
 }
 
 function versionProblems({
@@ -349,19 +348,23 @@ function versionProblems({
 }: GracefulFunctionConfig) {
   const problems: string[] = [];
   if (alias !== undefined && isKnown(alias) && !ALIAS.test(alias)) {
-    problems.push(problem("alias", alias, "is not 1 to 128 letters, digits, - and _, of which one is no digit"));
+    problems.push(
+      problem("alias", alias, "is not 1 to 128 letters, digits, - and _ with at least one that is not a digit"),
+    );
   }
   if (alias !== undefined && publishVersions === false) {
-    problems.push(problem("publishVersions", "false", "leaves alias without a version to point to"));
+    problems.push(
+      problem("publishVersions", "false", "does not go with alias, which points to a version. Set one of the two"),
+    );
   }
   if (provisionedConcurrency === undefined) return problems;
   problems.push(...rangeProblems("provisionedConcurrency", provisionedConcurrency, { min: 1 }));
   if (alias === undefined) {
-    problems.push(problem("provisionedConcurrency", provisionedConcurrency, "needs an alias: set alias"));
+    problems.push(problem("provisionedConcurrency", provisionedConcurrency, "needs an alias. Set alias"));
   }
   if (reservedConcurrency !== undefined && [reservedConcurrency, provisionedConcurrency].every(isKnown)) {
     if (provisionedConcurrency > reservedConcurrency) {
-      const above = `is above reservedConcurrency ${reservedConcurrency}, which it is taken from`;
+      const above = `is more than reservedConcurrency ${reservedConcurrency}, from which Lambda takes it`;
       problems.push(problem("provisionedConcurrency", provisionedConcurrency, above));
     }
   }
@@ -381,11 +384,13 @@ function roleProblems({
   return [
     ...arnProblems("role.arn", role.arn, "arn:<partition>:iam::<account>:role/<name>"),
     ...(isKnown(role.name) && !ROLE_NAME.test(role.name)
-      ? [problem("role.name", role.name, "is not 1 to 64 letters, digits and +=,.@_-: the name without its path")]
+      ? [problem("role.name", role.name, "is not 1 to 64 letters, digits and +=,.@_-. Set the name without its path")]
       : []),
     ...choiceProblems("role.policies", role.policies, ROLE_POLICIES),
     ...Object.entries(ignored).flatMap(([name, value]) =>
-      value === undefined ? [] : [problem(name, value, "is for a role that the construct creates: leave out role")],
+      value === undefined
+        ? []
+        : [problem(name, value, "applies only to a role that the construct creates. Remove it or role")],
     ),
     ...Object.entries(unattached).flatMap(([name, value]) =>
       value === undefined || value.length === 0
@@ -394,7 +399,7 @@ function roleProblems({
             problem(
               name,
               JSON.stringify(value),
-              'is for policies that the construct attaches, not for role.policies "none"',
+              'has no effect with role.policies "none". Remove it or set "attached"',
             ),
           ],
     ),
@@ -411,9 +416,9 @@ function runtimeProblems(runtime: string, architecture: string): string[] {
   const major = /^nodejs(\d+)\.(x|\d+)$/.exec(runtime)?.[1];
   if (major === undefined || Number(major) >= 22) return [notOneOf("runtime", runtime, RUNTIMES)];
   // https://docs.aws.amazon.com/lambda/latest/dg/foundation-arch.html: arm64 came with Amazon Linux 2 and Node.js 12.
-  const withoutArm = architecture === "arm64" && Number(major) < 12 ? ", and never was there for arm64" : "";
-  const blocked = `is one that Lambda creates no functions with any more${withoutArm}`;
-  return [problem("runtime", runtime, `${blocked}; one of ${RUNTIMES.join(", ")} is`)];
+  const withoutArm = architecture === "arm64" && Number(major) < 12 ? " and never supported arm64" : "";
+  const blocked = `is a runtime that Lambda no longer creates functions with${withoutArm}`;
+  return [problem("runtime", runtime, `${blocked}. Set one of ${RUNTIMES.join(", ")}`)];
 }
 
 function layersProblems(
@@ -426,8 +431,8 @@ function layersProblems(
   const problems = layers.flatMap((layer) => layerVersionProblems("layers", layer, region, architecture));
   const count = layers.length + layerCount;
   if (count > MAX_LAYERS) {
-    const own = layerCount > 0 ? ", with the shutdown extension's," : "";
-    problems.push(problem("layers", layers, `are${own} ${count}, and a function has ${MAX_LAYERS} at the most`));
+    const own = layerCount > 0 ? " with the shutdown extension's layer" : "";
+    problems.push(problem("layers", layers, `are ${count} layers${own}. A function can have ${MAX_LAYERS}`));
   }
   return problems;
 }
@@ -436,11 +441,11 @@ function vpcProblems(vpc: VpcConfig): string[] {
   const { subnetIds, securityGroupIds, replaceSecurityGroupsOnDestroy, replacementSecurityGroupIds } = vpc;
   const problems = Object.entries({ subnetIds, securityGroupIds }).flatMap(([name, ids]) =>
     isKnown(ids) && ids.length === 0
-      ? [problem(`vpc.${name}`, ids, "is empty, and a function in a VPC needs one")]
+      ? [problem(`vpc.${name}`, ids, "is empty. A function in a VPC needs at least one")]
       : [],
   );
   if (replacementSecurityGroupIds !== undefined && replaceSecurityGroupsOnDestroy !== true) {
-    const expectation = "is used with vpc.replaceSecurityGroupsOnDestroy true only";
+    const expectation = "has no effect unless vpc.replaceSecurityGroupsOnDestroy is true";
     problems.push(problem("vpc.replacementSecurityGroupIds", replacementSecurityGroupIds, expectation));
   }
   return problems;

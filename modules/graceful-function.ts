@@ -35,7 +35,7 @@ export { RUNTIMES, type GracefulFunctionConfig, type Runtime, type VpcConfig } f
 type Settings = ReturnType<typeof withDefaults>;
 
 /**
- * A Lambda function that is told before its execution environment is taken away, and how long it then has.
+ * A Lambda function that gets a signal before Lambda removes its execution environment, and knows how long it then has.
  *
  * @example
  * new GracefulFunction(this, "function", {
@@ -46,7 +46,7 @@ type Settings = ReturnType<typeof withDefaults>;
  * });
  */
 export class GracefulFunction extends Construct {
-  /** Name of the function, as a reference: what uses it is created after the function. */
+  /** Name of the function, as a reference: Terraform creates a resource with it after the function. */
   public readonly functionName: string;
   /** ARN of the function, without a version. */
   public readonly arn: string;
@@ -60,7 +60,7 @@ export class GracefulFunction extends Construct {
   public readonly version: string;
   /** The alias, if there is one: its `arn` and `invokeArn` run the newest version. */
   public readonly alias: LambdaAlias | undefined;
-  /** For what is not among the settings: `resource.addOverride(…)`. */
+  /** For settings that the construct does not have: `resource.addOverride(…)`. */
   public readonly resource: LambdaFunction;
 
   /** @throws SettingsError with everything that is wrong in `config`. */
@@ -78,7 +78,7 @@ export class GracefulFunction extends Construct {
       this,
     );
     if (provider) useProvider(this, provider);
-    // Paths of files are no text of Terraform's.
+    // File paths are not Terraform text.
     const texts = terraformTexts({ ...config });
     const tags = config.tags && mergedMaps(texts.tags ?? {});
     const settings = withDefaults({ ...texts, ...definedProperties({ tags }), code: config.code });
@@ -94,8 +94,8 @@ export class GracefulFunction extends Construct {
       sourceDir: code.sourceDir,
       ...(code.excludes.length > 0 ? { excludes: code.excludes } : {}),
       outputPath: `\${path.module}/${pathName(this)}.zip`,
-      // Else the mode, and with it the hash, depends on the umask of the machine that synthesizes. Where a file can be run, the
-      // staged copy has the modes.
+      // Otherwise the mode, and so the hash, depends on the umask of the machine that synthesizes. Where a file can be
+      // run, the staged copy has the modes.
       ...(code.hasExecutables ? {} : { outputFileMode: "0644" }),
     });
     const archived = [new ArchivePrecondition(zip)];
@@ -109,7 +109,7 @@ export class GracefulFunction extends Construct {
       ...extension.preconditions,
       ...environmentPreconditions(settings.environment),
     ];
-    // A list that only Terraform knows cannot be taken apart here.
+    // The synthesis cannot read a list that only Terraform knows.
     const layers = Token.isUnresolved(settings.layers)
       ? Token.asList(call("concat", extension.layers, settings.layers))
       : [...extension.layers, ...settings.layers];
@@ -142,7 +142,7 @@ export class GracefulFunction extends Construct {
         publish: settings.publishVersions ?? (settings.alias === undefined ? undefined : true),
         tags,
       }),
-      // Else the first invocation can come before the permissions it needs, or before the log group.
+      // Otherwise the first invocation can come before its permissions or its log group exist.
       dependsOn: [...logGroup.resources, ...role.attachments],
     });
 
@@ -172,8 +172,8 @@ export class GracefulFunction extends Construct {
       );
       if (vpc && vpc.reachesLogs !== true) {
         Annotations.of(this).addWarning(
-          "Insights sends its data to CloudWatch Logs, which a VPC without NAT reaches by an interface endpoint only: " +
-            "set vpc.reachesLogs when there is one, or take ShutdownExtension.internal()",
+          "Insights sends its data to CloudWatch Logs, which a VPC without NAT reaches only through an interface endpoint. " +
+            "Set vpc.reachesLogs if there is one, or use ShutdownExtension.internal()",
         );
       }
     }
@@ -222,7 +222,7 @@ export class GracefulFunction extends Construct {
     return alias;
   }
 
-  /** The role with all permissions that the settings call for, and no other. */
+  /** The role, with the permissions that the settings need and no others. */
   private executionRole(
     settings: Settings,
     logGroupName: string,
@@ -269,12 +269,14 @@ export class GracefulFunction extends Construct {
   }
 }
 
-/** What the bundle holds besides the code. */
+/** Further files of the bundle. */
 function bundledFiles({ database, region }: Settings): Readonly<Record<string, string>> {
   return database ? { [AUTHORITIES_FILE]: authoritiesPem(database, region) } : {};
 }
 
-/** What is wrong with names that AWS has once: the function's, and that of a log group which the stack creates. */
+/**
+ * What is wrong with names that must be unique in AWS: the function's, and that of a log group that the stack creates.
+ */
 function nameClaims(owner: Construct, config: GracefulFunctionConfig, place: readonly string[]): string[] {
   const problems = claimProblems(owner, "functionName", config.functionName, place);
   const { createdBy, name = `/aws/lambda/${config.functionName}` } = config.logGroup ?? {};

@@ -6,7 +6,7 @@ type Body = Readonly<Record<string, Json>>;
 /** Arguments of a resource that are maps. Any other object is a block: JSON writes both in the same way. */
 const MAPS = ["variables", "tags"];
 
-/** Arguments of which JSON quotes what HCL does not. */
+/** Arguments that are quoted in JSON and not in HCL. */
 const REFERENCES = ["type", "depends_on", "ignore_changes"];
 
 /** How many labels stand between the type of a block and its body. */

@@ -22,8 +22,8 @@ export interface InsightsLayerBinding {
 }
 
 /**
- * The CloudWatch Lambda Insights layer. What matters here is that it holds an external extension: with one registered,
- * Lambda sends SIGTERM before it takes the execution environment away, and not only SIGKILL.
+ * The CloudWatch Lambda Insights layer. It contains an external extension. With an extension registered, Lambda sends
+ * SIGTERM before it removes the execution environment, and not only SIGKILL.
  *
  * The layer's account and number differ from region to region, so a choice is resolved when region and architecture
  * are known.
@@ -32,8 +32,8 @@ export interface InsightsLayerBinding {
  */
 export abstract class InsightsLayer {
   /**
-   * The newest version that `insights-layers.json` has for the region and the architecture. `source.read` in that file is
-   * the day it is of; a newer layer is taken by its ARN, see `arn`.
+   * The newest version that `insights-layers.json` has for the region and the architecture. `source.read` in that file
+   * is the day it is of; a newer layer is taken by its ARN, see `arn`.
    */
   public static latest(): InsightsLayer {
     return new ListedLayer();
@@ -75,7 +75,7 @@ class ListedLayer extends InsightsLayer {
     const regions = [...new Set(possible.flatMap((each) => Object.keys(this.arns(each))))].sort();
     if (isKnown(region) && !regions.includes(region)) {
       const other = ARCHITECTURES.find((each) => region in this.arns(each));
-      const hint = other && `; ${other} has it there`;
+      const hint = other && `; there ${other} has one`;
       problems.push(problem("region", region, this.regionExpectation(regions.join(", "), possible.join(" or "), hint)));
     }
     return problems;
@@ -101,7 +101,9 @@ class ListedLayer extends InsightsLayer {
     };
   }
 
-  /** Where Terraform alone knows the architecture: by a map of maps, each error without the place, which is not here. */
+  /**
+   * For an architecture that only Terraform knows: a map of maps. The error message cannot name the construct's path.
+   */
   private bindLate(scope: Construct, region: string, architecture: string): InsightsLayerBinding {
     const arns = Object.fromEntries(ARCHITECTURES.map((each) => [each, this.arns(each)]));
     const map = new TerraformLocal(scope, "insights-layer-arns", arns).expression as IResolvable;
@@ -114,7 +116,7 @@ class ListedLayer extends InsightsLayer {
           errorMessage: `architecture "${architecture}" is not one of ${ARCHITECTURES.join(", ")}`,
         },
         {
-          // Without try, an unknown architecture would be answered with "Invalid index" as well.
+          // Without try, Terraform would also report "Invalid index" for an unknown architecture.
           condition: Fn.try([Fn.contains(regions, region), true]) as IResolvable,
           errorMessage: `region "${region}" ${this.regionExpectation(Token.asString(Fn.join(", ", Token.asList(Fn.try([regions, []])))), architecture)}`,
         },

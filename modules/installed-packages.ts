@@ -6,7 +6,7 @@ import { problem } from "./settings-error";
 
 const SETTING = "code.install";
 
-/** What matters here of a package.json. */
+/** The fields of a package.json that are used here. */
 interface Manifest {
   readonly version?: string;
   readonly os?: unknown;
@@ -36,8 +36,8 @@ export interface InstalledPackages {
 }
 
 /**
- * The files of packages and of all that they depend on, in the versions that are installed for the project: those of
- * the function's platform, whatever machine this is. Asks no registry.
+ * The files of packages and of all that they depend on, in the versions that are installed for the project: those for
+ * the function's platform, on any machine. Makes no request to a registry.
  *
  * @param names the packages
  * @param from directory of the code that imports them
@@ -64,7 +64,7 @@ class PackageTree {
     for (const name of names) {
       const source = installedIn(name, this.from);
       if (source === undefined) {
-        const where = `is not installed where ${shownPath(this.from) || "."} could import it: npm install ${name}`;
+        const where = `is not installed where ${shownPath(this.from) || "."} could import it. Run npm install ${name}`;
         this.problems.push(problem(SETTING, name, where));
       } else {
         this.place(name, source, "", queue);
@@ -89,13 +89,13 @@ class PackageTree {
       } else if (isOptional) {
         this.missingOptional(name, version, placement);
       } else if (name in dependencies || peerDependenciesMeta[name]?.optional !== true) {
-        const of = `needs ${name}@${version}, which is not installed: npm install`;
+        const of = `needs ${name}@${version}, which is not installed. Run npm install`;
         this.problems.push(problem(SETTING, placement.name, of));
       }
     }
   }
 
-  /** Puts a package where its dependant finds it, and no other package finds it in the place of its own. */
+  /** Puts a package where its dependant finds it, and where it does not hide another package's own version. */
   private place(name: string, source: string, dependant: string, queue: Placement[]): void {
     const visible = this.visibleFrom(dependant, name);
     if (visible?.source === source) return;
@@ -122,7 +122,7 @@ class PackageTree {
     else this.warnings.push(`${SETTING}: ${dependant} can use ${name}, which is not installed and so not deployed`);
   }
 
-  /** What npm's lock file says about a package, installed or not. */
+  /** The entry of a package in npm's lock file, whether it is installed or not. */
   private lockedFields(name: string, source: string): Pick<Manifest, "os" | "cpu" | "libc"> {
     for (const directory of directoriesUpward(source)) {
       try {
@@ -153,7 +153,7 @@ class PackageTree {
 
   private wrongPlatform(name: string, source: string): string {
     const { os, cpu, libc } = this.platform;
-    const where = `in ${shownPath(source)} does not run on ${os}, ${cpu}, ${libc}, which the function runs on`;
+    const where = `in ${shownPath(source)} is not for ${os}, ${cpu}, ${libc}, the function's platform`;
     return problem(SETTING, name, where);
   }
 
@@ -170,9 +170,13 @@ class PackageTree {
     if (found.includes(wanted)) return;
     if (addons.length > 0) {
       const built = `holds native code for ${[...new Set(found)].join(", ")} only`;
-      this.problems.push(problem(SETTING, name, `${built}, and the function runs on ${wanted}: ${this.rebuild(name)}`));
+      this.problems.push(
+        problem(SETTING, name, `${built}, and the function runs on ${wanted}. To fix it, ${this.rebuild(name)}`),
+      );
     } else if (existsSync(path.join(source, "binding.gyp"))) {
-      this.problems.push(problem(SETTING, name, `holds native code that has not been built: ${this.rebuild(name)}`));
+      this.problems.push(
+        problem(SETTING, name, `holds native code that has not been built. To fix it, ${this.rebuild(name)}`),
+      );
     }
   }
 
@@ -210,7 +214,7 @@ export function filesBelow(directory: string, name: string, above: readonly stri
   const stats = statSync(place, { throwIfNoEntry: false });
   if (stats?.isFile() === true) return [name];
   const real = stats?.isDirectory() === true ? realpathSync(place) : undefined;
-  // A link to a directory that it lies in has no end.
+  // A link to a directory above it would never end.
   if (real === undefined || above.includes(real)) return [];
   return readdirSync(place).flatMap((each) => filesBelow(directory, `${name}/${each}`, [...above, real]));
 }

@@ -5,8 +5,8 @@ import { isKnown, problem } from "./settings-error";
 const FORM = "arn:<partition>:lambda:<region>:<account>:layer:<name>:<number>";
 
 /**
- * Layers that AWS publishes under one name for each architecture. With the wrong one, a program in it does not start,
- * and neither does the function. What a layer is for cannot be seen in its ARN otherwise.
+ * Layers that AWS publishes under one name for each architecture. With the wrong one, its program does not start, and
+ * neither does the function. No other part of an ARN shows the architecture.
  */
 const LAYER_NAMES: readonly Readonly<Record<Architecture, string>>[] = [
   { arm64: "LambdaInsightsExtension-Arm64", x86_64: "LambdaInsightsExtension" },

@@ -6,7 +6,7 @@ import { shownPath } from "./project-directory";
 const LITERAL = `(?:"([^"\\n]+)"|'([^'\\n]+)'|\`([^\`$\\n]+)\`)`;
 const HERE = String.raw`(?:__dirname|import\.meta\.dirname)`;
 
-/** How code names a file that lies beside it. */
+/** How code names a file next to itself. */
 const BESIDE = [
   new RegExp(String.raw`new URL\(\s*${LITERAL}\s*,\s*import\.meta\.url`, "g"),
   new RegExp(String.raw`${HERE}\s*,\s*${LITERAL}(?:\s*,\s*${LITERAL})?`, "g"),
@@ -17,7 +17,7 @@ const BESIDE = [
 const OWN_REQUIRE = /(?:const|let|var)\s+(\w+)\s*=\s*[^;\n]*?\bcreateRequire\s*\(/g;
 
 /**
- * What bundled code will ask for at run time and the archive does not have, as far as the text of a source file tells:
+ * What bundled code loads at run time and the archive does not contain, as far as the source shows:
  * a worker or a data file beside it, a package by a `require` of its own.
  *
  * @param isDeployed whether the archive has that path, relative to the code
@@ -40,9 +40,16 @@ export function leftOutFiles(
     .filter((name) => !isBuiltin(name) && !isBrought(name) && !isDeployed(path.posix.normalize(name)));
   const where = shownPath(source);
   return [
-    ...new Set(files.map((file) => `${where} asks for "${file}" beside itself, which is not deployed: ${copyAdvice}`)),
     ...new Set(
-      packages.map((name) => `${where} loads "${name}" by createRequire, which is not bundled: ${advice(name)}`),
+      files.map(
+        (file) => `${where} reads "${file}" next to itself, and that file is not deployed. To deploy it, ${copyAdvice}`,
+      ),
+    ),
+    ...new Set(
+      packages.map(
+        (name) =>
+          `${where} loads "${name}" through createRequire, which the bundler does not follow. Instead, ${advice(name)}`,
+      ),
     ),
   ];
 }
@@ -57,7 +64,7 @@ function joined(parts: readonly (string | undefined)[]): string {
   return parts.filter((part) => part !== undefined).join("/");
 }
 
-/** A worker is often named by what it is compiled to. */
+/** Code often names a worker by its compiled file. */
 function isBeside(file: string): boolean {
   const sources = [".ts", ".mts", ".cts"].map((extension) => file.replace(/\.[cm]?js$/, extension));
   return [file, ...sources].some((each) => existsSync(each));

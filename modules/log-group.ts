@@ -1,7 +1,10 @@
 import { arnProblems, KMS_KEY } from "./arn";
 import { choiceProblems, isKnown, problem } from "./settings-error";
 
-/** What CloudWatch accepts: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html */
+/**
+ * What CloudWatch accepts:
+ * https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+ */
 export const RETENTION_DAYS = [
   0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 ] as const;
@@ -27,52 +30,52 @@ export interface LogGroup {
   readonly name?: string;
 
   /**
-   * Class of the log group. "INFREQUENT_ACCESS" costs half as much, and CloudWatch reads no metrics out of its lines, so
-   * it is refused with SHUTDOWN_METRICS_NAMESPACE. Another class is another log group.
+   * Class of the log group. "INFREQUENT_ACCESS" costs half as much, but CloudWatch reads no metrics from its lines, so
+   * the synthesis refuses it with SHUTDOWN_METRICS_NAMESPACE. A change of the class replaces the log group.
    * @default "STANDARD"
    */
   readonly class?: (typeof CLASSES)[number];
 
   /**
-   * Keep the log group, and what is in it, when the stack is destroyed. Terraform then forgets it.
+   * Keep the log group and its lines when the stack is destroyed. Terraform then forgets it.
    * @default false
    */
   readonly skipDestroy?: boolean;
 
   /**
-   * Who creates the log group. The stack's is destroyed with the stack; one that Lambda creates stays, keeps everything
-   * for ever, and costs the function the right to create it. "Lambda" is also for a function whose group is there
-   * already and shall not be imported.
+   * Who creates the log group. The stack destroys its own. A group that Lambda creates stays, keeps every line for
+   * ever, and the function needs the permission to create it. Use "Lambda" also if the group exists and you do not want
+   * to import it.
    * @default "stack"
    */
   readonly createdBy?: (typeof CREATORS)[number];
 
   /**
-   * Days that CloudWatch keeps a line, of the numbers that it accepts; 0 keeps it for ever.
-   * @default 365 - the least that the usual scanners take
+   * Days that CloudWatch keeps a line. CloudWatch accepts certain numbers only; 0 means for ever.
+   * @default 365 - the least that the usual scanners accept
    */
   readonly retentionDays?: number;
 
   /**
-   * ARN of the KMS key that encrypts the log group. Its key policy has to let CloudWatch Logs use it.
+   * ARN of the KMS key that encrypts the log group. Its key policy must allow CloudWatch Logs to use it.
    * @default - CloudWatch's own key
    */
   readonly kmsKeyArn?: string;
 
   /**
-   * Format of what Lambda and the runtime write. The levels need JSON.
+   * Format of the lines that Lambda and the runtime write. The levels need "JSON".
    * @default "Text"
    */
   readonly format?: (typeof FORMATS)[number];
 
   /**
-   * The least severe line of the function's that is kept.
+   * Lambda drops the function's lines below this level.
    * @default "INFO" with JSON, as Lambda has it
    */
   readonly applicationLevel?: (typeof APPLICATION_LEVELS)[number];
 
   /**
-   * The least severe line of Lambda's that is kept.
+   * Lambda drops its own lines below this level.
    * @default "INFO" with JSON, as Lambda has it
    */
   readonly systemLevel?: (typeof SYSTEM_LEVELS)[number];
@@ -85,7 +88,7 @@ export function logGroupProblems(logGroup: LogGroup, environment: Readonly<Recor
   const problems = [
     ...(name === undefined || !isKnown(name) || NAME.test(name)
       ? []
-      : [problem("logGroup.name", name, "is not 1 to 512 letters, digits and ./#_-, without aws/ at its beginning")]),
+      : [problem("logGroup.name", name, "is not 1 to 512 letters, digits and ./#_- that do not begin with aws/")]),
     ...choiceProblems("logGroup.class", logGroup.class, CLASSES),
     ...choiceProblems("logGroup.createdBy", createdBy, CREATORS),
     ...choiceProblems<number>("logGroup.retentionDays", retentionDays, RETENTION_DAYS),
@@ -95,17 +98,20 @@ export function logGroupProblems(logGroup: LogGroup, environment: Readonly<Recor
     ...choiceProblems("logGroup.systemLevel", systemLevel, SYSTEM_LEVELS),
   ];
   if (logGroup.class === "INFREQUENT_ACCESS" && environment["SHUTDOWN_METRICS_NAMESPACE"] !== undefined) {
-    const expectation = "has no metrics in its lines, which environment.SHUTDOWN_METRICS_NAMESPACE asks for";
+    const expectation =
+      'does not support metrics in log lines. Remove environment.SHUTDOWN_METRICS_NAMESPACE or set "STANDARD"';
     problems.push(problem("logGroup.class", logGroup.class, expectation));
   }
   for (const [name, value] of Object.entries({ retentionDays, kmsKeyArn, class: logGroup.class, skipDestroy })) {
     if (createdBy === "Lambda" && value !== undefined) {
-      problems.push(problem(`logGroup.${name}`, value, 'is for a log group of the stack, not for createdBy "Lambda"'));
+      problems.push(
+        problem(`logGroup.${name}`, value, 'has no effect with logGroup.createdBy "Lambda". Remove it or set "stack"'),
+      );
     }
   }
   for (const [name, value] of Object.entries({ applicationLevel, systemLevel })) {
     if (format === "Text" && value !== undefined) {
-      problems.push(problem(`logGroup.${name}`, value, 'is for logGroup.format "JSON" only'));
+      problems.push(problem(`logGroup.${name}`, value, 'needs logGroup.format "JSON"'));
     }
   }
   return problems;

@@ -25,7 +25,7 @@ export type StorageType = (typeof STORAGE_TYPES)[number];
 /** https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html, as are the names below. */
 const ALLOCATED_STORAGE = { min: 20, max: 65_536, unit: "GiB" };
 const BACKUP_RETENTION_DAYS = { min: 0, max: 35, unit: "days" };
-/** MySQL's own bounds, which for wait_timeout is a year. */
+/** MySQL's own bounds. The highest wait_timeout is a year. */
 const WAIT_TIMEOUT = { min: 1, max: 31_536_000, unit: "s" };
 const MAX_CONNECTIONS = { min: 1, max: 100_000 };
 
@@ -53,13 +53,13 @@ export interface MysqlDatabaseConfig extends PrivateNetworkConfig {
   readonly databaseName: string;
 
   /**
-   * User that RDS creates, and whose password it makes, keeps in Secrets Manager and changes every seven days.
+   * User that RDS creates. RDS makes its password, keeps it in Secrets Manager and changes it every seven days.
    * @default "admin"
    */
   readonly masterUsername?: string;
 
   /**
-   * Class of the instance. Its memory decides how many connections there may be, unless `maxConnections` does.
+   * Class of the instance. Its memory limits the connections, unless `maxConnections` is set.
    * @default "db.t4g.micro"
    */
   readonly instanceClass?: string;
@@ -71,7 +71,7 @@ export interface MysqlDatabaseConfig extends PrivateNetworkConfig {
   readonly allocatedStorage?: number;
 
   /**
-   * GiB that the storage may grow to by itself when it is nearly full.
+   * GiB up to which RDS grows the storage when it is nearly full.
    * @default - it does not grow
    */
   readonly maxAllocatedStorage?: number;
@@ -96,7 +96,7 @@ export interface MysqlDatabaseConfig extends PrivateNetworkConfig {
 
   /**
    * Seconds between two measurements of the operating system: 1, 5, 10, 15, 30 or 60; 0 switches them off.
-   * @default 0 - the lines go to CloudWatch Logs, and cost what lines there cost
+   * @default 0 - the measurements are log lines in CloudWatch Logs, which cost money
    */
   readonly monitoringInterval?: number;
 
@@ -113,52 +113,52 @@ export interface MysqlDatabaseConfig extends PrivateNetworkConfig {
   readonly backupRetentionDays?: number;
 
   /**
-   * Keep the automated backups, for as long as they would have been kept, when the instance is destroyed.
+   * Keep the automated backups for `backupRetentionDays` after the instance is destroyed.
    * @default false
    */
   readonly retainAutomatedBackups?: boolean;
 
   /**
-   * RDS refuses to delete the instance until this is deployed as false.
+   * RDS refuses to delete the instance until you have deployed `false`.
    * @default true
    */
   readonly deletionProtection?: boolean;
 
   /**
-   * Name of the snapshot that is taken when the instance is destroyed, or false for none. RDS refuses a name that
-   * there is a snapshot of, as after a database of the same name was destroyed before.
+   * Name of the snapshot that is taken when the instance is destroyed, or false for none. RDS refuses the name of an
+   * existing snapshot, for example after an earlier database of the same name.
    * @default "<name>-final"
    */
   readonly finalSnapshot?: string | false;
 
   /**
-   * Make changes at once, with the restart that some of them need, instead of in the next maintenance window.
+   * Make changes at once instead of in the next maintenance window. Some need a restart.
    * @default false
    */
   readonly applyImmediately?: boolean;
 
   /**
-   * Let users created with `IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'` log in with a token of IAM: see
-   * `iamSettings`.
+   * Allow users that are created with `IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'` to log in with an IAM token.
+   * See `iamSettings`.
    * @default false
    */
   readonly iamAuthentication?: boolean;
 
   /**
-   * Seconds after which the server closes a connection that nothing came over: how long one that leaked is kept.
+   * Seconds after which the server closes an idle connection. A leaked connection stays for so long.
    * @default 300
    */
   readonly waitTimeout?: number;
 
   /**
-   * Connections that the server admits, 1 to 100000.
+   * Connections that the server accepts, 1 to 100000.
    * @default - RDS's formula, bytes of memory for the server / 12582880: about 60 with db.t4g.micro
    */
   readonly maxConnections?: number;
 }
 
 /**
- * A MySQL server on RDS in a network of its own, and what a function needs to reach it. Nothing else reaches it.
+ * A MySQL server on RDS in its own network, and what a function needs to reach it. Nothing else can reach it.
  *
  * @example
  * const mysql = new MysqlDatabase(stack, "database", { region: "us-east-1", name: "orders", databaseName: "orders" });
@@ -188,10 +188,10 @@ export class MysqlDatabase extends Construct {
   /** VPC that the server is in. */
   public readonly vpcId: string;
 
-  /** Security group of the server: add rules to let somebody in besides the function. */
+  /** Security group of the server. Add rules to allow more than the function. */
   public readonly securityGroupId: string;
 
-  /** For what is not among the settings: `resource.addOverride(…)`. */
+  /** For settings that the construct does not have: `resource.addOverride(…)`. */
   public readonly resource: DbInstance;
 
   readonly #iam: { readonly enabled: boolean; readonly resourceId: string };
@@ -230,21 +230,26 @@ export class MysqlDatabase extends Construct {
           "name",
           name,
           NAME,
-          "is not 1 to 55 small letters, digits and single hyphens, a letter first",
+          "is not 1 to 55 lower-case letters, digits and single hyphens that begin with a letter",
         ),
         ...patternProblems(
           "databaseName",
           databaseName,
           DATABASE_NAME,
-          "is not 1 to 64 letters, digits and _, a letter first",
+          "is not 1 to 64 letters, digits and _ that begin with a letter",
         ),
         ...patternProblems(
           "masterUsername",
           masterUsername,
           MASTER_USERNAME,
-          "is not 1 to 16 letters, digits and _, a letter first, or is RDS's own rdsadmin",
+          "is not 1 to 16 letters, digits and _ that begin with a letter, or is rdsadmin, which RDS reserves",
         ),
-        ...patternProblems("instanceClass", instanceClass, INSTANCE_CLASS, "is not like db.t4g.micro"),
+        ...patternProblems(
+          "instanceClass",
+          instanceClass,
+          INSTANCE_CLASS,
+          "is not an instance class such as db.t4g.micro",
+        ),
         ...rangeProblems("allocatedStorage", allocatedStorage, ALLOCATED_STORAGE),
         ...(maxAllocatedStorage === undefined
           ? []
@@ -263,7 +268,7 @@ export class MysqlDatabase extends Construct {
               "finalSnapshot",
               config.finalSnapshot,
               SNAPSHOT,
-              "is neither false nor 1 to 255 letters, digits and single hyphens, a letter first",
+              "is neither false nor 1 to 255 letters, digits and single hyphens that begin with a letter",
             )),
         ...rangeProblems("waitTimeout", waitTimeout, WAIT_TIMEOUT),
         ...(maxConnections === undefined ? [] : rangeProblems("maxConnections", maxConnections, MAX_CONNECTIONS)),
@@ -295,7 +300,7 @@ export class MysqlDatabase extends Construct {
         // An instance has 1 where a cluster has ON: https://github.com/prowler-cloud/prowler/pull/4116
         { name: "require_secure_transport", value: "1" },
         { name: "wait_timeout", value: String(waitTimeout) },
-        // Of clients that say they are interactive, such as the command line: a session left open is a leak as well.
+        // For interactive clients such as the command line: a forgotten session also holds a connection.
         { name: "interactive_timeout", value: String(waitTimeout) },
         ...(maxConnections === undefined ? [] : [{ name: "max_connections", value: String(maxConnections) }]),
       ],
@@ -312,7 +317,7 @@ export class MysqlDatabase extends Construct {
       dbName: databaseName,
       port: PORT,
       username: masterUsername,
-      // RDS makes the password: it is in no code, no JSON and no state.
+      // RDS makes the password, so it is never in the code, the JSON or the state.
       manageMasterUserPassword: true,
       allocatedStorage,
       storageType,
@@ -336,7 +341,7 @@ export class MysqlDatabase extends Construct {
       ...(monitoringInterval === 0 ? {} : { monitoringInterval, monitoringRoleArn: this.monitoringRole(config) }),
       ...definedProperties({ maxAllocatedStorage, kmsKeyId: kmsKeyArn }),
       tags,
-      // Else a destroy that its protection refuses would have cut the function off from it by then.
+      // Otherwise a destroy that the deletion protection refuses would already have cut off the function.
       dependsOn: network.ways,
     });
 
@@ -370,20 +375,20 @@ export class MysqlDatabase extends Construct {
   }
 
   /**
-   * As `settings`, but as a database user of the function's own who logs in with a token of IAM.
+   * Like `settings`, but for a database user of the function's own, who logs in with an IAM token.
    * @throws SettingsError unless `iamAuthentication` is set.
    */
   public iamSettings(user: string): Database {
     if (!this.#iam.enabled) {
       throw new SettingsError(
-        [problem("iamAuthentication", "false", `does not let user ${user} log in with IAM`)],
+        [problem("iamAuthentication", false, `does not allow user ${user} to log in with IAM. Set it to true`)],
         this.node.path,
       );
     }
     return { ...this.settings, user, auth: { type: "iam", resourceId: this.#iam.resourceId } };
   }
 
-  /** What RDS writes its measurements with. */
+  /** The role with which RDS writes its measurements. */
   private monitoringRole({ name, region, tags = {} }: MysqlDatabaseConfig): string {
     return new ServiceRole(this, "monitoring", {
       name: `${name}-${region}-monitoring`,

@@ -3,7 +3,7 @@ import type { Construct, IConstruct } from "constructs";
 import { createHash } from "node:crypto";
 import { isKnown, problem, SettingsError } from "./settings-error";
 
-/** Ids that a name takes over as they are. Without `_`, which joins them, one name cannot mean two paths. */
+/** Ids that become part of a name unchanged. They have no `_`, which joins them, so one name means one path. */
 const PLAIN_ID = /^[A-Za-z][A-Za-z0-9-]*$/;
 /** What Terraform takes as a name, in characters that every file system takes as well. */
 const PLAIN_NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
@@ -18,8 +18,8 @@ const claimed = new WeakMap<TerraformStack, Map<string, string>>();
 const taken = new WeakMap<TerraformStack, Map<string, string>>();
 
 /**
- * A name that nothing else of the stack has, made of the construct's path: `function` for a construct of that id in the
- * stack, `orders_function` for one in the construct `orders`. A path that gives no name of its own gets a hash as well.
+ * A name that is unique in the stack, made of the construct's path: `function` for a construct of that id in the
+ * stack, `orders_function` for one in the construct `orders`. If a path gives no unique name, a hash follows.
  *
  * @param suffix the part of the construct that it names, such as `arn`
  */
@@ -29,7 +29,7 @@ export function pathName(owner: IConstruct, suffix = ""): string {
   const path = ids.join("/");
   if (!isKnown(path)) {
     throw new SettingsError(
-      ["an id in its path is known to Terraform only: names are made of it now"],
+      ["an id in this path is known to Terraform only. Names are made of it during the synthesis, so use a plain text"],
       owner.node.path,
     );
   }
@@ -42,29 +42,31 @@ export function pathName(owner: IConstruct, suffix = ""): string {
   taken.set(stack, names);
   const candidates = [...(isPlain ? [name] : []), hashed].map((each) => each + (suffix && `_${suffix}`));
   const free = candidates.find((each) => (names.get(each.toLowerCase()) ?? path) === path);
-  if (free === undefined) throw new Error(`${owner.node.path}: another construct has the name ${candidates.join()}`);
+  if (free === undefined)
+    throw new Error(`${owner.node.path}: another construct has the name ${candidates.join()}. Use another id`);
   names.set(free.toLowerCase(), path);
   return free;
 }
 
 /**
  * What is wrong with the ids of a construct's path: nothing if CDKTF's names of its resources are names for Terraform,
- * and no other construct's. CDKTF leaves out what Terraform does not take, but does not look at the first character that
- * is left, and it leaves out the id "Default".
+ * and no other construct's. CDKTF leaves out what Terraform does not take, but does not look at the first character
+ * that is left, and it leaves out the id "Default".
  */
 export function idProblems(owner: IConstruct): string[] {
   const ids = owner.node.scopes.slice(TerraformStack.of(owner).node.scopes.length).map(({ node }) => node.id);
   const named = ids.filter((id) => id !== "Default");
   const first = named.find((id) => isKnown(id) && /[A-Za-z0-9_-]/.test(id));
   return first !== undefined && /^[^A-Za-z_]*[0-9-]/.test(first)
-    ? [problem("id", first, "begins names in Terraform, which have a letter or _ first: take another id")]
+    ? [problem("id", first, "would begin a name in Terraform. Names begin with a letter or _, so use another id")]
     : claimProblems(owner, "id", named.join("/"), []);
 }
 
 /**
- * What is wrong with a name that AWS has once: nothing unless another construct of the stack makes the same thing.
+ * What is wrong with a name that must be unique in AWS. Empty unless another construct of the stack creates the same
+ * thing.
  *
- * @param place what else tells two things of that name apart, such as the region
+ * @param place what else distinguishes two things of that name, such as the region
  */
 export function claimProblems(owner: IConstruct, setting: string, name: string, place: readonly string[]): string[] {
   if (!isKnown(name)) return [];
@@ -76,7 +78,7 @@ export function claimProblems(owner: IConstruct, setting: string, name: string, 
   if (other === undefined) claims.set(key, owner.node.path);
   return other === undefined || other === owner.node.path
     ? []
-    : [problem(setting, name, `is the one of ${other} as well, and the second would fail while it is created`)];
+    : [problem(setting, name, `is also the one of ${other}. Only one of the two can exist, so set another`)];
 }
 
 function hash(path: string): string {
@@ -100,6 +102,6 @@ export function addOutput(
         .node.findAll()
         .filter((each) => TerraformOutput.isTerraformOutput(each))
         .filter((each) => each !== output && each.friendlyUniqueId === outputName)
-        .map(({ node }) => `${output.node.path}: ${node.path} has the same name, ${outputName}: give it another`),
+        .map(({ node }) => `${output.node.path}: ${node.path} has the same name, ${outputName}. Rename it`),
   });
 }

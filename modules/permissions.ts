@@ -35,7 +35,7 @@ export function ownLogs(place: Place, logGroupName: string, createdBy: "stack" |
   };
 }
 
-/** A log group that all functions share belongs to no stack, so the first of them creates it. */
+/** All functions share this log group, so no stack owns it and the first function creates it. */
 export function insightsLogs(place: Place): PolicyStatement {
   return {
     Effect: "Allow",
@@ -50,9 +50,10 @@ export function articleLogs({ partition }: Place): PolicyStatement {
 }
 
 /**
- * For the network interfaces of a function in a VPC: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html.
- * Lambda uses these rights and not the function's code, which the last statement shuts out. The interfaces do not exist
- * yet, so Lambda has to be allowed all of the account's.
+ * For the network interfaces of a function in a VPC:
+ * https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html. Lambda uses these permissions. The last
+ * statement denies them to the function's code. The interfaces do not exist yet, so the statement allows all of the
+ * account's.
  */
 export function networkInterfaces(place: Place, functionName: string): PolicyStatement[] {
   const change = [
@@ -80,7 +81,7 @@ export function traces(): PolicyStatement {
   return { Effect: "Allow", Action: ["xray:PutTraceSegments", "xray:PutTelemetryRecords"], Resource: "*" };
 }
 
-/** To send what could not be handled to that queue or topic; to either, if only Terraform knows which it is. */
+/** To send failed events to that queue or topic, or to both kinds if only Terraform knows which it is. */
 export function deadLetters(targetArn: string): PolicyStatement {
   const actions: Readonly<Record<string, string>> = { sqs: "sqs:SendMessage", sns: "sns:Publish" };
   const action = isKnown(targetArn) ? actions[targetArn.split(":")[2] ?? ""] : undefined;

@@ -3,20 +3,20 @@ import { App, Op, type IResolvable, type Precondition, type TerraformResource } 
 import { call } from "./terraform-text";
 
 /**
- * Planning writes the archive, and a stored plan does not bring it along. Applied elsewhere, it would create role and log
- * group and then find nothing to upload: with this condition it creates nothing.
+ * Planning writes the archive, and a stored plan does not contain it. Applied elsewhere, the plan would create role and
+ * log group and then find no archive. With this condition it creates nothing.
  */
 export class ArchivePrecondition implements Precondition {
   public readonly condition: IResolvable;
   public readonly errorMessage: string;
 
   public constructor({ outputPath, outputBase64Sha256 }: DataArchiveFile) {
-    // A file that is not there is an error.
+    // filebase64sha256 fails if the file does not exist.
     const isPlanned = Op.eq(call("filebase64sha256", outputPath), outputBase64Sha256);
     this.condition = call("try", isPlanned, false);
     this.errorMessage =
-      `${outputPath} is not the archive that was planned. A stored plan can be applied where that file is: in the ` +
-      "directory that it was made in, or with a copy of the file. Or plan again.";
+      `${outputPath} is not the archive that was planned. Apply a stored plan in the directory where it ` +
+      "was made, or copy the archive there. Or plan again.";
   }
 }
 

@@ -24,14 +24,17 @@ const ZONES = { min: 2, max: 6 };
 /** AWS names the zones of a region by these; not every region has each. */
 const ZONE_LETTERS = ["a", "b", "c", "d", "e", "f"];
 
-/** A VPC is a /28 at the least, and so is a subnet: https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html */
+/**
+ * A VPC is a /28 at the least, and so is a subnet:
+ * https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html
+ */
 const VPC_PREFIX = { min: 16, max: 24 };
 
 /** Sixteen subnets fit, of which these are the first: the others are left for what comes later. */
 const SUBNET_BITS = 4;
 
 export interface PrivateNetworkConfig {
-  /** Region of the endpoints. Another one than the AWS provider's is refused, as it is for `GracefulFunction`. */
+  /** Region of the endpoints. It must be the region of the AWS provider, as for `GracefulFunction`. */
   readonly region: string;
 
   /** Everything in the network is named after it. */
@@ -44,7 +47,7 @@ export interface PrivateNetworkConfig {
   readonly cidrBlock?: string;
 
   /**
-   * Zones to lay a subnet in, two to six. Append to the list; another zone at the same place is another subnet.
+   * Zones with a subnet each, two to six. Append new zones to the list: a new zone in an old place replaces the subnet.
    * @default - the first two of the region, chosen when the subnets are created
    */
   readonly availabilityZones?: readonly string[];
@@ -57,9 +60,9 @@ export interface PrivateNetworkConfig {
   readonly endpoints?: readonly string[];
 
   /**
-   * Days that CloudWatch keeps a log of who connected to whom in the VPC, of the numbers that it accepts; 0 keeps it for
-   * ever.
-   * @default - no flow log, which costs by the gigabyte
+   * Days that CloudWatch keeps a log of the connections in the VPC. CloudWatch accepts certain numbers only; 0 means
+   * for ever.
+   * @default - no flow log; it costs money by the gigabyte
    */
   readonly flowLogDays?: number;
 
@@ -70,7 +73,7 @@ export interface PrivateNetworkConfig {
   readonly tags?: Readonly<Record<string, string>>;
 }
 
-/** A VPC without a way out: a function in it reaches the AWS services given, and whom `connect` lets it reach. */
+/** A VPC without a way out. A function in it reaches the given AWS services, and what `connect` allows. */
 export class PrivateNetwork extends Construct {
   public readonly vpc: Vpc;
   public readonly vpcId: string;
@@ -79,7 +82,7 @@ export class PrivateNetwork extends Construct {
   /** For `vpc` of `GracefulFunction`: the subnets, and a security group for the function alone. */
   public readonly function: VpcConfig;
 
-  /** What a packet of the function needs to arrive: rules and endpoints. */
+  /** The rules and endpoints that the function's packets need. */
   public readonly ways: ITerraformDependable[] = [];
 
   readonly #functionSecurityGroupId: string;
@@ -112,7 +115,8 @@ export class PrivateNetwork extends Construct {
     this.vpc = vpc;
     this.vpcId = vpc.id;
     if (flowLogDays !== undefined) this.flowLog(region, flowLogDays);
-    // AWS makes a group that opens the VPC to itself and to the world, for whatever names no group. It gets no rules.
+    // AWS creates a default group that allows all traffic out, for resources that name no group. This removes its
+    // rules.
     new DefaultSecurityGroup(this, "default", { vpcId: vpc.id, tags: this.tagsOf("default") });
 
     this.subnetIds = this.zones(region, availabilityZones).map((availabilityZone, index) => {
@@ -122,7 +126,7 @@ export class PrivateNetwork extends Construct {
         cidrBlock: Fn.cidrsubnet(vpc.cidrBlock, SUBNET_BITS, index),
         mapPublicIpOnLaunch: false,
         tags: this.tagsOf(`private-${index}`),
-        // Else a zone that AWS adds, or closes for a day, would replace the subnet and with it all that stands in it.
+        // Otherwise a zone that AWS adds, or closes for a day, would replace the subnet and everything in it.
         ...(availabilityZones ? {} : { lifecycle: { ignoreChanges: ["availability_zone"] } }),
       });
       return subnet.id;
@@ -172,7 +176,7 @@ export class PrivateNetwork extends Construct {
     ];
   }
 
-  /** A group without any rule: AWS's own, which lets everything out, is removed by Terraform. */
+  /** A group without rules: Terraform removes AWS's default rule, which allows everything out. */
   public securityGroup(name: string, description: string): SecurityGroup {
     return new SecurityGroup(this, `${name}-security-group`, {
       name: `${this.#name}-${name}`,
@@ -253,7 +257,11 @@ function cidrBlockProblems(cidrBlock: string): string[] {
   const prefix = /^\d+$/.test(length) ? Number(length) : NaN;
   if (!isIPv4(address) || rest.length > 0 || !(prefix >= VPC_PREFIX.min && prefix <= VPC_PREFIX.max)) {
     return [
-      problem("cidrBlock", cidrBlock, `is not an IPv4 block of /${VPC_PREFIX.min} to /${VPC_PREFIX.max}: 10.0.0.0/16`),
+      problem(
+        "cidrBlock",
+        cidrBlock,
+        `is not an IPv4 block of /${VPC_PREFIX.min} to /${VPC_PREFIX.max} such as 10.0.0.0/16`,
+      ),
     ];
   }
   const bits = address.split(".").reduce((all, octet) => all * 256 + Number(octet), 0);
@@ -261,13 +269,19 @@ function cidrBlockProblems(cidrBlock: string): string[] {
   if (bits % size === 0) return [];
   const first = bits - (bits % size);
   const octets = [24, 16, 8, 0].map((shift) => Math.floor(first / 2 ** shift) % 256);
-  // AWS would take it and answer with the block, and every later plan would want to replace the VPC.
-  return [problem("cidrBlock", cidrBlock, `does not begin where its block does: ${octets.join(".")}/${prefix}`)];
+  // AWS would accept it and return the block's first address. Every later plan would then replace the VPC.
+  return [problem("cidrBlock", cidrBlock, `is not the first address of its block. Set ${octets.join(".")}/${prefix}`)];
 }
 
 function zonesProblems(zones: readonly string[]): string[] {
   if (!isKnown(zones)) {
-    return [problem("availabilityZones", zones, "is known to Terraform only: how many subnets is decided now")];
+    return [
+      problem(
+        "availabilityZones",
+        zones,
+        "is known to Terraform only. The synthesis needs the number of zones, so set a list",
+      ),
+    ];
   }
   if (zones.length >= ZONES.min && zones.length <= ZONES.max && new Set(zones).size === zones.length) return [];
   return [problem("availabilityZones", zones, `are not ${ZONES.min} to ${ZONES.max} different zones`)];
@@ -276,8 +290,14 @@ function zonesProblems(zones: readonly string[]): string[] {
 function endpointsProblems(endpoints: readonly string[]): string[] {
   return endpoints.flatMap((service, index) => {
     if (!/^[a-z0-9][a-z0-9.-]*$/.test(service)) {
-      return [problem("endpoints", service, "is not the name of a service as in com.amazonaws.<region>.<service>")];
+      return [
+        problem(
+          "endpoints",
+          service,
+          "is not the name of a service as in com.amazonaws.<region>.<service>, such as secretsmanager",
+        ),
+      ];
     }
-    return endpoints.indexOf(service) === index ? [] : [problem("endpoints", service, "stands there twice")];
+    return endpoints.indexOf(service) === index ? [] : [problem("endpoints", service, "is in the list twice")];
   });
 }

@@ -10,7 +10,7 @@ export function projectDirectory(): string {
   return directoriesUpward(start).find((directory) => existsSync(path.join(directory, "cdktf.json"))) ?? start;
 }
 
-/** A path of the settings as an absolute one. */
+/** A path in the settings, made absolute. */
 export function projectPath(file: string): string {
   return path.resolve(projectDirectory(), file);
 }

@@ -8,7 +8,7 @@ import { policyDocument, type PolicyStatement } from "./permissions";
 export interface ServiceRoleConfig {
   readonly name: string;
 
-  /** Who may take the role, such as `monitoring.rds.amazonaws.com`. */
+  /** The service that may assume the role, such as `monitoring.rds.amazonaws.com`. */
   readonly service: string;
 
   /** What the role allows: statements, or the name of a policy of AWS's own. */

@@ -2,7 +2,7 @@ import { Token } from "cdktf";
 import type { IConstruct } from "constructs";
 import { hasExpressions, unfinishedTexts } from "./terraform-text";
 
-/** Thrown while synthesizing, with everything that is wrong at once, so that it can be corrected in one go. */
+/** Reports all wrong settings at once during the synthesis, so that you can correct them in one go. */
 export class SettingsError extends Error {
   public override readonly name = "SettingsError";
 
@@ -27,7 +27,7 @@ export class SettingsError extends Error {
   }
 
   /**
-   * Runs what belongs to a construct: an error that names no construct yet names this one.
+   * Runs `make` for a construct. An error that names no construct yet then names this one.
    * @throws whatever `make` throws.
    */
   public static within<T>(owner: IConstruct, make: () => T): T {
@@ -47,10 +47,10 @@ export function isKnown(value: unknown): boolean {
   return !Token.isUnresolved(value) && !(typeof value === "string" && hasExpressions(value));
 }
 
-/** What is wrong with the templates in settings; nothing is if each `${` has its end. */
+/** What is wrong with the templates in settings. Empty if each `${` has its end. */
 export function templateProblems(settings: object): string[] {
   return unfinishedTexts(settings).map(([setting, text]) =>
-    problem(setting, text, 'has a "${" or "%{" without its "}": write "$${" or "%%{" for the text itself'),
+    problem(setting, text, 'has a "${" or "%{" without its "}". Write "$${" or "%%{" for the text itself'),
   );
 }
 
@@ -67,7 +67,7 @@ export function notOneOf(setting: string, value: string | number, allowed: reado
   return problem(setting, value, `is not one of ${allowed.join(", ")}`);
 }
 
-/** What is wrong with a choice; nothing is if it was left to the default, or if only Terraform knows it. */
+/** What is wrong with a choice. Empty if it is not set, or if only Terraform knows it. */
 export function choiceProblems<Choice extends string | number>(
   setting: string,
   value: Choice | undefined,
@@ -76,7 +76,7 @@ export function choiceProblems<Choice extends string | number>(
   return value === undefined || !isKnown(value) || allowed.includes(value) ? [] : [notOneOf(setting, value, allowed)];
 }
 
-/** What is wrong with a number; nothing is, as far as can be known now, if only Terraform knows it. */
+/** What is wrong with a number. Empty if only Terraform knows it. */
 export function rangeProblems(
   setting: string,
   value: number,

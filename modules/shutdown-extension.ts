@@ -8,7 +8,8 @@ import { terraformText } from "./terraform-text";
 /**
  * Milliseconds that Lambda leaves between SIGTERM and SIGKILL, by what is registered. With an external extension it is
  * as AWS's emulator has it, https://github.com/aws/aws-lambda-runtime-interface-emulator
- * (internal/lambda/rapid/shutdown.go); with an internal one as in https://github.com/aws-samples/graceful-shutdown-with-aws-lambda.
+ * (internal/lambda/rapid/shutdown.go); with an internal one as in
+ * https://github.com/aws-samples/graceful-shutdown-with-aws-lambda.
  */
 const BUDGET_MS = { external: 300, internal: 500, none: undefined } as const;
 
@@ -20,9 +21,9 @@ export interface ShutdownExtensionBinding {
 }
 
 /**
- * What makes Lambda send SIGTERM before it takes an execution environment away: any registered extension does. The
- * choice decides layer, permissions, SHUTDOWN_EXTENSION and SHUTDOWN_BUDGET_MS together; docs/shutdown-extension.md
- * has what each costs.
+ * What makes Lambda send SIGTERM before it removes an execution environment: any registered extension does. This one
+ * setting selects layer, permissions, SHUTDOWN_EXTENSION and SHUTDOWN_BUDGET_MS; docs/shutdown-extension.md has what
+ * each costs.
  *
  * @example ShutdownExtension.insights(InsightsLayer.version("1.0.404.0"))
  */
@@ -37,7 +38,9 @@ export class ShutdownExtension {
     return new ShutdownExtension("external", layer);
   }
 
-  /** The one that the function registers itself (function/extension.ts): no layer, no process, no further permission. */
+  /**
+   * The one that the function registers itself (function/extension.ts): no layer, no process, no further permission.
+   */
   public static internal(): ShutdownExtension {
     return new ShutdownExtension("internal");
   }
@@ -47,7 +50,7 @@ export class ShutdownExtension {
     return new ShutdownExtension("external", arn);
   }
 
-  /** Nothing: the runtime gets SIGKILL, and no hook runs. */
+  /** No extension: the runtime gets SIGKILL, and no hook runs. */
   public static none(): ShutdownExtension {
     return new ShutdownExtension("none");
   }

@@ -1,6 +1,6 @@
 /**
- * Terraform's templates: a text with `${expression}` and `%{ directive }` in it, where `$${` and `%%{` stand for `${` and
- * `%{` themselves. https://developer.hashicorp.com/terraform/language/expressions/strings#string-templates
+ * Terraform's templates: a text with `${expression}` and `%{ directive }` in it, where `$${` and `%%{` stand for `${`
+ * and `%{` themselves. https://developer.hashicorp.com/terraform/language/expressions/strings#string-templates
  */
 export interface TemplatePart {
   readonly kind: "literal" | "expression" | "directive";
@@ -36,7 +36,7 @@ function escaped(literal: string): string {
     .replaceAll(/\\(.)/g, (escape, sign: string) => ({ b: "\\u0008", f: "\\u000c" })[sign] ?? escape);
 }
 
-/** Reads expressions as far as is needed to find their ends. */
+/** Reads expressions only to find where they end. */
 export class Scanner {
   protected position = 0;
 
@@ -65,7 +65,7 @@ export class Scanner {
     return parts;
   }
 
-  /** What stands before the first of `ends` that is in no bracket and in no text. */
+  /** The text before the first of `ends` that is outside of brackets and strings. */
   protected until(...ends: readonly string[]): string {
     const begun = this.position;
     while (!ends.some((end) => this.sees(end))) {

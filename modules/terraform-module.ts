@@ -36,7 +36,7 @@ export class TerraformModule extends TerraformStack {
   public constructor(scope: Construct, id: string, config: TerraformModuleConfig) {
     super(scope, id);
     const defaults = withDefaults(config);
-    // CDKTF insists on one. A module gets it from its caller, so it is left out of what is exported.
+    // CDKTF needs a provider. A module gets it from its caller, so the export leaves it out.
     new AwsProvider(this, "aws");
 
     const region = this.variable("region", "string", "Region of the function, the same as the AWS provider's");
@@ -50,7 +50,7 @@ export class TerraformModule extends TerraformStack {
     if (isBound) {
       architecture.addValidation({
         condition: Op.eq(architecture.value, defaults.architecture),
-        errorMessage: `architecture has to be "${defaults.architecture}": the archive holds packages or native code for it.`,
+        errorMessage: `architecture must be "${defaults.architecture}": the archive holds packages or native code for it.`,
       });
     }
     const runtime = this.variable(
@@ -73,7 +73,7 @@ export class TerraformModule extends TerraformStack {
     const subnetIds = this.variable(
       "subnet_ids",
       "list(string)",
-      "Subnets of the function, with a way to Secrets Manager and CloudWatch Logs; none, and it is in no VPC",
+      "Subnets of the function, with a way to Secrets Manager and CloudWatch Logs; an empty list for no VPC",
       [],
     );
     const securityGroupIds = this.variable(
@@ -110,7 +110,7 @@ export class TerraformModule extends TerraformStack {
     onlyInVpc(construct, place, name.stringValue, subnetIds);
   }
 
-  /** Names without a hash: there is one function in a module, and nobody could read them otherwise. */
+  /** Names without a hash, because a module has one function and its names should be readable. */
   protected override allocateLogicalId(element: TerraformElement | Node): string {
     return (element instanceof TerraformElement ? element.node : element).id.replaceAll("-", "_");
   }
@@ -130,7 +130,7 @@ function boundToArchitecture({ code }: TerraformModuleConfig): boolean {
   return "entry" in code ? codeBundle.isBoundToArchitecture(code) : codeDirectory.isBoundToArchitecture(code);
 }
 
-/** A module brings its zip along: whoever uses it needs neither the sources nor the archive provider. */
+/** A module contains its zip, so its users need neither the sources nor the archive provider. */
 function withZipOfTheModule(construct: GracefulFunction): ModuleCode {
   const zip = part(construct, "zip", DataArchiveFile);
   const code = { sourceDir: zip.sourceDirInput ?? "", excludes: zip.excludesInput ?? [] };
@@ -148,8 +148,8 @@ function withZipOfTheModule(construct: GracefulFunction): ModuleCode {
 }
 
 /**
- * Whether there is a VPC is known to Terraform alone, and without one the rights for it are not given. Not by `count`,
- * which Terraform has to know before it creates the subnets.
+ * Only Terraform knows whether there is a VPC, and without one the permissions are denied. `count` cannot do this,
+ * because Terraform must know it before it creates the subnets.
  */
 function onlyInVpc(construct: GracefulFunction, place: Place, name: string, subnetIds: TerraformVariable): void {
   const effect = `\${length(${subnetIds.fqn}) > 0 ? "Allow" : "Deny"}`;
@@ -160,9 +160,9 @@ function onlyInVpc(construct: GracefulFunction, place: Place, name: string, subn
   );
 }
 
-/** @throws if the construct does not consist of that any more. */
+/** @throws if the construct no longer has that part. */
 function part<Part extends IConstruct>(whole: IConstruct, id: string, type: new (...args: never[]) => Part): Part {
   const found = whole.node.findChild(id);
-  if (!(found instanceof type)) throw new Error(`${found.node.path} is no ${type.name}`);
+  if (!(found instanceof type)) throw new Error(`${found.node.path} is not a ${type.name}`);
   return found;
 }

@@ -2,8 +2,8 @@ import { Token, type IResolvable, type IResolveContext } from "cdktf";
 import { loneExpression, quoted, templateParts, type TemplatePart } from "./template";
 
 /**
- * What IAM and not Terraform replaces: `aws:username`, `aws:PrincipalTag/team, 'none'`, and `*`, `?`, `$`, which stand for
- * themselves. No expression of Terraform is a word, one colon and a name.
+ * What IAM and not Terraform replaces: `aws:username`, `aws:PrincipalTag/team, 'none'`, and `*`, `?`, `$`, which stand
+ * for themselves. No expression of Terraform is a word, one colon and a name.
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
  */
 const IAM_VARIABLE = /^(?:[*?$]|[\w.-]+:(?!:)[\p{L}\p{N}\s_.:/=+@-]+(?:,\s*'[^']*')?)$/u;
@@ -14,7 +14,7 @@ const DIRECTIVE = /^~?\s*(?:if|else|endif|for|endfor)\b/;
 /** What CDKTF has for a value that it puts in later. */
 const CDKTF_TOKEN = "TfToken[";
 
-/** Whether Terraform would put something in, as far as the text says so itself. */
+/** Whether the text contains an expression that Terraform would evaluate. */
 export function hasExpressions(text: string): boolean {
   try {
     return templateParts(text).some(isTerraforms);
@@ -23,7 +23,7 @@ export function hasExpressions(text: string): boolean {
   }
 }
 
-/** What is wrong with the braces of a text; nothing is if each has its end. */
+/** What is wrong with the braces of a text. Empty if each has its end. */
 export function isUnfinished(text: string): boolean {
   try {
     templateParts(text);
@@ -38,9 +38,9 @@ function isTerraforms({ kind, text }: TemplatePart): boolean {
 }
 
 /**
- * The one rule for text that a user gives, wherever it goes: a reference or another expression of Terraform is put in,
+ * The one rule for all text in settings: a reference or another expression of Terraform is put in,
  * IAM's variables and every other `%{` are text, and `$${` and `%%{` are `${` and `%{`. Escapes what Terraform would
- * stumble over, and makes tokens of expressions, which CDKTF would take for text within a function.
+ * misread, and turns expressions into tokens, which CDKTF would otherwise treat as text within a function.
  */
 export function terraformText(text: string): string {
   return template(text, (source) =>
@@ -60,7 +60,9 @@ function template(text: string, expression: (source: string) => string): string 
     .join("");
 }
 
-/** `terraformText` for every text in settings; names of their fields, tokens and objects of a class stay as they are. */
+/**
+ * `terraformText` for every text in settings; names of their fields, tokens and objects of a class stay as they are.
+ */
 export function terraformTexts<T>(settings: T): T {
   return converted(settings) as T;
 }
@@ -102,14 +104,14 @@ class Expression implements IResolvable {
 }
 
 /**
- * The call of a function of Terraform. Not CDKTF's `Fn`, which takes `${…}` for a text, and loses quotes and backslashes:
- * here a text means what it means in an attribute.
+ * The call of a function of Terraform. Not CDKTF's `Fn`, which takes `${…}` for a text, and loses quotes and
+ * backslashes: here a text means what it means in an attribute.
  */
 export function call(name: string, ...values: readonly unknown[]): IResolvable {
   return new Call(name, values);
 }
 
-/** Maps in one, of which the later ones win; a map may be known to Terraform only, or have a part that is. */
+/** Merges maps; later ones win. Terraform alone may know a map, or a part of one. */
 export function mergedMaps(...maps: readonly Readonly<Record<string, string>>[]): Record<string, string> {
   const parts = maps.flatMap(mapParts);
   if (parts.length === 1) return { ...parts[0] };

@@ -91,7 +91,7 @@ export class Tsconfig {
 const CONFIG_DIR = "${configDir}";
 
 function chainOf(file: string, extending: readonly string[]): TsconfigFile[] {
-  if (extending.includes(file)) throw new Error(`${file} extends itself`);
+  if (extending.includes(file)) throw new Error(`${file} extends itself through "extends"`);
   const content = parse(file);
   const { compilerOptions, extends: bases = [] } = content as {
     readonly compilerOptions?: TsconfigFile["compilerOptions"];
@@ -117,7 +117,7 @@ function resolveBase(base: string, from: string): string {
       continue;
     }
   }
-  throw new Error(`${from} extends ${JSON.stringify(base)}, which is not there`);
+  throw new Error(`${from} extends ${JSON.stringify(base)}, which does not exist`);
 }
 
 /** JSON with comments and trailing commas, as TypeScript reads it. */

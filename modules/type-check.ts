@@ -16,10 +16,10 @@ import path from "node:path";
 import { directoriesUpward, projectDirectory } from "./project-directory";
 import { Tsconfig } from "./tsconfig";
 
-/** The native compiler under this project's name for it, and the one of an app that the construct was taken into. */
+/** The native compiler under this project's name for it, and the compiler of an app that uses the package. */
 const COMPILERS = ["typescript7", "typescript"];
 
-/** Packages of types whose globals a function must not see: they are there in the test runner only. */
+/** Packages of types whose globals exist in the test runner only, so a function must not see them. */
 const TEST_RUNNERS = /^(jest|mocha|jasmine|qunit|vitest|vitest\/globals|@jest\/globals|testing-library__jest-dom)$/;
 
 /** What the options of a project say about output, which a check does not write; `null` takes an option back. */
@@ -69,7 +69,7 @@ export function typeErrors(entry: string): string[] {
   const compiler = findCompiler(entry);
   if (compiler === undefined) {
     return [
-      "no TypeScript compiler to check it with: npm install --save-dev typescript, or set code.typeCheck to false",
+      "there is no TypeScript compiler to check it. Run npm install --save-dev typescript, or set code.typeCheck to false",
     ];
   }
   const options = compilerOptions(entry, tsconfig, compiler);
@@ -164,7 +164,7 @@ function check(entry: string, compilerOptions: object, tsconfig: Tsconfig | unde
     };
     writeFileSync(project, JSON.stringify(config));
     const args = [program, "--project", project, "--listFiles", "--pretty", "false"];
-    // Collecting garbage is a quarter of the native compiler's CPU, and without it it ends with 80 MB.
+    // Garbage collection takes a quarter of the native compiler's CPU. Without it the compiler needs 80 MB.
     const env = { GOGC: "off", ...process.env };
     const { stdout, stderr, status, error } = spawnSync(process.execPath, args, {
       cwd: projectDirectory(),
@@ -184,7 +184,7 @@ function brief(line: string): string {
   return line.replace(/^(.*)\((\d+),(\d+)\): error (TS\d+): /, "$1:$2:$3 $4 ").replace(/^error (TS\d+): /, "$1 ");
 }
 
-/** A process of its own: the native compiler is a program, and it takes a fifth of the time of the one in JavaScript. */
+/** A process of its own: the native compiler is a program that takes a fifth of the JavaScript compiler's time. */
 function findCompiler(entry: string): Compiler | undefined {
   const directories = [projectDirectory(), path.dirname(entry)].flatMap(directoriesUpward);
   for (const name of COMPILERS) {
@@ -197,7 +197,7 @@ function findCompiler(entry: string): Compiler | undefined {
   return undefined;
 }
 
-/** What can change the outcome: the files read, the packages that they are of, and the places for further ones. */
+/** What can change the result: the files that were read, their packages, and places where new files would count. */
 function dependencies(
   read: readonly string[],
   tsconfig: Tsconfig | undefined,
@@ -219,7 +219,7 @@ function leaveStamp(stampFile: string, basis: string, on: Pick<Stamp, "files" | 
   try {
     mkdirSync(path.dirname(stampFile), { recursive: true });
     const stamp: Stamp = { ...on, digest: digest(basis, on) };
-    // In one step: another synthesis may read it.
+    // In one step, because another synthesis may read it.
     const unfinished = `${stampFile}.${process.pid}`;
     writeFileSync(unfinished, JSON.stringify(stamp));
     renameSync(unfinished, stampFile);
@@ -243,7 +243,7 @@ function digest(basis: string, { files, directories }: Pick<Stamp, "files" | "di
   return sha256([basis, ...contents, ...directories.map((each) => `${each}\n${listing(each).join("\n")}`)].join("\n"));
 }
 
-/** Of a file that is not there, too: it must not appear unnoticed. */
+/** Also for a file that does not exist, so that a new file is noticed. */
 function contentDigest(file: string): string {
   try {
     return sha256(readFileSync(file));

@@ -1,6 +1,6 @@
 /**
- * Builds what `npm pack` packs, into dist/. npm runs it by itself: as the script "prepack" before `npm pack`, and as the
- * script "prepare" where the package is installed by a Git URL, since npm runs no other script there.
+ * Builds what `npm pack` packs, into dist/. npm runs it by itself: as the script "prepack" before `npm pack`, and as
+ * the script "prepare" where the package is installed by a Git URL, since npm runs no other script there.
  *
  *   dist/construct/  the construct for CDKTF: CommonJS, as what `cdktf init` makes runs it, and types
  *   dist/cdktn/      the same for CDK Terrain: only the names of the packages that it imports are others
@@ -16,7 +16,7 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DIST = join(ROOT, "dist");
 const BUILD = join(DIST, "build");
 
-/** By the options of the project, but for what is written. */
+/** With the project's options, except for the output. */
 function compile(entries, options) {
   const project = join(BUILD, "tsconfig.json");
   const compilerOptions = { noEmit: false, declaration: true, types: ["node"], ...options };
@@ -87,8 +87,8 @@ async function functionLibrary() {
 }
 
 /**
- * npm runs "prepare" after `npm ci` of a clone as well, which needs no dist/. Only where npm packs a directory does it say
- * which one; `npm pack` has built already.
+ * npm runs "prepare" after `npm ci` of a clone as well, which needs no dist/. Only where npm packs a directory does it
+ * say which one; `npm pack` has built already.
  */
 function isNeeded() {
   const { npm_lifecycle_event: event, npm_package_resolved: directory = "", npm_command: command } = process.env;

@@ -1,8 +1,9 @@
 /**
- * Makes a fresh clone ready, with nothing but Node.js. What is ready is not done again.
+ * Sets up a fresh clone with only Node.js installed. It does not repeat finished steps.
  *
  *   node scripts/setup.mjs           for synthesis, and for the lab where there is one
- *   node scripts/setup.mjs --test    for `npm test`: the lab's tests also need a database server, compilers and a browser.
+ *   node scripts/setup.mjs --test    for `npm test`: the lab's tests also need a database server, compilers and a
+ * browser.
  *                                    As root on Debian it installs them, elsewhere it says what to install.
  *
  * It runs before `npm ci`, so it imports Node.js itself and nothing else.
@@ -95,8 +96,8 @@ const lock = () =>
     .digest("hex");
 
 /**
- * Installs what the lock file names. Where something is installed already, `npm install` adds what is new and leaves the
- * rest; `npm ci` would begin by deleting everything.
+ * Installs what the lock file names. Where something is installed already, `npm install` adds what is new and leaves
+ * the rest; `npm ci` would begin by deleting everything.
  */
 async function prepareDependencies() {
   if (existsSync(STAMP) && readFileSync(STAMP, "utf8") === lock()) return;
@@ -141,7 +142,7 @@ async function withoutServices(install) {
   return install().finally(() => rmSync(POLICY));
 }
 
-/** The lab's tests need real parts. A machine without them is told what to install. */
+/** The lab's tests need real programs. If they are missing, the error names what to install. */
 async function prepareSystem() {
   const missing = PROGRAMS.filter(isMissing).map((program) => program.package);
   const installs = process.platform === "linux" && process.getuid?.() === 0 && isOnPath("apt-get");
@@ -160,7 +161,7 @@ async function prepareSystem() {
     );
   await step("reading Debian's package lists", "apt-get", ["update"], { env });
   if (missing.length > 0) await install(...missing);
-  // Without a browser, and without the right to install one, the report's tests say what is not proven.
+  // Without a browser, the report's tests say what they do not prove.
   if (wantsBrowser) await install(BROWSER.package).catch(({ message }) => process.stderr.write(`${message}\n`));
 }
 
@@ -173,7 +174,7 @@ async function main() {
     throw new Error("Windows has no SIGTERM to catch: run this in WSL or in a Linux container");
   }
   if (HAS_LAB && process.argv.includes("--test")) await prepareSystem();
-  // Neither waits for the other: one is bound by the network, the other by the compiler.
+  // Side by side: one step waits for the network, the other for the compiler.
   await Promise.all([prepareDependencies(), HAS_LAB ? prepareRuntime() : undefined]);
   await rebuildAddons();
 }

@@ -264,7 +264,7 @@ describe("a root module in HCL that calls it", () => {
   terraformTest("fails the plan for a region that is not the provider's", async () => {
     const { status, output } = await terraform("plan", "-input=false", "-var=region=us-east-1");
     expect(status).toBe(1);
-    expect(unbroken(output)).toContain(`region "us-east-1" is not "${REGION}", the region of the AWS provider`);
+    expect(unbroken(output)).toContain(`region "us-east-1" differs from "${REGION}", the region of the AWS provider`);
   });
 
   terraformTest("plans with subnets that are known after apply", async () => {

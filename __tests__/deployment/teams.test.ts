@@ -150,7 +150,7 @@ function deploymentTests(parts: TerraformParts): void {
     const { status, output } = await apply(elsewhere);
     expect(status).toBe(1);
     expect(output.replaceAll(/[\s│]+/g, " ")).toMatch(
-      /orders_function\.zip is not the archive that was planned\. A stored plan can be applied where that file is/,
+      /orders_function\.zip is not the archive that was planned\. Apply a stored plan in the directory where it was made/,
     );
     expect(made()).toEqual([]);
   });

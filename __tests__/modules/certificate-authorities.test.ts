@@ -132,7 +132,7 @@ describe("a region without roots", () => {
     "%s is refused",
     (region) => {
       expect(problems({}, region)).toEqual([
-        `region "${region}" has no roots of Amazon RDS in modules/rds-roots.pem: download https://truststore.pki.rds.amazonaws.com/${region}/${region}-bundle.pem (China and GovCloud have addresses of their own) and set database.caFile to the file`,
+        `region "${region}" has no roots of Amazon RDS in modules/rds-roots.pem. Download https://truststore.pki.rds.amazonaws.com/${region}/${region}-bundle.pem (other addresses for China and GovCloud) and set database.caFile to the file`,
       ]);
     },
   );
@@ -167,22 +167,24 @@ describe("caFile", () => {
   });
 
   test("has to have a certificate that can be read", () => {
-    expect(problemOf(written("nothing"))).toContain("has no certificate in PEM");
+    expect(problemOf(written("nothing"))).toContain("contains no certificate in PEM");
     const broken = "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
-    expect(problemOf(written(broken))).toContain("has a certificate that cannot be read, number 1");
+    expect(problemOf(written(broken))).toContain("contains a certificate that cannot be read: number 1");
   });
 
   test("must not have a private key", () => {
     const { file, key } = certificate("-days", "2");
-    expect(problemOf(written(readFileSync(file, "utf8") + readFileSync(key, "utf8")))).toContain("holds a private key");
+    expect(problemOf(written(readFileSync(file, "utf8") + readFileSync(key, "utf8")))).toContain(
+      "contains a private key",
+    );
   });
 
   test("must not have a server's certificate, or one that has expired", () => {
     const server = certificate("-days", "2", "-addext", "basicConstraints=critical,CA:FALSE");
-    expect(problemOf(server.file)).toContain("has the certificate of a server, not of an authority: CN=own");
+    expect(problemOf(server.file)).toContain("contains the certificate of a server, not of an authority: CN=own");
     const good = readFileSync(certificate("-days", "2").file, "utf8");
     const expired = rds.ca.find((pem) => new X509Certificate(pem).subject.includes("eu-west-1 2019 CA")) ?? "";
-    expect(problemOf(written(good + expired))).toContain("has a certificate that has expired: ");
+    expect(problemOf(written(good + expired))).toContain("contains an expired certificate: ");
   });
 });
 

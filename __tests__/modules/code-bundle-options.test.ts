@@ -228,7 +228,9 @@ describe("installed packages", () => {
       }),
     });
     expect(problemsOf(() => stage(root, { install: ["a", "missing"] }))).toEqual([
-      expect.stringMatching(/^code.install "missing" is not installed where .* could import it: npm install missing/),
+      expect.stringMatching(
+        /^code.install "missing" is not installed where .* could import it\. Run npm install missing/,
+      ),
       expect.stringContaining(`code.install "a" needs c@*, which is not installed`),
       expect.stringContaining(`code.install "a" needs b@^1, which is not installed`),
     ]);
@@ -299,16 +301,16 @@ describe("copied files", () => {
   });
 
   test.each([
-    [{ from: "nowhere.json" }, "code.copy.from", "is no file and no directory"],
-    [{ from: "" }, "code.copy.from", "is no file and no directory"],
+    [{ from: "nowhere.json" }, "code.copy.from", "is neither a file nor a directory"],
+    [{ from: "" }, "code.copy.from", "is neither a file nor a directory"],
     [{ from: "package.json", to: "../x" }, "code.copy.to", "is not a path inside the archive"],
     [{ from: "package.json", to: "a/../../x" }, "code.copy.to", "is not a path inside the archive"],
     [{ from: "package.json", to: "/var/x" }, "code.copy.to", "is not a path inside the archive"],
     [{ from: "package.json", to: "..\\x" }, "code.copy.to", "is not a path inside the archive"],
     [{ from: "package.json", to: "." }, "code.copy.to", "names a directory"],
     [{ from: "package.json", to: "a/" }, "code.copy.to", "names a directory"],
-    [{ from: "package.json", to: "index.mjs" }, "code.copy.to", "is there already"],
-    [{ from: "/", to: "all" }, "code.copy.from", "holds the output of the synthesis"],
+    [{ from: "package.json", to: "index.mjs" }, "code.copy.to", "is already in the archive"],
+    [{ from: "/", to: "all" }, "code.copy.from", "contains the output of the synthesis"],
   ])("%j is refused", (copy, setting, expected) => {
     const [found, ...more] = problemsOf(() => stage(project(files), { copy: [copy] }));
     expect(found).toMatch(setting);
@@ -342,14 +344,14 @@ describe("loaders", () => {
 
   test("are asked for where an extension has none", () => {
     expect(problemsOf(() => stage(project(files), { loader: { ".png": "file" } }))).toEqual([
-      expect.stringContaining(`No loader is configured for ".sql" files: q.sql: name one in code.loader`),
+      expect.stringContaining(`No loader is configured for ".sql" files: q.sql. Name one in code.loader`),
     ]);
   });
 
   test("have to be esbuild's, for an extension", () => {
     const loader = { sql: "text", ".x": "magic" as "text" } as const;
     expect(problemsOf(() => stage(project(files), { loader }))).toEqual([
-      expect.stringContaining(`code.loader "sql" is not the extension of a file`),
+      expect.stringContaining(`code.loader "sql" is not a file extension`),
       expect.stringContaining(`code.loader "magic" is not one of base64, binary`),
     ]);
   });
@@ -469,7 +471,7 @@ describe("JSX", () => {
   test("whose runtime is not installed is refused", () => {
     const root = project({ ...component, "tsconfig.json": tsconfig({ jsx: "preserve" }) });
     expect(problemsOf(() => stage(root, {}, "index.tsx"))).toEqual([
-      expect.stringMatching(/must compile: .*Could not resolve "react\/jsx-runtime"/),
+      expect.stringMatching(/does not compile: .*Could not resolve "react\/jsx-runtime"/),
     ]);
   });
 });
@@ -486,7 +488,7 @@ describe("what no bundle can hold", () => {
     const inside = Object.fromEntries(Object.entries(files).map(([name, value]) => [`node_modules/a/${name}`, value]));
     const root = project({ ...importing, "node_modules/a/package.json": "{}", ...inside });
     expect(problemsOf(() => stage(root))).toEqual([
-      expect.stringMatching(/native code.*no bundle can hold.*add "a" to code\.install/),
+      expect.stringMatching(/native code.*cannot be bundled.*add "a" to code\.install/),
     ]);
   });
 
@@ -509,7 +511,7 @@ describe("what no bundle can hold", () => {
       "base.json": JSON.stringify({ compilerOptions: { emitDecoratorMetadata: value } }),
     });
     expect(problemsOf(() => stage(project({ ...metadata(true), "index.ts": decorated })))).toEqual([
-      expect.stringMatching(/index.ts has decorators, and emitDecoratorMetadata is set .* code\.directory/),
+      expect.stringMatching(/index.ts uses decorators with emitDecoratorMetadata.* code\.directory/),
     ]);
     expect(problemsOf(() => stage(project({ ...metadata(false), "index.ts": decorated })))).toEqual([]);
     const address = `${HANDLER} // mail@example.com`;
@@ -522,19 +524,15 @@ describe("what no bundle can hold", () => {
       `await import(String(process.argv[9] ?? "node:fs"));`,
       `This "import" expression will not be`,
     ],
-    ["a worker", `new URL("./worker.js", import.meta.url);`, `asks for "worker.js" beside itself`],
-    ["a file beside the code", `import.meta.dirname + "/data.txt";`, `asks for "data.txt" beside itself`],
-    [
-      "a joined path",
-      `((...x: string[]) => x)(__dirname, "sub", "data.txt");`,
-      `asks for "sub/data.txt" beside itself`,
-    ],
+    ["a worker", `new URL("./worker.js", import.meta.url);`, `reads "worker.js" next to itself`],
+    ["a file beside the code", `import.meta.dirname + "/data.txt";`, `reads "data.txt" next to itself`],
+    ["a joined path", `((...x: string[]) => x)(__dirname, "sub", "data.txt");`, `reads "sub/data.txt" next to itself`],
     [
       "a package that a require of its own loads",
       `const load = (await import("node:module")).createRequire(import.meta.url); try { load("x"); } catch {}`,
-      `loads "x" by createRequire`,
+      `loads "x" through createRequire`,
     ],
-    ["an optional import", `try { require("x"); } catch {}`, `asks for "x", which is not there to bundle`],
+    ["an optional import", `try { require("x"); } catch {}`, `imports "x", which is not installed and so not deployed`],
   ])("%s is a warning", (_, line, expected) => {
     const root = project({
       "index.ts": `${line}\n${HANDLER}`,

@@ -114,7 +114,7 @@ test("a second synthesis leaves nothing of the first in the staged directory", (
 
 test.each(["function/missing.ts", "function", "package.json"])("%s is refused as an entry", (entry) => {
   expect(CodeBundle.problems({ entry })).toEqual([
-    `code.entry "${entry}" is not a TypeScript file, as seen from ${process.cwd()}`,
+    `code.entry "${entry}" is not a TypeScript file. Paths are relative to ${process.cwd()}`,
   ]);
 });
 
@@ -126,7 +126,7 @@ describe("a type error", () => {
   test("in a file that the entry imports is found, also after a check that found none", () => {
     expect(CodeBundle.problems({ entry })).toEqual([]);
     writeFileSync(path.join(path.dirname(entry), "name.ts"), broken);
-    const expected = `code.entry "${entry}" must compile: ${place}:2:14 TS2322 Type 'string' is not assignable to type 'number'.`;
+    const expected = `code.entry "${entry}" does not compile: ${place}:2:14 TS2322 Type 'string' is not assignable to type 'number'.`;
     expect(CodeBundle.problems({ entry })).toEqual([expected]);
     expect(() => stage(entry)).toThrow(expected);
   });
@@ -179,6 +179,6 @@ test("a module that has types but no code is refused with file and line", () => 
   const entry = writeProject(directory);
   rmSync(path.join(directory, "node_modules/legacy/index.js"));
   expect(() => stage(entry)).toThrow(
-    /^code.entry ".*" must compile: .*function\/index.ts:1 Could not resolve "legacy"$/,
+    /^code.entry ".*" does not compile: .*function\/index.ts:1 Could not resolve "legacy"$/,
   );
 });

@@ -69,33 +69,33 @@ describe("a directory is refused", () => {
 
   test.each(["missing", path.join(directory, "src/main.cjs")])("that is none: %s", (none) => {
     expect(CodeDirectory.problems({ directory: none, handler: "index.handler" })).toEqual([
-      `code.directory "${none}" is not a directory, as seen from ${process.cwd()}`,
+      `code.directory "${none}" is not a directory. Paths are relative to ${process.cwd()}`,
     ]);
   });
 
   test.each([".", ".."])("that holds what is written while synthesizing: %s", (above) => {
     expect(CodeDirectory.problems({ directory: above, handler: "index.handler" })).toEqual([
-      `code.directory "${above}" holds the project itself, or the output of the synthesis`,
+      `code.directory "${above}" contains the project itself or the output of the synthesis. Name a directory that has only the code`,
     ]);
   });
 
-  test("that holds the output of the synthesis", () => {
+  test("that contains the output of the synthesis", () => {
     const stack = newStack(path.join(directory, "out"));
     expect(() => new CodeDirectory(stack, "code", { directory, handler: "src/main.handler" })).toThrow(
-      `code.directory "${directory}" holds the project itself, or the output of the synthesis`,
+      `code.directory "${directory}" contains the project itself or the output of the synthesis. Name a directory that has only the code`,
     );
   });
 
   test.each(["handler", "src/handler", ".handler"])("with a handler that names no file and export: %s", (handler) => {
     expect(CodeDirectory.problems({ directory, handler })).toEqual([
-      `code.handler "${handler}" is not of the form <file without extension>.<name of the export>`,
+      `code.handler "${handler}" is not of the form <file without extension>.<export>`,
     ]);
   });
 
   test("without the handler's file", () => {
     const candidates = ["js", "mjs", "cjs"].map((extension) => path.join(directory, `main.${extension}`)).join(", ");
     expect(CodeDirectory.problems({ directory, handler: "main.handler" })).toEqual([
-      `code.handler "main.handler" has no file: there is none of ${candidates}`,
+      `code.handler "main.handler" names a file that does not exist. Expected one of ${candidates}`,
     ]);
   });
 });
@@ -124,14 +124,14 @@ describe("the nearest cdktf.json", () => {
     const root = startedBelow();
     expect(readdirSync(stage("code")).sort()).toEqual(["node_modules", "src"]);
     expect(CodeDirectory.problems({ directory: "own", handler: "src/main.handler" })).toEqual([
-      `code.directory "own" is not a directory, as seen from ${root}`,
+      `code.directory "own" is not a directory. Paths are relative to ${root}`,
     ]);
   });
 
   test.each([".", "..", "infra"])("is where a directory may not be that holds the program: %s", (directory) => {
     startedBelow();
     expect(CodeDirectory.problems({ directory, handler: "own/src/main.handler" })).toEqual([
-      `code.directory "${directory}" holds the project itself, or the output of the synthesis`,
+      `code.directory "${directory}" contains the project itself or the output of the synthesis. Name a directory that has only the code`,
     ]);
   });
 
@@ -193,7 +193,7 @@ describe("a link", () => {
     const directory = writeCode();
     symlinkSync(target, path.join(directory, name));
     expect(() => synthesize({ code: { directory, handler: "src/main.handler" } })).toThrow(
-      `test/function: code.directory "${directory}" has ${name}, which leads to no file`,
+      `test/function: code.directory "${directory}" contains the link ${name}, which leads to no file`,
     );
   });
 });

@@ -51,11 +51,11 @@ test.each([
   [{ runtime: "python3.13" }, `runtime "python3.13" is not one of nodejs22.x, nodejs24.x`],
   [
     { runtime: "nodejs20.x" },
-    `runtime "nodejs20.x" is one that Lambda creates no functions with any more; one of nodejs22.x, nodejs24.x is`,
+    `runtime "nodejs20.x" is a runtime that Lambda no longer creates functions with. Set one of nodejs22.x, nodejs24.x`,
   ],
   [
     { runtime: "nodejs10.x" },
-    `runtime "nodejs10.x" is one that Lambda creates no functions with any more, and never was there for arm64; one of nodejs22.x, nodejs24.x is`,
+    `runtime "nodejs10.x" is a runtime that Lambda no longer creates functions with and never supported arm64. Set one of nodejs22.x, nodejs24.x`,
   ],
   [{ memorySize: 127 }, "memorySize 127 is not a whole number from 128 to 10240 MB"],
   [{ memorySize: 10241 }, "memorySize 10241 is not a whole number from 128 to 10240 MB"],
@@ -69,7 +69,7 @@ test.each([
   [{ functionName: "" }, `functionName "" is not 1 to 64 letters, digits, - and _`],
   [
     { functionName: "n".repeat(55) },
-    `functionName "${"n".repeat(55)}" is longer than the 54 characters that IAM leaves for it in the role's name, which ends in -us-east-1`,
+    `functionName "${"n".repeat(55)}" is longer than 54 characters. The role is called <functionName>-us-east-1, and IAM allows 64 characters`,
   ],
   [{ description: "d".repeat(257) }, `description "${"d".repeat(257)}" is longer than 256 characters`],
   [{ tracing: "On" }, `tracing "On" is not one of Active, PassThrough`],
@@ -95,11 +95,11 @@ test.each([
   ],
   [
     { layers: Array(5).fill(layer("tools")) },
-    `layers ${JSON.stringify(Array(5).fill(layer("tools")))} are, with the shutdown extension's, 6, and a function has 5 at the most`,
+    `layers ${JSON.stringify(Array(5).fill(layer("tools")))} are 6 layers with the shutdown extension's layer. A function can have 5`,
   ],
   [
     { layers: Array(6).fill(layer("tools")), shutdownExtension: ShutdownExtension.none() },
-    `layers ${JSON.stringify(Array(6).fill(layer("tools")))} are 6, and a function has 5 at the most`,
+    `layers ${JSON.stringify(Array(6).fill(layer("tools")))} are 6 layers. A function can have 5`,
   ],
   [{ environmentKmsKeyArn: "key" }, `environmentKmsKeyArn "key" ${KMS_FORM}`],
   [
@@ -114,8 +114,11 @@ test.each([
     { permissionsBoundaryArn: "arn:aws:iam::123456789012:role/boundary" },
     `permissionsBoundaryArn "arn:aws:iam::123456789012:role/boundary" is not of the form arn:<partition>:iam::<account>:policy/<name> or arn:<partition>:iam::aws:policy/<name>`,
   ],
-  [{ vpc: { ...vpc, subnetIds: [] } }, "vpc.subnetIds [] is empty, and a function in a VPC needs one"],
-  [{ vpc: { ...vpc, securityGroupIds: [] } }, "vpc.securityGroupIds [] is empty, and a function in a VPC needs one"],
+  [{ vpc: { ...vpc, subnetIds: [] } }, "vpc.subnetIds [] is empty. A function in a VPC needs at least one"],
+  [
+    { vpc: { ...vpc, securityGroupIds: [] } },
+    "vpc.securityGroupIds [] is empty. A function in a VPC needs at least one",
+  ],
   [{ logGroup: { createdBy: "nobody" } }, `logGroup.createdBy "nobody" is not one of stack, Lambda`],
   [
     { logGroup: { retentionDays: 2 } },
@@ -131,14 +134,11 @@ test.each([
     { logGroup: { format: "JSON", systemLevel: "ERROR" } },
     `logGroup.systemLevel "ERROR" is not one of DEBUG, INFO, WARN`,
   ],
-  [{ logGroup: { applicationLevel: "WARN" } }, `logGroup.applicationLevel "WARN" is for logGroup.format "JSON" only`],
-  [
-    { logGroup: { format: "Text", systemLevel: "WARN" } },
-    `logGroup.systemLevel "WARN" is for logGroup.format "JSON" only`,
-  ],
+  [{ logGroup: { applicationLevel: "WARN" } }, `logGroup.applicationLevel "WARN" needs logGroup.format "JSON"`],
+  [{ logGroup: { format: "Text", systemLevel: "WARN" } }, `logGroup.systemLevel "WARN" needs logGroup.format "JSON"`],
   [
     { logGroup: { createdBy: "Lambda", retentionDays: 30 } },
-    `logGroup.retentionDays 30 is for a log group of the stack, not for createdBy "Lambda"`,
+    `logGroup.retentionDays 30 has no effect with logGroup.createdBy "Lambda". Remove it or set "stack"`,
   ],
   [{ database: { ...database, port: 0 } }, "database.port 0 is not a whole number from 1 to 65535"],
   [{ database: { ...database, port: 65536 } }, "database.port 65536 is not a whole number from 1 to 65535"],
@@ -148,7 +148,7 @@ test.each([
   ],
   [
     { database: { ...database, auth: { type: "iam", resourceId: "db-1" } } },
-    `database.user "" is not the name of a database user, which auth.type "iam" needs`,
+    `database.user "" is empty. database.auth.type "iam" needs the name of a database user`,
   ],
   [
     { database: { ...database, auth: { type: "secret", secretArn: "orders" } } },
@@ -162,14 +162,17 @@ test.each([
   [{ database: { ...database, maxConnections: 0 } }, "database.maxConnections 0 is not a whole number of 1 or more"],
   [
     { database: { ...database, maxConnections: 60 }, reservedConcurrency: 61 },
-    "reservedConcurrency 61 times database.connectionLimit 1 is 61 connections, above database.maxConnections 60",
+    "reservedConcurrency 61 times database.connectionLimit 1 is 61 connections, more than database.maxConnections 60",
   ],
   [
     { database: { ...database, maxConnections: 60, connectionLimit: 2 }, reservedConcurrency: 31 },
-    "reservedConcurrency 31 times database.connectionLimit 2 is 62 connections, above database.maxConnections 60",
+    "reservedConcurrency 31 times database.connectionLimit 2 is 62 connections, more than database.maxConnections 60",
   ],
-  [{ environment: { "A-B": "" } }, `environment "A-B" is not a letter and then letters, digits and _`],
-  [{ environment: { A: "" } }, `environment "A" is not a letter and then letters, digits and _`],
+  [
+    { environment: { "A-B": "" } },
+    `environment "A-B" is not a name of letters, digits and _ that begins with a letter`,
+  ],
+  [{ environment: { A: "" } }, `environment "A" is not a name of letters, digits and _ that begins with a letter`],
 ])("%j is refused", (settings, expected) => {
   expect(problems(settings)).toEqual([expected]);
 });
@@ -209,14 +212,14 @@ describe("environment variables", () => {
     "%s is the construct's own",
     (name) => {
       expect(problems({ environment: { [name]: "x" } })).toEqual([
-        `environment "${name}" is set by the construct alone, as are DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_AUTH, DB_PASSWORD, DB_SECRET_ARN, DB_CONNECT_TIMEOUT_MS, SHUTDOWN_EXTENSION, SHUTDOWN_BUDGET_MS: use database, timeout or shutdownExtension`,
+        `environment "${name}" is a variable that the construct sets. Set database, timeout or shutdownExtension instead of DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_AUTH, DB_PASSWORD, DB_SECRET_ARN, DB_CONNECT_TIMEOUT_MS, SHUTDOWN_EXTENSION, SHUTDOWN_BUDGET_MS`,
       ]);
     },
   );
 
   test("AWS_REGION is Lambda's own", () => {
     expect(problems({ environment: { AWS_REGION: "x" } })).toEqual([
-      expect.stringMatching(/^environment "AWS_REGION" is not free in Lambda: .*$/),
+      expect.stringMatching(/^environment "AWS_REGION" is reserved by Lambda, as are .*$/),
     ]);
   });
 
@@ -224,7 +227,7 @@ describe("environment variables", () => {
     const rest = 4096 - Buffer.byteLength(JSON.stringify({ TEXT: "", ...external }));
     expect(problems({ environment: { TEXT: "x".repeat(rest) } })).toEqual([]);
     expect(problems({ environment: { TEXT: "x".repeat(rest + 1) } })).toEqual([
-      "environment 4097 bytes are more than the 4096 that Lambda has for all variables, as JSON",
+      "environment 4097 bytes are more than the 4096 bytes that Lambda allows for all variables, as JSON",
     ]);
   });
 

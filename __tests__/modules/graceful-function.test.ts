@@ -247,7 +247,7 @@ describe("a role that exists", () => {
     expect(Object.keys(resource).sort()).toEqual(["aws_cloudwatch_log_group", "aws_lambda_function"]);
     const lambda = stack.node.findChild("function");
     expect(() => lambda instanceof GracefulFunction && lambda.role.allow("queue", [ALLOW])).toThrow(
-      'test/function/role: role.policies "none" does not let the policy queue be attached',
+      'test/function/role: role.policies "none" does not allow the policy queue. Set it to',
     );
   });
 });
@@ -299,11 +299,11 @@ describe("what others build on", () => {
   });
 
   test.each([
-    ["queue", [ALLOW], 'name "queue" is the name of a policy that the role has'],
-    ["logging", [ALLOW], 'name "logging" is the name of a policy that the role has'],
-    ["a queue", [ALLOW], 'name "a queue" does not end a policy\'s name, orders-us-east-1-a queue'],
-    ["n".repeat(112), [ALLOW], "up to 128 letters, digits and"],
-    ["nothing", [], "statements [] is empty, and a policy needs one"],
+    ["queue", [ALLOW], 'name "queue" is already the name of a policy of this role'],
+    ["logging", [ALLOW], 'name "logging" is already the name of a policy of this role'],
+    ["a queue", [ALLOW], 'name "a queue" makes the policy name orders-us-east-1-a queue'],
+    ["n".repeat(112), [ALLOW], "which is not 1 to 128 letters, digits and"],
+    ["nothing", [], "statements [] is empty. A policy needs at least one statement"],
     ["open", [{ ...ALLOW, Resource: "${var.x" }], 'statements.Resource "${var.x" has a "${"'],
   ])("refuses the policy %s with %j", (name, statements, message) => {
     expect(() => lambda.role.allow(name, statements)).toThrow(message);
@@ -343,7 +343,7 @@ describe("the log group", () => {
 });
 
 describe("Insights in a VPC", () => {
-  const warning = expect.stringContaining("set vpc.reachesLogs when there is one") as string;
+  const warning = expect.stringContaining("Set vpc.reachesLogs if there is one") as string;
 
   function warnings(settings: Partial<GracefulFunctionConfig>): unknown[] {
     const stack = newStack();

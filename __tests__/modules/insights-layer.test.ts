@@ -29,7 +29,7 @@ describe("the newest layer", () => {
     ({ region, architecture }) => {
       expect(() => arn(InsightsLayer.latest(), region, architecture)).toThrow(
         new RegExp(
-          `^region "${region}" is not one of af-south-1, .*us-west-2, the regions with an Insights layer for ${architecture}; x86_64 has it there$`,
+          `^region "${region}" is not one of af-south-1, .*us-west-2, the regions with an Insights layer for ${architecture}; there x86_64 has one$`,
         ),
       );
     },
@@ -60,7 +60,7 @@ describe("a layer by version", () => {
 
   test("that a region lacks is refused with the regions that have it", () => {
     expect(InsightsLayer.version("1.0.498.0").problems("eu-west-1", "arm64")).toEqual([
-      `region "eu-west-1" is not one of af-south-1, ap-east-1, ap-northeast-1, ap-south-1, us-east-1, us-east-2, us-west-1, us-west-2, the regions with Insights 1.0.498.0 for arm64; x86_64 has it there`,
+      `region "eu-west-1" is not one of af-south-1, ap-east-1, ap-northeast-1, ap-south-1, us-east-1, us-east-2, us-west-1, us-west-2, the regions with Insights 1.0.498.0 for arm64; there x86_64 has one`,
     ]);
   });
 });

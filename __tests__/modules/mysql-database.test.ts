@@ -308,7 +308,9 @@ describe("what it gives a function", () => {
 
   test("are no such settings while IAM authentication is off", () => {
     const mysql = new MysqlDatabase(newStack(), "database", REQUIRED);
-    expect(() => mysql.iamSettings("app")).toThrow('iamAuthentication "false" does not let user app log in with IAM');
+    expect(() => mysql.iamSettings("app")).toThrow(
+      "iamAuthentication false does not allow user app to log in with IAM",
+    );
   });
 
   test("can be taken by a stack of its own", () => {
@@ -363,26 +365,34 @@ describe("settings that are wrong", () => {
     `${setting} ${JSON.stringify(value)} is not a whole number from ${bounds}`;
 
   test.each([
-    ["name", "Orders", "is not 1 to 55 small letters, digits and single hyphens, a letter first"],
-    ["name", "orders--db", "is not 1 to 55 small letters, digits and single hyphens, a letter first"],
-    ["name", "o".repeat(56), "is not 1 to 55 small letters, digits and single hyphens, a letter first"],
-    ["databaseName", "my-orders", "is not 1 to 64 letters, digits and _, a letter first"],
-    ["masterUsername", "rdsadmin", "is not 1 to 16 letters, digits and _, a letter first, or is RDS's own rdsadmin"],
+    ["name", "Orders", "is not 1 to 55 lower-case letters, digits and single hyphens that begin with a letter"],
+    ["name", "orders--db", "is not 1 to 55 lower-case letters, digits and single hyphens that begin with a letter"],
+    ["name", "o".repeat(56), "is not 1 to 55 lower-case letters, digits and single hyphens that begin with a letter"],
+    ["databaseName", "my-orders", "is not 1 to 64 letters, digits and _ that begin with a letter"],
+    [
+      "masterUsername",
+      "rdsadmin",
+      "is not 1 to 16 letters, digits and _ that begin with a letter, or is rdsadmin, which RDS reserves",
+    ],
     [
       "masterUsername",
       "a".repeat(17),
-      "is not 1 to 16 letters, digits and _, a letter first, or is RDS's own rdsadmin",
+      "is not 1 to 16 letters, digits and _ that begin with a letter, or is rdsadmin, which RDS reserves",
     ],
-    ["instanceClass", "t4g.micro", "is not like db.t4g.micro"],
+    ["instanceClass", "t4g.micro", "is not an instance class such as db.t4g.micro"],
     ["storageType", "io1", "is not one of gp3, gp2"],
     ["kmsKeyArn", "alias/rds", "is not of the form arn:<partition>:kms:<region>:<account>:key/<id>"],
-    ["finalSnapshot", "-last", "is neither false nor 1 to 255 letters, digits and single hyphens, a letter first"],
-    ["cidrBlock", "10.0.0.0", "is not an IPv4 block of /16 to /24: 10.0.0.0/16"],
-    ["cidrBlock", "10.0.0.0/8", "is not an IPv4 block of /16 to /24: 10.0.0.0/16"],
-    ["cidrBlock", "10.0.0.0/25", "is not an IPv4 block of /16 to /24: 10.0.0.0/16"],
-    ["cidrBlock", "10.0.256.0/20", "is not an IPv4 block of /16 to /24: 10.0.0.0/16"],
-    ["cidrBlock", "fd00::/16", "is not an IPv4 block of /16 to /24: 10.0.0.0/16"],
-    ["cidrBlock", "192.168.30.7/20", "does not begin where its block does: 192.168.16.0/20"],
+    [
+      "finalSnapshot",
+      "-last",
+      "is neither false nor 1 to 255 letters, digits and single hyphens that begin with a letter",
+    ],
+    ["cidrBlock", "10.0.0.0", "is not an IPv4 block of /16 to /24 such as 10.0.0.0/16"],
+    ["cidrBlock", "10.0.0.0/8", "is not an IPv4 block of /16 to /24 such as 10.0.0.0/16"],
+    ["cidrBlock", "10.0.0.0/25", "is not an IPv4 block of /16 to /24 such as 10.0.0.0/16"],
+    ["cidrBlock", "10.0.256.0/20", "is not an IPv4 block of /16 to /24 such as 10.0.0.0/16"],
+    ["cidrBlock", "fd00::/16", "is not an IPv4 block of /16 to /24 such as 10.0.0.0/16"],
+    ["cidrBlock", "192.168.30.7/20", "is not the first address of its block. Set 192.168.16.0/20"],
     ["availabilityZones", ["us-east-1a"], "are not 2 to 6 different zones"],
     ["availabilityZones", ["us-east-1a", "us-east-1a"], "are not 2 to 6 different zones"],
   ])("%s %j", (setting, value, expectation) => {
@@ -400,8 +410,8 @@ describe("settings that are wrong", () => {
   });
 
   test.each([
-    [["S3!"], '"S3!" is not the name of a service as in com.amazonaws.<region>.<service>'],
-    [["logs", "logs"], '"logs" stands there twice'],
+    [["S3!"], '"S3!" is not the name of a service as in com.amazonaws.<region>.<service>, such as secretsmanager'],
+    [["logs", "logs"], '"logs" is in the list twice'],
   ])("endpoints %j", (endpoints, expectation) => {
     expect(problems({ endpoints })).toEqual([`endpoints ${expectation}`]);
   });

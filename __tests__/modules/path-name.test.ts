@@ -70,9 +70,9 @@ describe("an id that CDKTF makes names of which Terraform refuses", () => {
   ])("%j is refused", (path, id) => {
     const scope = at(newStack(), path.slice(0, -1));
     const last = path.at(-1) ?? "";
-    const problem = `id "${id}" begins names in Terraform, which have a letter or _ first: take another id`;
+    const problem = `id "${id}" would begin a name in Terraform. Names begin with a letter or _, so use another id`;
     expect(() => new GracefulFunction(scope, last, settings)).toThrow(problem);
-    expect(() => new MysqlDatabase(scope, `${last}${last}`, database)).toThrow("begins names in Terraform");
+    expect(() => new MysqlDatabase(scope, `${last}${last}`, database)).toThrow("would begin a name in Terraform");
   });
 
   test("is refused if CDKTF leaves it out and two constructs get one name", () => {
@@ -80,7 +80,7 @@ describe("an id that CDKTF makes names of which Terraform refuses", () => {
     new GracefulFunction(stack, "function", settings);
     const scope = new Construct(stack, "Default");
     expect(() => new GracefulFunction(scope, "function", { ...settings, functionName: "other" })).toThrow(
-      'test/Default/function: id "function" is the one of test/function as well',
+      'test/Default/function: id "function" is also the one of test/function',
     );
   });
 
@@ -102,7 +102,7 @@ test("an output's name is of one construct, too", () => {
 test("an id that only Terraform knows is refused", () => {
   const stack = newStack();
   const { stringValue } = new TerraformVariable(stack, "id", { type: "string" });
-  expect(() => pathName(at(stack, [stringValue]))).toThrow("an id in its path is known to Terraform only");
+  expect(() => pathName(at(stack, [stringValue]))).toThrow("an id in this path is known to Terraform only");
 });
 
 test("an output of the same name elsewhere in the stack fails the synthesis", () => {
@@ -114,7 +114,7 @@ test("an output of the same name elsewhere in the stack fails the synthesis", ()
   };
   expect(synth).not.toThrow();
   new TerraformOutput(stack, "function_arn", { value: "mine" });
-  expect(synth).toThrow("test/function_arn has the same name, function_arn: give it another");
+  expect(synth).toThrow("test/function_arn has the same name, function_arn. Rename it");
 });
 
 describe("two teams in one stack, each with a function and a database of the same ids", () => {
@@ -155,7 +155,7 @@ describe("a name that AWS has once is refused for a second construct of the stac
     new GracefulFunction(stack, "b", { ...settings, region: "eu-west-1" });
     new GracefulFunction(newStack(), "c", settings);
     expect(() => new GracefulFunction(stack, "d", settings)).toThrow(
-      'test/d: functionName "orders" is the one of test/a as well, and the second would fail while it is created',
+      'test/d: functionName "orders" is also the one of test/a. Only one of the two can exist, so set another',
     );
   });
 
@@ -164,7 +164,7 @@ describe("a name that AWS has once is refused for a second construct of the stac
     new GracefulFunction(stack, "a", { ...settings, logGroup: { name: "/team" } });
     const other = { ...settings, functionName: "other" };
     expect(() => new GracefulFunction(stack, "b", { ...other, logGroup: { name: "/team" } })).toThrow(
-      'test/b: logGroup.name "/team" is the one of test/a as well, and the second would fail while it is created',
+      'test/b: logGroup.name "/team" is also the one of test/a. Only one of the two can exist, so set another',
     );
     new GracefulFunction(stack, "c", {
       ...settings,
@@ -173,7 +173,7 @@ describe("a name that AWS has once is refused for a second construct of the stac
     });
     new GracefulFunction(stack, "d", { ...settings, functionName: "d", logGroup: { name: "/aws/lambda/e" } });
     expect(() => new GracefulFunction(stack, "e", { ...settings, functionName: "e" })).toThrow(
-      'test/e: logGroup.name "/aws/lambda/e" is the one of test/d as well',
+      'test/e: logGroup.name "/aws/lambda/e" is also the one of test/d',
     );
   });
 
@@ -181,6 +181,6 @@ describe("a name that AWS has once is refused for a second construct of the stac
     const stack = newStack();
     const database = { region: "us-east-1", name: "orders", databaseName: "orders" };
     new MysqlDatabase(stack, "a", database);
-    expect(() => new MysqlDatabase(stack, "b", database)).toThrow('test/b: name "orders" is the one of test/a as well');
+    expect(() => new MysqlDatabase(stack, "b", database)).toThrow('test/b: name "orders" is also the one of test/a');
   });
 });

@@ -52,7 +52,7 @@ describe("a region that is not the AWS provider's", () => {
   ])("is refused for %s, before and after the provider is made", (_, make) => {
     const before = newStack();
     new AwsProvider(before, "aws", { region: "eu-west-1" });
-    const message = 'test/it: region "us-east-1" is not "eu-west-1", the region of the AWS provider test/aws';
+    const message = 'test/it: region "us-east-1" differs from "eu-west-1", the region of the AWS provider test/aws';
     expect(() => make(before)).toThrow(message);
 
     const app = new App({ outdir: temporaryDirectory() });
@@ -76,7 +76,7 @@ describe("a region that is not the AWS provider's", () => {
     make(withoutRegion, "us-east-1");
     expect(regionMessages(withoutRegion, type)).toEqual([
       expect.stringMatching(
-        /^region "us-east-1" is not "\$\{data\.aws_region\.\w+\.id\}", the region of the AWS provider$/,
+        /^region "us-east-1" differs from "\$\{data\.aws_region\.\w+\.id\}", the region of the AWS provider\. Set both to one region\.$/,
       ),
     ]);
 
@@ -106,7 +106,7 @@ describe("a region that is not the AWS provider's", () => {
     new AwsProvider(stack, "aws", { region: "us-east-1" });
     const provider = new AwsProvider(stack, "ireland", { region: "eu-west-1", alias: "ireland" });
     expect(() => new GracefulFunction(stack, "wrong", { ...SETTINGS, provider })).toThrow(
-      'region "us-east-1" is not "eu-west-1", the region of the AWS provider test/ireland',
+      'region "us-east-1" differs from "eu-west-1", the region of the AWS provider test/ireland',
     );
     const there = { region: "eu-west-1", provider };
     new GracefulFunction(stack, "function", { ...SETTINGS, ...there }).role.allow("all", [

@@ -51,7 +51,7 @@ export interface MainRun {
   readonly outdir: string;
 }
 
-/** Runs a text of main.ts in the place of this project's, as the app command of cdktf.json runs it. */
+/** Runs a text of main.ts instead of this project's, as the app command of cdktf.json runs it. */
 export function runMain(main: string, environment: Readonly<Record<string, string>> = {}): MainRun {
   const [fork, outdir] = [temporaryDirectory(), temporaryDirectory()];
   for (const name of readdirSync(".")) {

@@ -224,7 +224,7 @@ test("paths in messages are relative to cdktf.json, wherever the program was sta
 
 test.each([
   ["is not JSON", `{ "compilerOptions": `, /tsconfig\.json is not JSON/],
-  ["extends what is not there", `{ "extends": "./nowhere" }`, /extends "\.\/nowhere", which is not there/],
+  ["extends what is not there", `{ "extends": "./nowhere" }`, /extends "\.\/nowhere", which does not exist/],
   ["extends itself", `{ "extends": "./tsconfig.json" }`, /extends itself/],
 ])("a tsconfig.json that %s is an error", (_, content, expected) => {
   const root = project({ "function/index.ts": HANDLER, "tsconfig.json": content });
