@@ -33,9 +33,9 @@ export interface DatabaseOptions {
    */
   readonly connectionLimit?: number;
   /**
-   * Milliseconds that a statement may wait for its connection, all in all: credentials, a free connection, the lookup of
-   * the host, connects, log-ins, the check after a freeze, and what is repeated of it. It has to be well below the
-   * function's timeout, or Lambda ends the invocation without a word of what was waited for.
+   * Milliseconds that a statement may wait for its connection in all: credentials, a free connection, DNS, connects,
+   * log-ins, the check after a freeze, and retries. It must be well below the function's timeout. Otherwise Lambda ends
+   * the invocation and no error says what was missing.
    * @default - the setting DB_CONNECT_TIMEOUT_MS
    */
   readonly acquireTimeoutMs?: number;
@@ -72,8 +72,8 @@ export class Database {
   }
 
   /**
-   * Starts to connect, for use during Init. Never throws: a database that is down now must not cost the execution
-   * environment, the next statement connects again.
+   * Starts to connect, for use during Init. Never throws: if the database is down now, the execution environment should
+   * still start. The next statement connects again.
    */
   async open(): Promise<void> {
     try {
@@ -85,8 +85,9 @@ export class Database {
   }
 
   /**
-   * Runs one statement on a connection of the pool. A statement that cannot have run is run once more on a new
-   * connection, see `error-origin.ts`; so is one that the server refused because it does not write any more.
+   * Runs one statement on a connection of the pool. If a statement cannot have run, it runs once more on a new
+   * connection, see `error-origin.ts`. The same holds if the server refused it because the server no longer accepts
+   * writes.
    *
    * @throws DatabaseUnreachableError if there is no connection to run it on
    * @throws ShuttingDownError if {@link close} was called
@@ -105,8 +106,8 @@ export class Database {
   /**
    * Runs statements in one transaction: committed when `work` resolves, rolled back when it rejects. The work is never
    * started a second time. Its `query` ends with the transaction, and so do statements that wait for their turn when
-   * the work rejects; one that runs then is waited for. Statements that the work did not await are waited for before
-   * COMMIT, and where one fails everything is rolled back.
+   * the work rejects. A running statement is waited for. COMMIT waits for statements that the work did not await, and
+   * if one fails everything is rolled back.
    *
    * A statement that ends the transaction (DDL commits it) is the last one: the next is refused, and not committed by
    * itself.
@@ -133,8 +134,8 @@ export class Database {
   }
 
   /**
-   * Gives every connection back, see `closing.ts`. Statements that come from now on fail. On an idle connection COM_QUIT
-   * is written before this returns its promise.
+   * Gives every connection back, see `closing.ts`. Statements that come from now on fail. On an idle connection
+   * COM_QUIT is written before this returns its promise.
    */
   close(context: ShutdownContext): Promise<CloseResult> {
     this.pool.close();
@@ -160,7 +161,7 @@ export class Database {
     }
   }
 
-  /** START TRANSACTION. It does nothing that outlives a lost connection, so it is repeated on another one. */
+  /** START TRANSACTION. Nothing of it outlives a lost connection, so it is repeated on another one. */
   private async begin(): Promise<ServerConnection> {
     const request = this.request();
     for (let attempt = 1; ; attempt += 1) {
@@ -183,7 +184,7 @@ export class Database {
     options: StatementOptions,
   ): Promise<never> {
     if (this.pool.closing)
-      throw new ShuttingDownError("the execution environment is shutting down, no statement is run");
+      throw new ShuttingDownError("the execution environment is shutting down; the statement was not run");
     try {
       return await runStatement<never>(connection, sql, values, options, (busy) =>
         this.cancel(busy, AbortSignal.timeout(CANCEL_WITHIN_MS)),

@@ -2,26 +2,30 @@ import type { Socket } from "node:net";
 import { fs, net, ownWorkerThread } from "./node-modules";
 
 /**
- * An internal extension that does nothing. Lambda sends SIGTERM only where an extension is registered, and one that is
- * registered from inside the function needs no layer: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html
+ * An internal extension that does nothing. Lambda sends SIGTERM only if an extension is registered. An extension that
+ * the function registers itself needs no layer:
+ * https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html
  */
 
 /** Unique among the function's extensions: the API refuses a second one of the same name. */
 const NAME = "lambda-graceful-shutdown";
 
-/** Milliseconds that Init waits for the API. It answers in 1 or 2; one that does not answer must not cost the function. */
+/**
+ * Milliseconds that Init waits for the API. It answers in 1 or 2. If it does not answer, the function must start all
+ * the same.
+ */
 const LIMIT_MS = 500;
 
-/** These refusals say themselves that an extension is registered, and one is enough for SIGTERM to come. */
+/** These refusals mean that another extension is registered. One is enough for SIGTERM to come. */
 const OTHERS_ARE_REGISTERED = ["Extension.TooManyExtensions", "Extension.InvalidExtensionState"];
 
-/** How an extension's program is found: Lambda starts what it finds here. */
+/** Lambda starts each program in this directory as an extension. */
 const EXTERNAL_EXTENSIONS = "/opt/extensions";
 
 /** worker-signals.ts sets this in the main thread, and its workers inherit it. */
 export const SIGNALS_ARE_RELAYED = "lambda-graceful-shutdown: signals are relayed";
 
-/** The API said no; `name` is its error type. */
+/** A refusal by the API. `name` is its error type. */
 class Refusal extends Error {
   constructor(
     override readonly name: string,
@@ -41,7 +45,7 @@ declare global {
  * nothing; not set, it registers one if no layer brought another. Await it at the top level of an ES module: once the
  * runtime has asked for its first event, the API refuses every registration.
  *
- * Never throws and takes half a second at most: without it the function works, it only ends without a signal.
+ * Never throws and takes half a second at most. Without the extension the function works, but ends without a signal.
  */
 export async function registerExtension(
   env: NodeJS.ProcessEnv = process.env,
@@ -51,7 +55,7 @@ export async function registerExtension(
   if (api === undefined || setting === "none") return;
   const worker = ownWorkerThread();
   if (worker !== undefined) {
-    // There is one registration a process, and it is the main thread that gets the signal.
+    // Each process registers once, in the main thread, which gets the signal.
     if (worker.getEnvironmentData(SIGNALS_ARE_RELAYED) !== true) warnOfWorkerThread();
     return;
   }
@@ -79,7 +83,7 @@ function hasEntries(directory: string): boolean {
   try {
     return fs.readdirSync(directory).length > 0;
   } catch {
-    return false; // no layer has brought one
+    return false; // no layer contains an extension
   }
 }
 
@@ -90,7 +94,8 @@ async function register(api: string): Promise<void> {
       tooLate.addEventListener("abort", () => socket.destroy(tooLate.reason as Error));
     });
     const identifier = /^lambda-extension-identifier: *(\S+)/im.exec(head)?.[1];
-    if (identifier === undefined) throw new Refusal("Extension.NoIdentifier", "the API gave no identifier");
+    if (identifier === undefined)
+      throw new Refusal("Extension.NoIdentifier", "the Extensions API returned no identifier");
     waitForNothing(api, identifier);
   } catch (error) {
     const { name, code, message } = error as NodeJS.ErrnoException;
@@ -100,21 +105,21 @@ async function register(api: string): Promise<void> {
 }
 
 /**
- * Asks for the extension's next event: Init does not end before. It has subscribed to none, so the answer never comes.
- * No time limit therefore, and a socket that does not keep the process alive.
+ * Asks for the extension's next event, because Init ends only after that. The extension subscribes to no events, so the
+ * answer never comes. So there is no time limit, and the socket does not keep the process alive.
  */
 function waitForNothing(api: string, identifier: string): void {
   const headers = { "Lambda-Extension-Identifier": identifier };
   call(api, "GET", "event/next", headers, "", (socket) => socket.unref()).catch((error: unknown) => {
     const { name, code, message } = error as NodeJS.ErrnoException;
-    const state = error instanceof Refusal ? undefined : "is registered all the same";
+    const state = error instanceof Refusal ? undefined : "is still registered";
     report(code ?? name, `${message}; the extension no longer waits for events`, state);
   });
 }
 
 /**
- * One HTTP request on a connection of its own; none that is kept alive can break while the environment is frozen.
- * Written by hand: nothing else here needs node:http, and its first request takes 4 ms of CPU more (measured on Node.js
+ * One HTTP request on a connection of its own, because a connection that is kept alive could break during a freeze. It
+ * does not use node:http: nothing else here needs it, and its first request takes 4 ms more of CPU (measured on Node.js
  * 24, whose node:http AWS's runtime client has loaded).
  *
  * @returns the head of the answer @throws Refusal
@@ -150,7 +155,7 @@ function call(
 }
 
 function connectionReset(): NodeJS.ErrnoException {
-  return Object.assign(new Error("the API closed the connection without an answer"), { code: "ECONNRESET" });
+  return Object.assign(new Error("the Extensions API closed the connection without an answer"), { code: "ECONNRESET" });
 }
 
 /** From the JSON that the API writes, whatever the transfer encoding put around it. */
@@ -160,15 +165,15 @@ function refusal(status: string, body: string): Refusal {
     const { errorType, errorMessage } = JSON.parse(text) as { errorType?: string; errorMessage?: string };
     return new Refusal(errorType ?? `HTTP ${status}`, errorMessage ?? "");
   } catch {
-    return new Refusal(`HTTP ${status}`, "the answer is not the API's");
+    return new Refusal(`HTTP ${status}`, "the answer is not one of the Extensions API");
   }
 }
 
-/** One line, whatever goes wrong: what it was, and what it means for the function. */
+/** Logs one line: what went wrong, and what it means for the function. */
 function report(errorType: string, errorMessage: string, state?: string): void {
   const isComing = state !== undefined || OTHERS_ARE_REGISTERED.includes(errorType);
   const sigterm = isComing
-    ? `comes, an extension ${state ?? "is registered already"}`
+    ? `comes: an extension ${state ?? "is registered already"}`
     : "will not come, unless another extension is registered: SIGKILL ends this environment, and no clean-up runs";
   console.warn(JSON.stringify({ event: "shutdown extension", errorType, errorMessage, sigterm }));
 }
@@ -178,7 +183,10 @@ interface Locks {
   request(name: string, options: { ifAvailable: true }, held: (lock: unknown) => unknown): Promise<unknown>;
 }
 
-/** Once a process, by the thread that gets the lock: threads share locks, but no variables. On Node.js 22 each does. */
+/**
+ * Logs once in a process, in the thread that gets the lock: threads share locks, but not variables. On Node.js 22 each
+ * thread logs.
+ */
 function warnOfWorkerThread(): void {
   const { locks } = (globalThis as { navigator?: { locks?: Locks } }).navigator ?? {};
   if (locks === undefined) sayWorkerThread();

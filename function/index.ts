@@ -14,15 +14,15 @@ interface Answer {
 const database = new Database(databaseSettings());
 onShutdown("mysql", (context) => database.close(context));
 
-// Connect during Init, as AWS recommends, but do not wait: the handler will, and a failure is its to report.
+// Connect during Init, as AWS recommends, but do not wait. The handler waits, and reports a failure.
 void database.open();
 
 // Awaited here, at the top level: once Init is over, Lambda lets no extension register.
 await registerExtension();
 
 /**
- * Answers any event. One with `sleepSeconds`, 0 to 900, first keeps the server busy for as long: to see in your own
- * account what a time-out leaves behind.
+ * Answers any event. An event with `sleepSeconds`, 0 to 900, first keeps the server busy for that long, so that you can
+ * see in your own account what a time-out leaves behind.
  *
  * @throws TypeError if `sleepSeconds` is something else
  */
@@ -39,5 +39,5 @@ export const handler = tracked(async (event: unknown): Promise<Answer | undefine
 function sleepSeconds(event: unknown): number {
   const { sleepSeconds: value = 0 } = (event ?? {}) as { readonly sleepSeconds?: unknown };
   if (typeof value === "number" && value >= 0 && value <= 900) return value;
-  throw new TypeError(`sleepSeconds ${JSON.stringify(value)} is not a number from 0 to 900 (the event: sleepSeconds)`);
+  throw new TypeError(`sleepSeconds ${JSON.stringify(value)} is not a number from 0 to 900 (set it in the event)`);
 }

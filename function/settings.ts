@@ -46,7 +46,7 @@ export interface DatabaseSettings {
   readonly connectTimeoutMs: number;
 }
 
-/** Everything that is wrong with the environment, in one line, so that Init fails with one line in the log. */
+/** Everything that is wrong with the environment, in one line of the log. */
 export class SettingsError extends Error {
   override readonly name = "SettingsError";
   constructor(problems: readonly string[]) {
@@ -78,18 +78,19 @@ export function databaseSettings(env: NodeJS.ProcessEnv = process.env): Database
 
   const whole = (name: string, text: string, most: number): number => {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || value < 1 || value > most) problems.push(`${name} "${text}" is not one of 1–${most}`);
+    if (!/^\d+$/.test(text) || value < 1 || value > most)
+      problems.push(`${name} "${text}" is not a whole number from 1 to ${most}`);
     return value;
   };
 
   const port = whole("DB_PORT", read("DB_PORT") ?? "3306", 65_535);
-  // No more than Lambda lets a function run.
+  // Lambda lets no function run longer.
   const connectTimeoutMs = whole("DB_CONNECT_TIMEOUT_MS", read("DB_CONNECT_TIMEOUT_MS") ?? "3000", 900_000);
 
   const tls = read("DB_TLS") ?? "verify";
   if (tls !== "verify" && tls !== "off") problems.push(`DB_TLS "${tls}" is not one of verify, off`);
   if (tls === "off" && host !== "" && !isLoopback(host)) {
-    problems.push(`DB_TLS "off" is for loopback hosts, and DB_HOST "${host}" is none; use verify`);
+    problems.push(`DB_TLS "off" is for loopback hosts only, and DB_HOST "${host}" is not one; use verify`);
   }
 
   const tlsServerName = read("DB_TLS_SERVER_NAME");

@@ -3,8 +3,8 @@
  * registered, and SIGKILL when the shutdown budget is over:
  * https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-shutdown
  *
- * `listen` hears the signal, `shutDown` holds back what would end the process (isolation.ts), runs the hooks (hooks.ts),
- * logs one line (shutdown-line.ts) and leaves. The contract is in docs/shutdown-hooks.md.
+ * `listen` hears the signal, `shutDown` holds back what would end the process (isolation.ts), runs the hooks
+ * (hooks.ts), logs one line (shutdown-line.ts) and leaves. The contract is in docs/shutdown-hooks.md.
  */
 import { now } from "./clock";
 import { runHooks, type HookOptions, type Registration, type ShutdownHook } from "./hooks/hooks";
@@ -42,9 +42,9 @@ const MARGIN_MS = 50;
 const LOG_MS = 30;
 
 /**
- * Registers a cleanup. All hooks start in the turn of the event loop that hears SIGTERM, last registered first, so that a
- * handler that blocks the event loop cannot keep one from starting. They run side by side, and each has the whole time.
- * A hook that needs something which another hook closes names that hook in {@link HookOptions.before}.
+ * Registers a cleanup. All hooks start in the turn of the event loop that hears SIGTERM, last registered first, so that
+ * a handler that blocks the event loop cannot keep one from starting. They run side by side, and each has the whole
+ * time. A hook that needs something which another hook closes names that hook in {@link HookOptions.before}.
  *
  * A hook that throws or rejects is reported. A hook that is registered while the hooks run starts as well.
  *
@@ -54,9 +54,9 @@ const LOG_MS = 30;
  * onShutdown("queue", ({ signal }) => queue.flush({ signal }), { before: "mysql" });
  */
 export function onShutdown(name: string, hook: ShutdownHook, { before = [] }: HookOptions = {}): void {
-  if (typeof name !== "string") throw new TypeError(`onShutdown: the name is a ${typeof name}, not a string`);
+  if (typeof name !== "string") throw new TypeError(`onShutdown: the name is of type ${typeof name}, not a string`);
   if (typeof hook !== "function")
-    throw new TypeError(`onShutdown("${name}"): the hook is a ${typeof hook}, no function`);
+    throw new TypeError(`onShutdown("${name}"): the hook is of type ${typeof hook}, not a function`);
   shared.registrations.push({ name, hook, before: typeof before === "string" ? [before] : [...before] });
   shared.registered?.();
 }
@@ -75,10 +75,10 @@ export function tracked<Handler extends AnyHandler>(handler: Handler): Handler {
 declare global {
   var lambdaGracefulShutdown: Shared | undefined;
 }
-// A bundle can hold this module twice, and two listeners would race each other to the exit. The process has one.
+// A bundle can contain this module twice, and two listeners would race to the exit. So each process has one.
 const shared = (globalThis.lambdaGracefulShutdown ??= listen({ registrations: [], invocations: 0 }));
 
-// A rehearsal: what has run before is compiled, and the log is open. Init has milliseconds to spare, the end has not.
+// A rehearsal: it compiles the code and opens the log in Init, which has more time than the end.
 void cleanUp(
   "SIGTERM",
   { registrations: [{ name: "rehearsal", hook: () => ({}) }], invocations: 0 },
@@ -100,8 +100,8 @@ function listen(state: Shared): Shared {
     });
   };
   for (const signal of signals) process.prependListener(signal, begin);
-  // First in the list, and in the list at all. A listener that throws keeps those behind it from being called, and some
-  // libraries remove everybody's listeners. Signals are heard in a later turn, so the next tick is early enough.
+  // Keeps this listener in the list, and first. If a listener throws, Node.js does not call those after it, and some
+  // libraries remove all listeners. A signal arrives in a later turn, so the next tick is early enough.
   process.on("newListener", (event: string | symbol, listener: unknown) => {
     if (!isOneOf(signals, event) || listener === begin) return;
     process.nextTick(() => {
@@ -143,11 +143,12 @@ async function cleanUp(signal: NodeJS.Signals, state: Shared, isolation: Isolati
 }
 
 /**
- * Ends the process, for good and at once.
+ * Ends the process at once.
  *
- * Not with `process.exit()`: AWS's runtime client waits for the next event on a thread of libuv's pool, exiting joins
- * that pool, and so the process hangs until Lambda kills it at the end of its budget (`npm run bench` shows both).
- * The signal's default action waits for nothing. Remove its listeners first, or it would be delivered here again.
+ * It does not use `process.exit()`: AWS's runtime client waits for the next event on a thread of libuv's pool, and
+ * exiting joins that pool. So the process would hang until Lambda kills it at the end of its budget (`npm run bench`
+ * shows both). The signal's default action waits for nothing. Remove its listeners first, or it would be delivered here
+ * again.
  */
 function leave(signal: NodeJS.Signals, isolation: Isolation, stopListening: () => void): void {
   // A worker thread can end neither itself nor the process; worker-signals.ts, in the main thread, waits for this word.
@@ -159,7 +160,7 @@ function leave(signal: NodeJS.Signals, isolation: Isolation, stopListening: () =
   stopListening();
   isolation.end();
   process.kill(process.pid, signal);
-  // Only PID 1 of a container is still here: the kernel drops a default-action signal that PID 1 sends itself
+  // Only PID 1 of a container gets here: the kernel drops a default-action signal that PID 1 sends itself
   // (pid_namespaces(7)). abort() ends in a trap, which the kernel does not drop.
   process.abort();
 }

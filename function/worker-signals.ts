@@ -1,8 +1,8 @@
 /**
- * For Lambda Managed Instances, where the runtime client runs the function in worker threads, and signals reach the main
- * thread only. Preloaded by `NODE_OPTIONS=--import=/var/task/worker-signals.mjs`, which Node.js does in the main thread
- * and in each worker (https://nodejs.org/api/cli.html#--importmodule): the main thread relays SIGTERM and leaves when
- * every worker has run its hooks. See docs/shutdown-extension.md.
+ * For Lambda Managed Instances, where the runtime client runs the function in worker threads, and signals reach the
+ * main thread only. Preloaded by `NODE_OPTIONS=--import=/var/task/worker-signals.mjs`, which Node.js does in the main
+ * thread and in each worker (https://nodejs.org/api/cli.html#--importmodule): the main thread relays SIGTERM and leaves
+ * when every worker has run its hooks. See docs/shutdown-extension.md.
  */
 import { isMainThread, parentPort, setEnvironmentData, type Worker } from "node:worker_threads";
 import { registerExtension, SIGNALS_ARE_RELAYED } from "./extension";
@@ -30,7 +30,7 @@ function relay(): void {
 /** Resolves when the worker has run its hooks, or is gone; shutdown.ts bounds it. */
 function shutDown(worker: Worker, remainingMs: number): Promise<void> {
   return new Promise((resolve) => {
-    // Not its exit: a thread whose runtime client waits for the next event cannot end, as little as the process can.
+    // It does not wait for the worker's exit: a thread whose runtime client waits for the next event cannot end.
     worker.on("message", (message) => {
       if (message === "shutdown done") resolve();
     });
@@ -44,7 +44,7 @@ function shutDown(worker: Worker, remainingMs: number): Promise<void> {
 function listen(): void {
   parentPort?.on("message", ({ signal, budgetMs }: { signal?: "SIGTERM"; budgetMs?: number }) => {
     if (signal !== "SIGTERM") return;
-    // What is left of the main thread's time is the whole of the worker's, so that it is done before the main thread is.
+    // The worker gets the time that is left to the main thread, so that it finishes first.
     process.env["SHUTDOWN_BUDGET_MS"] = String(budgetMs);
     process.emit(signal, signal);
   });

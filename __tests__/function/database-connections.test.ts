@@ -43,7 +43,7 @@ test("a statement inside a transaction that needs a second connection is refused
   const nested = open();
   const { error, ms } = await failing(nested.transaction(() => nested.query("SELECT 1")));
   expect(error).toBeInstanceOf(DatabaseUnreachableError);
-  expect(error.message).toContain("use the query that transaction() hands to its work, or raise connectionLimit");
+  expect(error.message).toContain("use the query that transaction() passes to your code, or raise connectionLimit");
   expect(ms).toBeLessThan(900);
   expect(standIn.statements).toContain("ROLLBACK");
 });

@@ -170,7 +170,7 @@ describe("fails open, with one line that says what it means", () => {
     answer = (_, response) => response.writeHead(502).end("<html>");
     await registerExtension(inLambda());
     expect(lines()).toMatchObject([
-      { errorType: "HTTP 502", errorMessage: "the answer is not the API's", sigterm: WILL_NOT_COME },
+      { errorType: "HTTP 502", errorMessage: "the answer is not one of the Extensions API", sigterm: WILL_NOT_COME },
     ]);
   });
 

@@ -77,8 +77,16 @@ describe("the secret", () => {
     ["a number", { SecretString: "42" }, "is not a JSON object"],
     ["a text in JSON", { SecretString: '"p4ssw0rd"' }, "is not a JSON object"],
     ["an empty text", { SecretString: "" }, "is not a JSON object"],
-    ["no username", { SecretString: '{"password":"p4ssw0rd"}' }, "has no username that is a text and not empty"],
-    ["no password", { SecretString: '{"username":"app"}' }, "has no password that is a text and not empty"],
+    [
+      "no username",
+      { SecretString: '{"password":"p4ssw0rd"}' },
+      "has no username, or its username is not a non-empty string",
+    ],
+    [
+      "no password",
+      { SecretString: '{"username":"app"}' },
+      "has no password, or its password is not a non-empty string",
+    ],
     ["an empty password", { SecretString: '{"username":"app","password":""}' }, "has no password"],
     ["an empty username", { SecretString: '{"username":"","password":"p4ssw0rd"}' }, "has no username"],
     ["a number for a password", { SecretString: '{"username":"app","password":12345}' }, "has no password"],
@@ -90,14 +98,14 @@ describe("the secret", () => {
     await standIn({ body });
     expect(await errorOf(credentials(settings()))).toBe(
       `secret ${ARN} (DB_SECRET_ARN) ${expected.replace(/password$|username$/, "$& that is a text and not empty")}; ` +
-        'expected JSON with "username" and "password", not empty, as RDS writes it',
+        'expected JSON with non-empty "username" and "password", as RDS writes it',
     );
   });
 });
 
 describe("the service's errors", () => {
   test.each<[string, string]>([
-    ["ResourceNotFoundException", "DB_SECRET_ARN has to be the ARN of a secret that has a value"],
+    ["ResourceNotFoundException", "DB_SECRET_ARN must be the ARN of a secret that has a value"],
     ["AccessDeniedException", "the function's role needs secretsmanager:GetSecretValue on the secret, and kms:Decrypt"],
     ["DecryptionFailure", "the function's role needs kms:Decrypt on the secret's key"],
     ["InvalidRequestException", "the secret must not be marked for deletion"],
@@ -179,7 +187,7 @@ describe("another attempt", () => {
 describe("a wait has a limit", () => {
   const NETWORK =
     "in a VPC the function needs a NAT or the interface endpoint com.amazonaws.eu-west-1.secretsmanager; " +
-    `it was asked for secret ${ARN} (DB_SECRET_ARN)`;
+    `while reading secret ${ARN} (DB_SECRET_ARN)`;
 
   test("a silent service", async () => {
     const { url } = await standIn("silence");

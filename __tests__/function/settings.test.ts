@@ -73,7 +73,7 @@ test("everything that is wrong is said in one line, with where to set it", () =>
   expect(message).toBe(
     "DB_HOST is not set, expected a host name or an IP address; " +
       "DB_NAME is not set, expected the name of a database; " +
-      'DB_PORT "99999" is not one of 1–65535; ' +
+      'DB_PORT "99999" is not a whole number from 1 to 65535; ' +
       'DB_TLS "maybe" is not one of verify, off; ' +
       'DB_AUTH "kerberos" is not one of password, secret, iam (environment of the function)',
   );
@@ -85,8 +85,12 @@ test.each([
   ["a secret for DB_AUTH=password", { DB_SECRET_ARN: SECRET_ARN }, "DB_SECRET_ARN is set"],
   ["a password for DB_AUTH=iam", { DB_AUTH: "iam" }, "DB_PASSWORD is set"],
   ["DB_AUTH=secret without an ARN", { DB_AUTH: "secret", DB_PASSWORD: undefined }, "DB_SECRET_ARN is not set"],
-  ["a connect without limit", { DB_CONNECT_TIMEOUT_MS: "0" }, 'DB_CONNECT_TIMEOUT_MS "0" is not one of 1–900000'],
-  ["a port that is no number", { DB_PORT: "0x0CEA" }, 'DB_PORT "0x0CEA" is not one of 1–65535'],
+  [
+    "a connect without limit",
+    { DB_CONNECT_TIMEOUT_MS: "0" },
+    'DB_CONNECT_TIMEOUT_MS "0" is not a whole number from 1 to 900000',
+  ],
+  ["a port that is no number", { DB_PORT: "0x0CEA" }, 'DB_PORT "0x0CEA" is not a whole number from 1 to 65535'],
   ["TLS off for a host that is not this machine", { DB_TLS: "off" }, 'DB_TLS "off" is for loopback hosts'],
   [
     "another name without TLS",

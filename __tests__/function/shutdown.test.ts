@@ -114,8 +114,8 @@ test("a hook that is registered while the hooks run starts as well, one that com
 });
 
 test.each([
-  [`onShutdown(undefined as never, () => 0)`, "onShutdown: the name is a undefined, not a string"],
-  [`onShutdown("a", undefined as never)`, 'onShutdown("a"): the hook is a undefined, no function'],
+  [`onShutdown(undefined as never, () => 0)`, "onShutdown: the name is of type undefined, not a string"],
+  [`onShutdown("a", undefined as never)`, 'onShutdown("a"): the hook is of type undefined, not a function'],
 ])("%s is refused at once", async (call, message) => {
   const { output } = await end(`try { ${call}; } catch (error) { console.log(String(error)); }`);
   expect(output).toContain(`TypeError: ${message}`);

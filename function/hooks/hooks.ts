@@ -1,7 +1,7 @@
 import { now } from "../clock";
 import { loggable, messageOf } from "./loggable";
 
-/** What a hook is told: how long it has. */
+/** What a hook gets: how long it has. */
 export interface ShutdownContext {
   /** Aborted when the time for hooks is over; the process leaves right after. */
   readonly signal: AbortSignal;
@@ -39,7 +39,7 @@ export interface HookReport {
 export interface HookRun {
   /** In the order in which the hooks started. Settles when each hook has, or when the time is over. Never rejects. */
   readonly reports: Promise<readonly HookReport[]>;
-  /** To be called when `registrations` has grown: what is new starts soon, unless the run is over. */
+  /** Call it when `registrations` has grown. New hooks start soon, unless the run is over. */
   readonly registered: () => void;
 }
 
@@ -86,12 +86,12 @@ export function runHooks(registrations: readonly Registration[], timeMs: number)
     }
   };
 
-  // Set before the first hook runs: a hook that blocks the event loop must find the timers due, not unset.
+  // Set before the first hook runs, so that the timers are due even if a hook blocks the event loop.
   const halfTime = setTimeout(startThoseDue, timeMs / 2, true);
   const fullTime = setTimeout(() => {
     startThoseDue(true);
     over.abort();
-    // Two turns of the event loop later: what settles because of the signal, at the end of a first, has settled then.
+    // Two turns of the event loop later. Hooks that settle because of the signal have settled by then.
     setImmediate(() =>
       setImmediate(() => {
         for (const registration of began.keys()) settle(registration, "gave up", {});

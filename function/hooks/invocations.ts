@@ -3,7 +3,7 @@ interface Counter {
   invocations: number;
 }
 
-/** Whatever the runtime client calls: async, with a callback, or with a response stream. */
+/** Any handler that the runtime client calls: async, with a callback, or with a response stream. */
 export type AnyHandler = (...args: never[]) => unknown;
 
 /** Own properties of a function that are not a mark on it. */
@@ -11,7 +11,7 @@ const OWN_OF_EACH_FUNCTION: readonly (string | symbol)[] = ["prototype", "argume
 
 /** The handler, counted: with its number of parameters and the marks of response streaming, which the client reads. */
 export function trackedBy<Handler extends AnyHandler>(counter: Counter, handler: Handler): Handler {
-  // A caller without types may hand in what its import did not find.
+  // A caller without types may pass undefined, if its import found nothing.
   if (typeof (handler as unknown) !== "function") throw new TypeError(`tracked: ${String(handler)} is not a function`);
   const wrapper = function (this: unknown, ...args: unknown[]): unknown {
     counter.invocations += 1;

@@ -1,9 +1,9 @@
 import { nameAndMessageOf } from "./loggable";
 
 /**
- * Other people's code in the Shutdown phase: libraries listen to SIGTERM as well, and end the process when they are done,
- * or by an error that nobody handles. Either would come before the database has its COM_QUIT and the log its line.
- * Before SIGTERM nothing of this is in place.
+ * Protects the Shutdown phase from other code. Libraries also listen to SIGTERM, and end the process when they are done
+ * or through an unhandled error, perhaps before COM_QUIT is sent and the line is logged. Before SIGTERM this module
+ * changes nothing.
  */
 
 /** Something that would have ended the process. */
@@ -15,11 +15,11 @@ export interface HeldBack {
 export interface Isolation {
   /** What was held back until now, the first {@link MOST_ENTRIES} of it. */
   readonly heldBack: () => readonly HeldBack[];
-  /** Gives the process its methods back. Its listeners are gone for good: the process leaves next. */
+  /** Restores the methods of the process. Its listeners stay removed, because the process exits next. */
   readonly end: () => void;
 }
 
-/** What is held back on: the process, or what stands in for it in a rehearsal. */
+/** The process, or its substitute in a rehearsal. */
 export interface Isolated {
   readonly pid: number;
   readonly exitCode?: unknown;
@@ -37,8 +37,8 @@ Reflect.get(process, "report");
 type Method = (...args: readonly unknown[]) => unknown;
 
 /**
- * From now on nothing but a signal from outside ends the process: `process.exit()` and its kin return without having done
- * anything, and errors that nobody handles are noted.
+ * From now on only a signal from outside ends the process. `process.exit()` and similar calls return without effect,
+ * and unhandled errors are noted.
  */
 export function isolate(target: Isolated): Isolation {
   const entries: HeldBack[] = [];
@@ -75,7 +75,7 @@ function replaceMethods(target: Isolated, note: (what: string) => void): () => v
   });
   // What `process.exit` calls: it was taken out of `process` before (`import { exit } from "node:process"`).
   replace("reallyExit", () => (code) => {
-    set(methods, "_exiting", false); // or no process.nextTick would run any more, and no stream would write
+    set(methods, "_exiting", false); // otherwise process.nextTick and streams would stop working
     note(`process.reallyExit(${shown(code)})`);
   });
   replace("abort", () => () => {
@@ -102,16 +102,16 @@ function replaceMethods(target: Isolated, note: (what: string) => void): () => v
 }
 
 /**
- * The capture callback comes before all listeners, so that none of them can end the process; AWS's runtime client for
+ * The capture callback runs before all listeners, so that no listener can end the process; AWS's runtime client for
  * Node.js 22 and earlier has some that do.
  */
 function takeErrors(target: Isolated, note: (what: string, error: string) => void): void {
   const take = (what: string) => (error: unknown) => {
     note(what, nameAndMessageOf(error));
   };
-  target.removeAllListeners("uncaughtExceptionMonitor"); // these are called before, and one that throws is the end
+  target.removeAllListeners("uncaughtExceptionMonitor"); // these listeners run first, and if one throws the process ends
   try {
-    target.setUncaughtExceptionCaptureCallback(null); // somebody else's: a second one is refused
+    target.setUncaughtExceptionCaptureCallback(null); // of another library; Node.js refuses a second one
     target.setUncaughtExceptionCaptureCallback(take("uncaughtException"));
   } catch {
     // The module `domain` is loaded, which wants the callback for itself.
@@ -122,18 +122,18 @@ function takeErrors(target: Isolated, note: (what: string, error: string) => voi
   target.on("unhandledRejection", take("unhandledRejection"));
 }
 
-/** A property that somebody has frozen stays as it is. */
+/** A frozen property stays unchanged. */
 function set(methods: object, name: string, value: unknown): void {
   Reflect.set(methods, name, value);
 }
 
-/** An argument of other people's, short. */
+/** An argument of a foreign call, shortened. */
 function shown(value: unknown): string {
   if (typeof value === "string") return value.slice(0, 20);
   return typeof value === "number" ? String(value) : "";
 }
 
-/** Runs all of it once, on an object that stands in for the process. */
+/** Runs everything once on a substitute for the process. */
 export function rehearseIsolation(): Isolation {
   const nothing = (): void => undefined;
   const methods = {

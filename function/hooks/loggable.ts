@@ -6,12 +6,12 @@ const MOST_CHARACTERS = 200;
 /** Fields of one hook in the line. */
 const MOST_FIELDS = 20;
 
-/** Characters of a field's name. A longer one is no name, and CloudWatch refuses metrics of such names. */
+/** Characters of a field's name. CloudWatch refuses metrics with longer names. */
 const LONGEST_NAME = 64;
 
 /**
- * A hook may resolve with anything, a server that it closed for one; only plain values of a plain object may go into the
- * line. A getter that throws, and a number that JSON has no word for (NaN, Infinity), leave their field out.
+ * A hook may resolve with anything, for example with the server that it closed. Only plain values of a plain object go
+ * into the line. A field is left out if its getter throws or JSON cannot write its number (NaN, Infinity).
  */
 export function loggable(detail: unknown): Readonly<Record<string, number | string | boolean>> {
   const fields: Record<string, number | string | boolean> = {};
@@ -40,7 +40,7 @@ function valueOf(detail: object, name: string): unknown {
   }
 }
 
-/** An error's message, bounded; of anything else that was thrown its type alone, since its content may be a secret. */
+/** An error's message, shortened. For other thrown values only the type, because the content may be a secret. */
 export function messageOf(error: unknown): string {
   return textOf(error, "message") ?? `threw ${kindOf(error)}`;
 }

@@ -1,5 +1,5 @@
 /**
- * The fields that make CloudWatch read metrics out of a log line of JSON, at no call and no cost of time:
+ * The fields with which CloudWatch reads metrics from a JSON log line. They need no request:
  * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */
 

@@ -14,12 +14,12 @@ export interface Shutdown {
   readonly heldBack: readonly HeldBack[];
 }
 
-/** Hooks in the line. CloudWatch takes no event of any size, and hooks that a handler registers pile up. */
+/** Hooks in the line. CloudWatch limits the size of an event, and a handler may register hooks without end. */
 const MOST_HOOKS = 50;
 
 const LEVELS = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
 
-const { stdout } = process; // Node.js opens it when it is first asked for: not at the end
+const { stdout } = process; // Node.js opens it at the first access, which should not be at the end
 
 /** One line of JSON that CloudWatch can search, and read metrics from if SHUTDOWN_METRICS_NAMESPACE is set. */
 export function shutdownLine({ hooks, heldBack, durationMs, ...rest }: Shutdown): string {
@@ -39,9 +39,10 @@ export function shutdownLine({ hooks, heldBack, durationMs, ...rest }: Shutdown)
 }
 
 /**
- * With the log format JSON, Lambda drops lines whose level is below the function's log level, and takes a line without a
- * level for INFO: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
- * The line is one an environment, and holds the metrics. It takes the function's level where its own would be dropped.
+ * With the log format JSON, Lambda drops lines whose level is below the function's log level, and takes a line without
+ * a level for INFO: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+ * An environment logs this line once, and it contains the metrics. If its own level would be dropped, it takes the
+ * function's level.
  */
 function levelThatIsKept(own: "INFO" | "WARN"): string {
   const least = LEVELS.indexOf(process.env["AWS_LAMBDA_LOG_LEVEL"]?.toUpperCase() ?? "");
@@ -49,8 +50,8 @@ function levelThatIsKept(own: "INFO" | "WARN"): string {
 }
 
 /**
- * Writes the line past `console`, which the runtime client prefixes. Written behind all that was logged before, and
- * waited for: the process ends next, and a pipe that is full would lose it.
+ * Does not use `console`, to which the runtime client adds a prefix. Writes the line after everything that was logged
+ * before, and waits: the process ends next, and a full pipe would lose the line.
  */
 export function log(line: string): Promise<void> {
   return new Promise((resolve) => {

@@ -25,12 +25,12 @@ export function certificateAuthorities({ host, tlsServerName = host, tlsCaFile }
     ...(tlsCaFile === undefined
       ? pemOf(resolve(directory, BUNDLED_FILE))
       : needed("DB_TLS_CA_FILE", tlsCaFile, pemOf(resolve(directory, tlsCaFile)))),
-    // Node.js only warns where this one cannot be read.
+    // Node.js only warns if it cannot read this file.
     ...(extra ? pemOf(extra) : []),
   ].flatMap(({ region, pem }) => (regions.includes(region) ? [pem] : []));
   if (certificates.length > 0) return certificates;
   throw new CredentialsError(
-    `no certificate authority can verify ${tlsServerName}: ${BUNDLED_FILE} is not next to the code or has none for the region; name a PEM file by DB_TLS_CA_FILE or NODE_EXTRA_CA_CERTS (environment of the function)`,
+    `no certificate authority can verify ${tlsServerName}: ${BUNDLED_FILE} is not next to the code, or has no authority for the region; name a PEM file with DB_TLS_CA_FILE or NODE_EXTRA_CA_CERTS (environment of the function)`,
   );
 }
 

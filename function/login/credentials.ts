@@ -29,7 +29,7 @@ export async function credentials(
     case "iam": {
       const { iamToken } = await import("./iam-token");
       const { user } = login;
-      await iamToken(tlsServerName, port, user, signal); // what is wrong shows now, and not within the driver
+      await iamToken(tlsServerName, port, user, signal); // reports a wrong certificate here, not inside the driver
       // A token lasts 15 minutes and is checked on connect only, so each connect asks for a fresh one. It travels as a
       // clear-text password, which the settings allow over verified TLS only.
       const token = async (): Promise<Buffer> => {

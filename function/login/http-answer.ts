@@ -9,7 +9,7 @@ export interface HttpAnswer {
 const END_OF_HEAD = "\r\n\r\n";
 const END_OF_LINE = "\r\n";
 
-/** The server does not keep to the protocol. */
+/** The server violates the protocol. */
 export class MalformedAnswerError extends Error {
   override readonly name = "MalformedAnswerError";
 }
@@ -34,7 +34,7 @@ export function httpAnswer(received: Buffer, isEnded: boolean): HttpAnswer | und
   const headers: Record<string, string> = {};
   for (const line of lines) {
     const [, name, value = ""] = /^([\w!#$%&'*+.^`|~-]+):[ \t]*(.*?)[ \t]*$/.exec(line) ?? [];
-    if (name === undefined) throw new MalformedAnswerError("the answer has a line that is no header");
+    if (name === undefined) throw new MalformedAnswerError("the answer has a line that is not a header");
     headers[name.toLowerCase()] ??= value;
   }
   const body = bodyOf(rest, headers, isEnded || status === 204);

@@ -18,20 +18,21 @@ export interface DatabaseUser {
   readonly password: string;
 }
 
-/** What is to be changed, by the type of the error. */
+/** What to change, by the type of the error. */
 const CURES: Readonly<Record<string, string>> = {
   AccessDeniedException:
     "the function's role needs secretsmanager:GetSecretValue on the secret, and kms:Decrypt on its key if that is one of yours (database.auth)",
   DecryptionFailure: "the function's role needs kms:Decrypt on the secret's key (database.auth.kmsKeyArn)",
-  ResourceNotFoundException: "DB_SECRET_ARN has to be the ARN of a secret that has a value",
+  ResourceNotFoundException: "DB_SECRET_ARN must be the ARN of a secret that has a value",
   InvalidRequestException: "the secret must not be marked for deletion",
-  ThrottlingException: "the account reads too many secrets at this moment; the next statement asks again",
+  ThrottlingException: "the account reads too many secrets at the moment; the next statement tries again",
 };
 
-const EXPECTED = 'expected JSON with "username" and "password", not empty, as RDS writes it';
+const EXPECTED = 'expected JSON with non-empty "username" and "password", as RDS writes it';
 
 /**
- * Reads user and password from Secrets Manager. The secret's own region is asked, also where the function is in another.
+ * Reads user and password from Secrets Manager. The request goes to the secret's region, also if the function is in
+ * another one.
  *
  * @param secretId the secret's ARN; a name is one of the function's region
  * @param user the user to log in as, if that is not the secret's
@@ -62,7 +63,7 @@ export async function readSecret(
     if (signal.aborted) {
       const attempt = last === undefined ? "" : ` (the last attempt: ${typeOf(last)})`;
       const waited = `did not answer within ${Math.round(now() - start)} ms${attempt}`;
-      throw new CredentialsError(`${place} ${waited}; ${network}; it was asked for ${secret}`);
+      throw new CredentialsError(`${place} ${waited}; ${network}; while reading ${secret}`);
     }
     const type = typeOf(error);
     if (error instanceof ServiceError || client) {
@@ -70,7 +71,7 @@ export async function readSecret(
       const cure = CURES[type] === undefined ? "" : `; ${CURES[type]}`;
       throw new CredentialsError(`${place} refused ${secret}: ${serviceErrorText(type, text)}${cure}`);
     }
-    throw new CredentialsError(`${place} could not be reached: ${type}; ${network}; it was asked for ${secret}`);
+    throw new CredentialsError(`${place} could not be reached: ${type}; ${network}; while reading ${secret}`);
   }
 }
 
@@ -138,7 +139,7 @@ function databaseUser({ SecretString }: { readonly SecretString?: unknown }, use
   const field = (name: string): string => {
     const value = secret[name];
     if (typeof value === "string" && value !== "") return value;
-    throw new UnexpectedContent(`has no ${name} that is a text and not empty`);
+    throw new UnexpectedContent(`has no ${name}, or its ${name} is not a non-empty string`);
   };
   return { username: user ?? field("username"), password: field("password") };
 }

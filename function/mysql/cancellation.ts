@@ -33,13 +33,13 @@ export async function cancelStatement(
   try {
     await second.logIn();
     if (!(await isProven(busy, second))) {
-      const why = "a second connection does not prove to lead to the same thread of the same server";
-      throw new CancelRefusedError(`${why}: a proxy or a load balancer is on the way`);
+      const why = "nothing proves that the second connection reaches the same thread of the same server";
+      throw new CancelRefusedError(`${why}: a proxy or a load balancer is between`);
     }
     if (busy.running !== undefined) await second.run(`KILL QUERY ${busy.threadId}`);
   } finally {
     if (second.isLoggedIn) second.quit();
-    else second.abandon(new Error("no log-in, no statement to cancel"));
+    else second.abandon(new Error("the connection that cancels did not log in"));
     await second.closed;
     signal.removeEventListener("abort", cutOff);
   }

@@ -5,9 +5,9 @@ import { ShuttingDownError } from "./database-errors";
 import type { Cancel } from "./statement";
 import type { ShutdownContext } from "../shutdown";
 
-/** What became of the connections that were open when the database was closed. */
+/** The outcome of the connections that were open when the database was closed. */
 export interface CloseResult {
-  /** The server got COM_QUIT and let go. */
+  /** The server got COM_QUIT and closed the connection. */
   readonly closed: number;
   /** As `closed`, after the statement that ran on it was cancelled on the server. */
   readonly cancelled: number;
@@ -18,16 +18,17 @@ export interface CloseResult {
 }
 
 /**
- * A running statement is cancelled when no more than this is left of the time. A connect and a few round trips take some
- * milliseconds, but a function with little memory has a fraction of a CPU, and most of it is code that never ran before.
+ * A running statement is cancelled when no more than this is left of the time. A connect and a few round trips take
+ * some milliseconds, but a function with little memory has a fraction of a CPU, and most of it is code that never ran
+ * before.
  */
 const CANCEL_WITHIN_MS = 200;
 
 /**
- * Sends COM_QUIT on every connection before it returns its promise, and waits until the server has closed each: that is
- * the proof, a written COM_QUIT is only the hope. An open transaction without a running statement is rolled back by that.
- * A running statement is waited for, then cancelled on the server, so that a function that timed out leaves no query
- * running and no lock held. What is still open when the time is up is cut off.
+ * Sends COM_QUIT on every connection before it returns its promise, and waits until the server has closed each. Only
+ * that proves that COM_QUIT arrived. It also rolls back an open transaction without a running statement. A running
+ * statement is waited for, then cancelled on the server, so that a function that timed out leaves no query running and
+ * no lock held. What is still open when the time is up is cut off.
  */
 export async function closeConnections(
   connections: ReadonlySet<ServerConnection>,
@@ -72,7 +73,9 @@ export async function closeConnections(
   return { ...result, ...refused };
 }
 
-/** Resolves when the server has let go (`end`, which a socket under TLS does not emit), or the connection was cut off. */
+/**
+ * Resolves when the server has closed (`end`, which a socket under TLS does not emit), or the connection was cut off.
+ */
 function endOf(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
     if (socket.closed) resolve();

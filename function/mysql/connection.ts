@@ -27,7 +27,7 @@ export interface ConnectionTarget {
   readonly login: ConnectionOptions;
 }
 
-/** What mysql2 has and its typings leave out. */
+/** Members of mysql2 that its types lack. */
 interface Driver extends Connection {
   readonly stream: Duplex;
   handlePacket(packet?: Packet): void;
@@ -48,7 +48,7 @@ export class ServerConnection {
   identity: ServerIdentity | undefined;
   /** The statement under way. */
   running: string | undefined;
-  /** Whether the server is to be left, since it does not write any more. */
+  /** Whether to leave this server, because it no longer accepts writes. */
   useless = false;
   /** By Date.now(), which goes on while the execution environment is frozen. @default - never used */
   lastUse: number | undefined;
@@ -70,7 +70,7 @@ export class ServerConnection {
     const { host, port, database, address = host, login } = target;
     this.schema = database;
     this.socket = namedForCertificate(net.connect(port, address), host).setNoDelay(true).setKeepAlive(true);
-    // One that stays: an error nobody listens for would end the process.
+    // This listener stays, because an error without a listener would end the process.
     this.socket.on("error", () => undefined).once("connect", () => (this.phase = "greeting of the server"));
     this.closed = new Promise((resolve) =>
       this.socket.once("close", () => {
@@ -80,7 +80,8 @@ export class ServerConnection {
     this.driver = mysql.createConnection({
       ...{ host, port, database, stream: () => this.socket },
       connectTimeout: 0, // the pool's deadline bounds it
-      // Exact: what a number of JavaScript cannot hold comes as a string, and a date as the server wrote it.
+      // Exact values: a number that JavaScript cannot hold comes as a string, and so does a date, as the server wrote
+      // it.
       ...{ supportBigNumbers: true, dateStrings: true, timezone: "Z" },
       ...login,
     }) as Driver;
@@ -103,7 +104,9 @@ export class ServerConnection {
     this.loggedIn.catch(() => undefined); // logIn() rejects with it
   }
 
-  /** Logs in, and asks the server who it is: one round trip more, and a second one only where the session is not UTC. */
+  /**
+   * Logs in, and asks the server who it is: one round trip more, and a second one only where the session is not UTC.
+   */
   async logIn(): Promise<void> {
     await this.loggedIn;
     this.phase = "answer to the first statement";
@@ -113,7 +116,7 @@ export class ServerConnection {
       this.identity = identityOf(session);
       if (session && this.identity && !isAsSet(session)) await this.run(SET_SESSION);
     } catch (error) {
-      // Something that speaks the protocol and is no MySQL: it gets its statements, and none is cancelled there.
+      // This server speaks the protocol but is not MySQL. It gets statements, but none is cancelled there.
       if (serverErrorNumber(error) === undefined) throw error;
     }
     this.status.isKnown = true;
@@ -134,7 +137,9 @@ export class ServerConnection {
     return this.lost || stream.readableEnded || stream.destroyed || !stream.writable;
   }
 
-  /** As {@link hasEnded}, but asks the kernel where the connection is idle: then anything unread is the server's end. */
+  /**
+   * As {@link hasEnded}, but asks the kernel where the connection is idle: then anything unread is the server's end.
+   */
   get hasEndedUnread(): boolean {
     if (this.hasEnded || !this.isLoggedIn || this.underWay > 0) return this.hasEnded;
     const { fd } = (this.socket as unknown as { readonly _handle: { readonly fd?: number } | null })._handle ?? {};
@@ -192,7 +197,10 @@ export class ServerConnection {
     });
   }
 
-  /** COM_RESET_CONNECTION: everything that statements left in the session is gone, and what this class sets is there again. */
+  /**
+   * COM_RESET_CONNECTION: everything that statements left in the session is gone, and what this class sets is there
+   * again.
+   */
   async reset(): Promise<void> {
     await this.command((done) => {
       this.driver.reset(done);
@@ -200,13 +208,13 @@ export class ServerConnection {
     await this.run(SET_SESSION_AGAIN);
   }
 
-  /** Queues COM_QUIT behind what runs. Where nothing does, it is written before this returns. */
+  /** Queues COM_QUIT behind a running statement. If none runs, COM_QUIT is written before this returns. */
   quit(): void {
     if (!this.hasEnded && !this.isLeaving) this.driver.end();
     this.isLeaving = true;
   }
 
-  /** Cuts the connection off. Whatever waits for it gets the error. */
+  /** Cuts the connection off. Everything that waits for it gets the error. */
   abandon(error: Error): void {
     this.lost = true;
     const { stream } = this.driver;

@@ -1,8 +1,8 @@
 import { NotRunError } from "./database-errors";
 
 /**
- * What an error says about its statement, decided by where the error came from and by the server's error number. Words
- * decide nothing: a server's message can quote anything.
+ * What an error says about its statement, decided by where the error came from and by the server's error number. The
+ * text of a message does not count, because a server's message can quote anything.
  */
 
 /** Server error numbers: https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html */
@@ -44,7 +44,8 @@ export function serverErrorNumber(error: unknown): number | undefined {
  * - the server sent an error and closed before it read the statement, see `ServerConnection`;
  * - the kernel did not accept all bytes of the statement, and a server runs no statement that it has not read whole.
  *
- * A connection that is lost later may have been lost after the statement ran, and only the caller knows what that means.
+ * A connection that is lost later may have been lost after the statement ran, and only the caller knows what that
+ * means.
  */
 export function hasNotRun(error: unknown): boolean {
   if (error instanceof NotRunError) return true;

@@ -10,21 +10,21 @@ import type { DatabaseSettings } from "../settings";
 import { tidy } from "./tidying";
 import type { Transaction } from "./transaction";
 
-/** Idle for this long, the environment may have been frozen meanwhile, and the end of the connection wait in its socket. */
+/** After this idle time the environment may have been frozen, and the end of the connection may wait in its socket. */
 const FROZEN_AFTER_MS = 10;
 
 /** Idle for this long, a connection may have been dropped without notice (by NAT or a load balancer). */
 const SUSPECT_AFTER_MS = 10_000;
 
-/** With less time left, what the connect before has failed with says more than another one that is cut off. */
+/** With less time left, the error of the last connect says more than another connect that is cut off. */
 const SHORTEST_CONNECT_MS = 20;
 
-/** Log-ins of one statement: what the server ends or refuses twice in a row, it will end or refuse a third time. */
+/** Log-ins of one statement. A server that refuses or ends two in a row will do so a third time. */
 const MOST_LOGINS = 2;
 
-/** The connections of one function. None is idle that could be busy, and there are never more than the limit. */
+/** The connections of one function, never more than the limit. No connection is idle while a statement waits. */
 export class ConnectionPool {
-  /** All that are open or being opened; those that are ended count until the server has let go. */
+  /** All that are open or being opened. An ended connection counts until the server has closed it. */
   readonly connections = new Set<ServerConnection>();
   /** The connections that transactions hold. */
   readonly holders = new Map<ServerConnection, Transaction>();
@@ -35,7 +35,7 @@ export class ConnectionPool {
   private reserved = 0;
   /** The last connect's. */
   private failure: unknown;
-  /** How many suspects are being asked: better an old connection than one more. */
+  /** How many suspects are being pinged. An old connection is better than a new one. */
   private asking = 0;
   /** The one that Init began. */
   private ahead: ServerConnection | undefined;
@@ -77,8 +77,8 @@ export class ConnectionPool {
   }
 
   /**
-   * The one place that decides what is used again: a connection whose server is there and writes, outside a transaction.
-   * The caller awaits it before its own caller is answered, since the environment may be frozen right after.
+   * The one place that decides what is used again: a connection outside a transaction, to a server that answers and
+   * accepts writes. The caller awaits this before it answers, because the environment may be frozen right after.
    */
   async release(connection: ServerConnection): Promise<void> {
     this.holders.delete(connection);
@@ -204,18 +204,18 @@ export class ConnectionPool {
     }
   }
 
-  /** A connect of Init's that hangs, perhaps since before a freeze, must not cost the time of a statement as well. */
+  /** A connect of Init that hangs, perhaps since before a freeze, must not use up a statement's time as well. */
   private giveUpLateConnect(limitMs: number): void {
     const { ahead } = this;
     if (ahead === undefined || ahead.isLoggedIn || Date.now() - ahead.begunAt < limitMs) return;
     ahead.abandon(new Error(`no ${ahead.phase} in time`));
   }
 
-  /** Each transaction that holds a connection waits for another one: that wait has no end. */
+  /** If each transaction that holds a connection waits for another one, the wait never ends. */
   private refuseDeadlock(inside: Transaction | undefined): void {
     if (inside === undefined || this.holders.size < this.limit) return;
     if ([...this.holders.values()].some(({ waiting }) => waiting === 0)) return;
-    const cure = "use the query that transaction() hands to its work, or raise connectionLimit";
+    const cure = "use the query that transaction() passes to your code, or raise connectionLimit";
     const why = `a statement inside transaction() waits for a second connection, and all ${this.limit} are held`;
     throw unreachable(this.settings, new Error(`${why}: ${cure}`));
   }
@@ -225,7 +225,7 @@ export class ConnectionPool {
     return connecting?.phase ?? `free connection (connectionLimit ${this.limit}, all in use)`;
   }
 
-  /** Asks all of them at once: those that one freeze has cost are found out together. */
+  /** Pings all of them at once, so that connections that died in one freeze are found together. */
   private askSuspects(first: ServerConnection): void {
     const isSuspect = (connection: ServerConnection): boolean =>
       connection.idleMs(SUSPECT_AFTER_MS) >= SUSPECT_AFTER_MS;
@@ -243,6 +243,7 @@ export class ConnectionPool {
   }
 
   private refuseWhenClosing(): void {
-    if (this.closing) throw new ShuttingDownError("the execution environment is shutting down, no statement is run");
+    if (this.closing)
+      throw new ShuttingDownError("the execution environment is shutting down; the statement was not run");
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What a failing statement tells. mysql2's errors carry the statement with all its values as `sql`, which a log would
- * print, and the server's messages quote values. Neither leaves the function: the values are the user's data.
+ * Removes values from errors. mysql2's errors carry the statement with its values as `sql`, which a log would print,
+ * and the server's messages quote values. Both are the user's data and must not leave the function.
  */
 
 /** Characters of the caller's SQL that go into an error. */

@@ -26,7 +26,7 @@ export async function tidy(connection: ServerConnection, resetSession: boolean):
   })().catch(() => undefined);
   const settled = await Promise.race([fit, sleep(TIDY_WITHIN_MS, undefined, { ref: false })]);
   if (connection.isLeaving) return false;
-  if (settled === undefined) connection.abandon(new Error("the server did not tidy the session up in time"));
+  if (settled === undefined) connection.abandon(new Error("the server did not reset the session in time"));
   return settled ?? false;
 }
 
@@ -35,7 +35,9 @@ async function isFit(connection: ServerConnection, resetSession: boolean): Promi
   // After an error: a procedure may have begun a transaction before it failed. COM_PING brings the flags.
   if (connection.inTransaction === undefined) await connection.ping();
   if (connection.autocommitIsOff) {
-    console.warn("a statement turned autocommit off: the connection is ended, and what is uncommitted rolled back");
+    console.warn(
+      "a statement turned autocommit off: the connection is closed, and uncommitted changes are rolled back",
+    );
     return false;
   }
   if (connection.databaseIsChanged) {

@@ -64,7 +64,7 @@ export class Transaction {
       await turnOfTheLoop(); // code that waited for it may ask for more
     }
     if (this.late !== undefined) {
-      const why = "a statement that it did not await failed, or came too late";
+      const why = "a statement that was not awaited failed or came too late";
       throw new TransactionEndedError(`the transaction was rolled back: ${why}`, { cause: this.late });
     }
     if (!(await this.isOpen())) {
@@ -116,7 +116,7 @@ export class Transaction {
     }
   }
 
-  /** Costs a round trip after an error only. */
+  /** Needs a round trip only after an error. */
   private async isOpen(): Promise<boolean> {
     if (!this.isTold) return true;
     if (this.connection.inTransaction === undefined) await this.connection.ping();
@@ -125,10 +125,10 @@ export class Transaction {
 
   private endedEarly(): TransactionEndedError {
     if (this.refusal !== undefined) {
-      const how = "has rolled the transaction back, or committed it before a DDL statement that failed";
-      return new TransactionEndedError(`the server ${how}: an error has ended it`, { cause: this.refusal });
+      const how = "rolled the transaction back, or committed it before a DDL statement that failed";
+      return new TransactionEndedError(`after an error the server ${how}`, { cause: this.refusal });
     }
-    const why = "a statement before has committed the transaction (DDL does so), or rolled it back";
+    const why = "an earlier statement committed the transaction (as DDL does) or rolled it back";
     return new TransactionEndedError(`${why}: further statements are not run`);
   }
 

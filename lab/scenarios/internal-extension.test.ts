@@ -156,7 +156,7 @@ describe("a refusal is one line, and the function answers", () => {
     const environment = started(INTERNAL, ten);
     expect(await environment.invoke({})).toMatchObject({ ok: true });
     expect(reports(environment.logs, "shutdown extension")).toMatchObject([
-      { errorType: "Extension.TooManyExtensions", sigterm: "comes, an extension is registered already" },
+      { errorType: "Extension.TooManyExtensions", sigterm: "comes: an extension is registered already" },
     ]);
     expect(await environment.shutdown()).toMatchObject({ endedBy: "itself" }); // SIGTERM came, as the line says
   });
@@ -165,7 +165,7 @@ describe("a refusal is one line, and the function answers", () => {
     const environment = started(INTERNAL, [extension("lambda-graceful-shutdown")]);
     expect(await environment.invoke({})).toMatchObject({ ok: true });
     expect(reports(environment.logs, "shutdown extension")).toMatchObject([
-      { errorType: "Extension.InvalidExtensionState", sigterm: "comes, an extension is registered already" },
+      { errorType: "Extension.InvalidExtensionState", sigterm: "comes: an extension is registered already" },
     ]);
     expect(await environment.shutdown()).toMatchObject({ endedBy: "itself" });
   });
