@@ -213,7 +213,9 @@ describe("in what cdktf init makes", () => {
     write(app, { "orders/wrong.ts": `${FUNCTION}\nexport const x: number = database;` });
     const failing = (): string =>
       run("npx", ["--no-install", "ts-node", "-T", "main.ts"], app, { ENTRY: "orders/wrong.ts" });
-    expect(failing).toThrow(/app\/orders: code\.entry "orders\/wrong\.ts" must compile: orders\/wrong\.ts:9:14 TS2322/);
+    expect(failing).toThrow(
+      /app\/orders: code\.entry "orders\/wrong\.ts" does not compile: orders\/wrong\.ts:9:14 TS2322/,
+    );
     rmSync(join(app, "orders/wrong.ts"));
   }, 120_000);
 

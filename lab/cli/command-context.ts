@@ -11,15 +11,17 @@ import { findProject, type Project } from "../subjects/project";
 import { synth } from "../subjects/synth";
 import { synthesizedFunction, type SynthesizedFunction } from "../subjects/synthesized-function";
 
-/** What a command of the lab works with. Progress goes to standard error: what is found out has standard output alone. */
+/**
+ * What a command of the lab works with. Progress goes to standard error, because standard output has the result alone.
+ */
 export interface CommandContext {
   /** The project around the directory that the command was started in. */
   readonly project: Project;
-  /** A directory that is removed at the end, whatever the end is. */
+  /** A directory that is removed at the end, also after an error or a signal. */
   readonly scratch: string;
   /**
-   * Says what is being done, and what it came to: on a terminal with a spinner, elsewhere a line each. Work that takes
-   * long tells how far it is.
+   * Shows each step and its result: on a terminal with a spinner, elsewhere with a line each. Long work shows its
+   * progress.
    */
   step<T>(
     title: string,
@@ -29,7 +31,7 @@ export interface CommandContext {
   /** What is known without doing anything. */
   say(fact: string): void;
   synthesized(): Promise<SynthesizedFunction>;
-  /** @param image a container image in the place of this machine's Node.js */
+  /** @param image a container image instead of this machine's Node.js */
   runtime(name: string, image?: string): Promise<LambdaRuntime>;
   /** The server to talk to; it is stopped at the end. */
   database(): Promise<DatabaseServer>;
@@ -39,12 +41,12 @@ export interface CommandContext {
 const DONE = colors.green("✓");
 const FAILED = colors.red("✗");
 
-/** Milliseconds between two lines about how far it is, where nothing can be written over. */
+/** Milliseconds between two lines of progress, where a line cannot be overwritten. */
 const LINE_EVERY_MS = 15_000;
 
 /** Does the work, then puts everything away: also when it fails, or on Ctrl-C. */
 export async function inCommandContext<T>(work: (context: CommandContext) => Promise<T>): Promise<T> {
-  // Exiting ends the environments' processes, and what else there is goes with the lab, however it ends.
+  // Exiting ends the environments' processes. The reaper removes everything else, however the lab ends.
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(INTERRUPTED[signal]));
   const project = findProject();
   const progress = ora({ stream: process.stderr });

@@ -32,7 +32,7 @@ test.each([
   ["an array with something behind it", "[1,\n2]\n[3]", "Line 3: "],
 ])("%s is refused, with its line and what is allowed", (_, text, message) => {
   expect(() => read(text)).toThrow(message);
-  expect(() => read(text)).toThrow("Allowed is a JSON array of events, or an event a line.");
+  expect(() => read(text)).toThrow("Expected a JSON array of events, or one event a line.");
 });
 
 test("a file that is not there is refused by its name", () => {

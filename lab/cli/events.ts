@@ -2,14 +2,14 @@ import { readFileSync } from "node:fs";
 import { InvalidArgumentError } from "commander";
 import { fromInvocationDirectory } from "./invocation-directory";
 
-const ALLOWED = "Allowed is a JSON array of events, or an event a line.";
+const ALLOWED = "Expected a JSON array of events, or one event a line.";
 
 /** Reads `--event`. */
 export function event(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new InvalidArgumentError(`It is no JSON: ${messageOf(error)}`);
+    throw new InvalidArgumentError(`It is not JSON: ${messageOf(error)}`);
   }
 }
 

@@ -5,7 +5,7 @@ export const INTERRUPTED = { SIGINT: 130, SIGTERM: 143 } as const;
 export const STOPPED_BY_ERROR = 1;
 export const WRONG_USAGE = 2;
 
-/** Without a verdict a command is neither good nor bad, and must not look like either. */
+/** A command without a verdict must look neither good nor bad. */
 const CODES: Readonly<Record<VerdictKind, number>> = {
   clean: 0,
   "not clean": 1,

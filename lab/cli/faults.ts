@@ -20,7 +20,7 @@ interface FaultOptions extends HandlerOptions {
   readonly extension?: ShutdownExtension;
 }
 
-/** What one fault came to. */
+/** The result of one fault. */
 interface Played {
   readonly fault: string;
   readonly happens: string;
@@ -31,10 +31,10 @@ interface Played {
   readonly result?: FaultResult;
 }
 
-/** What was wrong is prose, which nobody reads across a whole screen. */
+/** Problems are sentences, which are hard to read across a whole screen. */
 const WIDEST = 124;
 
-/** How a fault's result begins that says so. */
+/** Prefix of a result that reports a failed Init. */
 const INIT_FAILS = "Init fails: ";
 
 /** How many plays may be repeated because something was wrong: a machine that is busy takes from a budget of 300 ms. */
@@ -46,8 +46,8 @@ export function faultsCommand(): Command {
       .summary("what a handler survives: the database refuses, hangs, dies, comes back")
       .description(
         "Plays the fault table (docs/faults.md) to what cdktf synth wrote, or to a handler of yours: the database refuses, " +
-          "hangs, dies, comes back, times a connection out while the environment is frozen. Prints what is survived: the " +
-          "process leaves by itself in time, and nothing of it stays on the server.",
+          "hangs, dies, comes back, times a connection out while the environment is frozen. Prints which faults the " +
+          "function survives: its process ends by itself in time, and leaves nothing on the server.",
       ),
     ["external", "internal"],
   )
@@ -141,8 +141,8 @@ function invocationsOf(failure: string | undefined): Findings["invocations"] {
 }
 
 /**
- * The first row with a server that is well: a function that cannot be invoked there would survive nothing, and that would
- * say nothing about it.
+ * The first row with a server that is well: a function that cannot be invoked there would survive nothing, and that
+ * would say nothing about it.
  *
  * @returns the verdict, if the function did not pass so far
  */

@@ -48,7 +48,7 @@ export interface HandlerOptions {
 export interface Chosen {
   readonly subject: Subject;
   readonly runtime: string;
-  /** Nobody said what makes Lambda send SIGTERM, so the lab brought it. */
+  /** The lab chose the extension, because the command line names none. */
   readonly extensionIsAssumed: boolean;
   readonly events: Events;
   /** What can be read in its code, and what it was given: for the advice. */
@@ -83,9 +83,9 @@ export function withFunctionOptions(command: Command, extensions: readonly Exten
     )
     .option(
       "--entry <file.export>",
-      'where it is in there (default: "index.handler"; "lambda_function.lambda_handler" in Python)',
+      'file and export of the handler (default: "index.handler"; "lambda_function.lambda_handler" in Python)',
     )
-    .option("--name <name>", "what to call it (default: the name of its directory or zip)")
+    .option("--name <name>", "name of the handler in the output (default: the name of its directory or zip)")
     .addOption(
       new Option(
         "--runtime <name>",
@@ -96,7 +96,7 @@ export function withFunctionOptions(command: Command, extensions: readonly Exten
     .addOption(
       new Option(
         "--extension <kind>",
-        "what makes Lambda send SIGTERM; internal is the handler's own to register (default: the stack's; external for a handler of yours)",
+        "what makes Lambda send SIGTERM; internal: the handler registers it itself (default: the stack's; external for a handler of yours)",
       ).choices(extensions),
     )
     .addOption(
@@ -114,12 +114,12 @@ export function withFunctionOptions(command: Command, extensions: readonly Exten
       "an event for which the function runs a statement (default: the project's, else {})",
       event,
     )
-    .option("--slow-event <json>", "one whose statement takes 30 seconds (default: the project's)", event);
+    .option("--slow-event <json>", "an event whose statement takes 30 seconds (default: the project's)", event);
 }
 
 /**
- * The chosen function and what stands beside it: for a handler of somebody's the project's own function, if there is one,
- * then the article's way and no extension.
+ * The chosen function and what stands beside it: for a handler of somebody's the project's own function, if there is
+ * one, then the article's way and no extension.
  */
 export async function besideOthers(context: CommandContext, first: Chosen): Promise<readonly Subject[]> {
   const synthesized = first.synthesized ?? (hasApp(context.project) ? await context.synthesized() : undefined);
@@ -139,7 +139,7 @@ function hasApp({ root }: Project): boolean {
 
 /** For the commands in which a time-out is not of the command's making. */
 export function timeoutOption(): Option {
-  const description = "what an invocation may take (default: the stack's; 3 for a handler of yours)";
+  const description = "time that an invocation may take (default: the stack's; 3 for a handler of yours)";
   return new Option("--timeout <seconds>", description).argParser(seconds);
 }
 
@@ -160,8 +160,7 @@ export async function chosen(context: CommandContext, options: HandlerOptions): 
     };
   }
   for (const option of ["entry", "name", "runtime"] as const) {
-    if (options[option] !== undefined)
-      throw new UsageError(`--${option} is for a handler of yours, with --handler <path>`);
+    if (options[option] !== undefined) throw new UsageError(`--${option} needs --handler <path>, a handler of yours`);
   }
   const synthesized = await context.synthesized();
   context.say(
@@ -208,7 +207,9 @@ function userSubject(path: string, scratch: string, options: HandlerOptions): Br
   };
 }
 
-/** What the command line says goes first. lab.config.json is about the project's own function, not about a --handler. */
+/**
+ * What the command line says goes first. lab.config.json is about the project's own function, not about a --handler.
+ */
 export function eventsOf(options: Pick<HandlerOptions, "event" | "slowEvent">, defaults: Events): Events {
   return {
     ...defaults,
@@ -220,12 +221,12 @@ export function eventsOf(options: Pick<HandlerOptions, "event" | "slowEvent">, d
 function seconds(text: string): number {
   const number = Number(text);
   if (Number.isFinite(number) && number > 0 && number <= 900) return number;
-  throw new InvalidArgumentError("Allowed are seconds, more than 0 and at most 900.");
+  throw new InvalidArgumentError("Expected seconds, more than 0 and at most 900.");
 }
 
 function variable(text: string, before: HandlerOptions["env"]): HandlerOptions["env"] {
   const [, name, value = ""] = /^([A-Za-z_]\w*)=(.*)$/s.exec(text) ?? [];
-  if (name === undefined) throw new InvalidArgumentError("Allowed is NAME=VALUE.");
+  if (name === undefined) throw new InvalidArgumentError("Expected NAME=VALUE.");
   return { ...before, [name]: value };
 }
 
@@ -233,7 +234,7 @@ function tcpServer(text: string, before: readonly TcpServer[] = []): readonly Tc
   const [, name = "", host = "", digits = ""] =
     /^([A-Za-z_][\w-]*)=(?:tcp:\/\/)?(\[[^\]]+\]|[^:[\]/]+):(\d+)$/.exec(text) ?? [];
   const port = Number(digits);
-  if (name === "" || port < 1 || port > 65_535) throw new InvalidArgumentError("Allowed is NAME=HOST:PORT.");
-  if (before.some((each) => each.name === name)) throw new InvalidArgumentError(`"${name}" is there twice.`);
+  if (name === "" || port < 1 || port > 65_535) throw new InvalidArgumentError("Expected NAME=HOST:PORT.");
+  if (before.some((each) => each.name === name)) throw new InvalidArgumentError(`The name "${name}" is used twice.`);
   return [...before, { name, host: host.replace(/^\[|\]$/g, ""), port }];
 }

@@ -35,7 +35,7 @@ async function lab(...args: readonly string[]): Promise<Outcome> {
   return labIn(environment, ...args);
 }
 
-/** A server program that is found first and does not start, so that the stand-in steps in. */
+/** A server program that is found first and does not start, so that the lab uses the stand-in. */
 function withoutServer(): NodeJS.ProcessEnv {
   const directory = join(scratch, "no-server");
   mkdirSync(directory, { recursive: true });
@@ -128,7 +128,7 @@ test("run --extension internal has the function register its own, which is worth
   expect(result.logs.join("\n")).toContain('"budgetMs":500');
 });
 
-test("run --runtime takes its Node.js from npm; without a compiler the lab's own client steps in, and it says so", async () => {
+test("run --runtime takes its Node.js from npm; without a compiler the lab uses its own client, and says so", async () => {
   const bin = mkdtempSync(join(scratch, "bin-"));
   symlinkSync(process.execPath, join(bin, "node"));
   const pool = join(USER_HANDLERS, "pool");
@@ -224,7 +224,7 @@ interface Storms {
   readonly sampling: { readonly connections: number };
 }
 
-// As a process of its own: in one of jest's, what jest does would count as the lab's.
+// A process of its own, because in one of jest's processes jest's work would count as the lab's.
 test("storm takes less than a quarter of the CPU time of what it runs, leaves nothing behind, and ends with 0", async () => {
   const { code, stdout } = await lab(
     ..."storm --subject ours --environments 24 --seconds 3 --seed 7 --json".split(" "),
@@ -264,10 +264,10 @@ test("Ctrl-C ends it with 130 and leaves no directory", async () => {
   const exited = once(child, "exit");
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
-  // Without the second condition, a lab that fails would be waited for until the end of days.
+  // Without the second condition, the test would wait for ever for a lab that fails.
   while (!said.includes("Init, Invoke") && child.exitCode === null) await sleep(20);
   expect(said).toContain("Init, Invoke");
-  await sleep(300); // into the frozen time, or just before: it is all the same
+  await sleep(300); // in the frozen time or just before it; both are fine
   const left = (): string[] => readdirSync(temporary).filter((name) => name.startsWith("lab-"));
   expect(left().length).toBeGreaterThan(0);
   child.kill("SIGINT");
@@ -312,13 +312,13 @@ describe("wrong usage ends with 2 and says what is wrong", () => {
     ["an unknown command", ["rnu"], "unknown command 'rnu'"],
     ["no command", [], "Usage: lambda-shutdown-lab [options] [command]"],
     ["a wrong choice", ["run", "--end", "never"], "Allowed choices are spindown, idle, timeout, failure."],
-    ["a variable without a value", ["compare", "--env", "HOST"], "Allowed is NAME=VALUE."],
+    ["a variable without a value", ["compare", "--env", "HOST"], "Expected NAME=VALUE."],
     ["a bad file of events", ["run", "--events", file("bad.jsonl", "{}\n{]\n")], "Line 2: "],
     ["a handler that is not there", ["compare", "--handler", join(scratch, "nowhere")], 'nowhere" does not exist'],
     ["a time-out that nothing causes", ["run", "--handler", pool, "--end", "timeout"], "needs --slow-event <json>"],
     ["an entry of nothing", ["faults", "--entry", "index.handler"], "--entry is for a handler of yours"],
     ["a runtime that there is not", ["run", "--runtime", "nodejs20.x"], "Allowed choices are nodejs24.x, nodejs22.x"],
-    ["a storm of nobody", ["storm", "--environments", "0"], "Allowed are whole numbers from 1 to 1000."],
+    ["a storm of nobody", ["storm", "--environments", "0"], "Expected a whole number from 1 to 1000."],
     ["a report of nothing", ["report", "--data", join(scratch, "nowhere.json")], "nowhere.json"],
   ])("%s", async (_, args, message) => {
     const { code, stdout, stderr } = await lab(...args);

@@ -28,7 +28,7 @@ export interface Effort extends HandlerOptions {
 /** How many of our plays may be repeated because something was wrong: a machine that is busy takes from 300 ms. */
 const PATIENCE = 3;
 
-/** One Init says little: a report has the median and the spread of these. */
+/** One Init is not enough: a report shows the median and the spread of these. */
 const LIVES = 5;
 
 /** Everything that a report shows, one after the other, since each would take CPU from the other. */

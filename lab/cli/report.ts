@@ -28,7 +28,7 @@ export function reportCommand(): Command {
     new Command("report")
       .summary("all of it in one HTML file")
       .description(
-        "Measures what cdktf synth wrote, or a handler of yours, beside the article's way and no extension: five lives of " +
+        "Measures what cdktf synth wrote, or a handler of yours, beside the article's way and no extension: five runs of " +
           "each, a storm of each, and the fault table. Draws it all as one HTML file that needs no network, and on request " +
           "as SVGs.",
       ),
@@ -43,8 +43,8 @@ export function reportCommand(): Command {
       wholeNumber(1, MAX_ENVIRONMENTS),
       STORM_DEFAULTS.environments,
     )
-    .option("--seconds <number>", "how long the storm blows", wholeNumber(1, 3_600), STORM_DEFAULTS.seconds)
-    .option("--seed <number>", "what decides about the storm's turns", wholeNumber(0, 2 ** 31 - 1), STORM_DEFAULTS.seed)
+    .option("--seconds <number>", "how many seconds the storm lasts", wholeNumber(1, 3_600), STORM_DEFAULTS.seconds)
+    .option("--seed <number>", "seed of the storm's random choices", wholeNumber(0, 2 ** 31 - 1), STORM_DEFAULTS.seed)
     .option("--no-faults", "leave the fault table out, which takes minutes and a mariadbd of its own")
     .option("--json", "print the data on standard output, and write no file that was not asked for")
     .addHelpText(
@@ -87,7 +87,7 @@ ${VARIABLES_HELP}${EXIT_CODES}`,
     });
 }
 
-/** What is measured takes minutes: that it can be written is to be known before. */
+/** Measuring takes minutes, so the command first checks that it can write the file. */
 function mustBeWritable(option: string, path: string): void {
   const file = fromInvocationDirectory(path);
   try {
@@ -109,7 +109,7 @@ function read(file: string, isGiven: (option: keyof ReportOptions) => boolean): 
   const inVain = OF_THE_MEASUREMENT.filter(isGiven).map((option) =>
     option === "faults" ? "--no-faults" : `--${option === "slowEvent" ? "slow-event" : option}`,
   );
-  if (inVain.length > 0) throw new UsageError(`${inVain.join(", ")}: with --data nothing is measured`);
+  if (inVain.length > 0) throw new UsageError(`${inVain.join(", ")}: no effect with --data, which measures nothing`);
   let text: string;
   try {
     text = readFileSync(fromInvocationDirectory(file), "utf8");
@@ -123,6 +123,6 @@ function wholeNumber(least: number, most: number): (text: string) => number {
   return (text) => {
     const number = Number(text);
     if (text.trim() !== "" && Number.isInteger(number) && number >= least && number <= most) return number;
-    throw new InvalidArgumentError(`Allowed are whole numbers from ${least} to ${most}.`);
+    throw new InvalidArgumentError(`Expected a whole number from ${least} to ${most}.`);
   };
 }

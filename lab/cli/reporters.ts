@@ -92,6 +92,6 @@ function reporter(text: string, before: readonly Reporter[] = []): readonly Repo
   const [, name = "", file] = /^(\w+)(?:=(.+))?$/.exec(text) ?? [];
   const kind = KINDS.find((each) => each === name);
   if (kind === undefined)
-    throw new InvalidArgumentError(`Allowed are ${KINDS.join(", ")}, each with =<file> or without.`);
+    throw new InvalidArgumentError(`Expected one of ${KINDS.join(", ")}, each with =<file> or without.`);
   return [...before, { kind, ...(file === undefined ? {} : { file }) }];
 }

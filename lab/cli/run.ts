@@ -113,13 +113,13 @@ async function runAndShow(context: CommandContext, options: RunOptions): Promise
   const { runtime: name, extensionIsAssumed, events, adviceContext } = choice;
   const subject = extensions === undefined ? choice.subject : { ...choice.subject, extensions };
   if (options.managedInstances !== undefined && (options.emulator !== undefined || options.image !== undefined)) {
-    throw new UsageError("--managed-instances: not with --emulator or --image");
+    throw new UsageError("--managed-instances cannot be used with --emulator or --image");
   }
   if (options.managedInstances !== undefined && !name.startsWith("nodejs")) {
-    throw new UsageError(`--managed-instances: not on ${name}; the lab plays it for nodejs24.x`);
+    throw new UsageError(`--managed-instances does not run on ${name}, only on nodejs24.x`);
   }
   if (options.emulator !== undefined && (options.image !== undefined || end === "failure")) {
-    throw new UsageError(`--emulator: not with ${end === "failure" ? "--end failure" : "--image"}`);
+    throw new UsageError(`--emulator cannot be used with ${end === "failure" ? "--end failure" : "--image"}`);
   }
   const program =
     options.emulator === undefined
@@ -128,7 +128,9 @@ async function runAndShow(context: CommandContext, options: RunOptions): Promise
   const runtime = await context.runtime(name, options.image);
   const database = await context.database();
   if (end === "timeout" && !("slow" in events)) {
-    throw new UsageError("--end timeout needs --slow-event <json>: an event that your handler takes long for");
+    throw new UsageError(
+      "--end timeout needs --slow-event <json>: an event that keeps your handler busy for longer than --timeout",
+    );
   }
   if (options.managedInstances !== undefined) {
     return runOnManagedInstances(context, options, { subject, runtime, database, events });
@@ -213,7 +215,7 @@ async function runOnManagedInstances(
 function workerCount(text: string): number {
   const number = Number(text);
   if (Number.isInteger(number) && number >= 1 && number <= 64) return number;
-  throw new InvalidArgumentError("Allowed are whole numbers from 1 to 64.");
+  throw new InvalidArgumentError("Expected a whole number from 1 to 64.");
 }
 
 function extensionProgram(text: string, before: readonly ExternalExtension[] = []): readonly ExternalExtension[] {
@@ -249,5 +251,5 @@ function endOf({ end, frozen }: RunOptions, given: readonly unknown[], { quick, 
 function milliseconds(text: string): number {
   const number = Number(text);
   if (text !== "" && Number.isInteger(number) && number >= 0 && number <= 3_600_000) return number;
-  throw new InvalidArgumentError("Allowed are whole milliseconds from 0 to 3600000.");
+  throw new InvalidArgumentError("Expected milliseconds, a whole number from 0 to 3600000.");
 }

@@ -1,4 +1,4 @@
-/** The command was called in a way that cannot work, which its exit code tells apart from what it has found out. */
+/** The command was called in a way that cannot work. It has an exit code of its own. */
 export class UsageError extends Error {
   override readonly name = "WrongUsage";
 }

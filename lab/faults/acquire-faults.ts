@@ -12,7 +12,7 @@ export const ACQUIRE_FAULTS: readonly Fault[] = [
   {
     name: "query inside a transaction, at the limit",
     happens: "Inside `transaction()`, a handler asks `query()` for a second connection where only one may be open.",
-    answer: "It is refused at once, and the error names the cure.",
+    answer: "The function refuses it at once, and the error says what to do.",
     needs: ["the faults' events"],
     steps: [init, invoke({ nested: true }), invoke("quick")],
     withinMs: 1_000,
@@ -31,8 +31,8 @@ export const ACQUIRE_FAULTS: readonly Fault[] = [
   },
   {
     name: "five dead connections after a freeze",
-    happens: "The way to the server has forgotten all five connections of a pool while the environment was frozen.",
-    answer: "They are found out together, and the statement runs on a new one.",
+    happens: "The network has dropped all five connections of a pool while the environment was frozen.",
+    answer: "The function finds all five at the same time, and the statement runs on a new one.",
     environment: { POOL_SIZE: "5" },
     misbehaving: {},
     needs: ["the faults' events"],
@@ -48,7 +48,7 @@ export const ACQUIRE_FAULTS: readonly Fault[] = [
     // Long, and nothing in it depends on the extension.
     extensions: ["external"],
     outOfReach: true,
-    leaves: "the five, until `wait_timeout`: nothing reaches the server on them",
+    leaves: "the five, until `wait_timeout`, because nothing reaches the server on them",
     line: { phase: "idle", hooks: { mysql: { result: "done" } } },
   },
   {

@@ -11,8 +11,8 @@ export const CANCEL_FAULTS: readonly Fault[] = [
   {
     name: "two servers behind one name",
     happens:
-      "A reader endpoint sends the connection that cancels to another server, where the number is somebody else's.",
-    answer: "Nothing of anybody else's is cancelled. The statement is given up, and the line says so.",
+      "A reader endpoint sends the connection that cancels to another server, where the number is another client's.",
+    answer: "No other client's statement is cancelled. The function gives its statement up, and the line says so.",
     leaves: STAYS,
     misbehaving: { backends: 2 },
     needs: ["slow event", "known statements"],
@@ -29,8 +29,8 @@ export const CANCEL_FAULTS: readonly Fault[] = [
   },
   {
     name: "proxy with numbers of its own",
-    happens: "A proxy's greeting gives the connection a number that is somebody else's on the server.",
-    answer: "Nothing of anybody else's is cancelled; the line tells what became of the statement.",
+    happens: "A proxy's greeting gives the connection a number that is another client's on the server.",
+    answer: "No other client's statement is cancelled. The line says what became of the function's statement.",
     leaves: STAYS,
     misbehaving: { threadIdInGreeting: (connectionId) => connectionId + 1_000 },
     needs: ["slow event", "known statements"],
@@ -48,7 +48,7 @@ export const CANCEL_FAULTS: readonly Fault[] = [
   {
     name: "Secrets Manager gone at SIGTERM",
     happens: "A statement runs at the SIGTERM, and Secrets Manager, which the password came from, refuses connections.",
-    answer: "The log-in that has worked is kept: the statement is cancelled.",
+    answer: "The function cancels the statement with the log-in that worked last.",
     environment: { DB_AUTH: "secret" },
     ownServer: { certificate: "right name" },
     needs: ["slow event", "DB_AUTH, DB_TLS", "AWS SDK"],

@@ -7,7 +7,7 @@ export const TIMEOUT_MS = 2_000;
 
 export const TIMED_OUT = /^Sandbox\.Timedout: /;
 
-/** The process is gone before the function could answer, or just not: either way its caller learns that it failed. */
+/** The process ends before the function answers, or right after. In both cases its caller gets an error. */
 export const TERMINATED = /^Runtime\.ExitError: |interrupted|shutting down|the shutdown is over/;
 
 export const NONE = mysql(0, 0, 0);

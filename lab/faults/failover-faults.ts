@@ -24,14 +24,17 @@ const failOver = (code: 1290 | 1792 | 1836): Step =>
     half.failOver(code);
   });
 
-/** Connections of this moment get a farewell for the next statement of the kind, which is on its way as the server sends it. */
+/**
+ * Connections of this moment get a farewell for the next statement of the kind, which is on its way as the server sends
+ * it.
+ */
 const farewellCrosses = (code: 4031 | 1053, kind: RegExp): Step =>
   script((half) => {
     const old = new Set(half.openSessions);
     return { statement: (sql, session) => (old.has(session) && kind.test(sql) ? farewell(code) : undefined) };
   });
 
-/** Rows in which a connection is there, but is good for nothing any more. */
+/** Rows in which a connection exists, but can no longer be used. */
 export const FAILOVER_FAULTS: readonly Fault[] = [
   ...([1290, 1836] as const).map((code): Fault => ({
     name: `failover, read-only (${code})`,
@@ -47,7 +50,7 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
   {
     name: "failover in a transaction",
     happens: "After a failover the connection leads to a reader, which refuses a statement inside a transaction.",
-    answer: "The transaction fails and is not begun again, since it is the caller's; the connection is dropped.",
+    answer: "The transaction fails. Only the caller can repeat it. The function closes the connection.",
     misbehaving: {},
     needs: ["the faults' events"],
     steps: [
@@ -126,7 +129,7 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
   {
     name: "rotation with a pool",
     happens: "The secret is rotated, and one of three connections must be opened again.",
-    answer: "The connections of the old password go, so that no more than three are open.",
+    answer: "The function closes the connections with the old password, so that no more than three are open.",
     environment: { DB_AUTH: "secret", POOL_SIZE: "3" },
     ownServer: { certificate: "right name" },
     needs: ["DB_AUTH, DB_TLS", "AWS SDK", "the faults' events"],

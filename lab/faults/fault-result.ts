@@ -4,7 +4,7 @@ import type { ShutdownExtension } from "./shutdown-extension";
 import type { ShutdownLine } from "./shutdown-line";
 import type { Scenario } from "./steps";
 
-/** Whom a fault is played to. */
+/** The function that a fault is played to. */
 export interface FaultedFunction {
   readonly name: string;
   readonly directory: string;
@@ -46,6 +46,6 @@ export interface FaultResult {
   readonly quitsAfterMs: readonly number[];
   readonly unhandledRejection: boolean;
   readonly lines: readonly ShutdownLine[];
-  /** What differs from how it should be, a sentence each; empty is what everybody wants. */
+  /** What differs from the expected result, a sentence each. Empty if nothing does. */
   readonly problems: readonly string[];
 }

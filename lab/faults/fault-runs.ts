@@ -29,8 +29,8 @@ export function faultRunsOf(faulted: FaultedFunction, among: readonly ShutdownEx
 const LANES = 2;
 
 /**
- * A machine that keeps the lab's own timer waiting for so many milliseconds has kept the function waiting as well: such a
- * play says nothing about the function, and is repeated.
+ * If the machine delays the lab's own timer by so many milliseconds, it also delays the function. Such a run proves
+ * nothing about the function, and is repeated.
  */
 const STANDSTILL_MS = 20;
 const ATTEMPTS = 3;

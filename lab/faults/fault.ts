@@ -4,7 +4,9 @@ import type { ShutdownExtension } from "./shutdown-extension";
 import type { HookEntry, ShutdownLine } from "./shutdown-line";
 import type { Step } from "./steps";
 
-/** What a handler must understand beside an event that runs one statement. The key is for the rows, the text for people. */
+/**
+ * What a handler must understand beside an event that runs one statement. The key is for the rows, the text for people.
+ */
 export const NEEDS = {
   "slow event": "it needs an event whose statement runs for 30 seconds (--slow-event)",
   "DB_AUTH, DB_TLS": "it sets DB_AUTH or DB_TLS, which are this template's",
@@ -19,7 +21,7 @@ export interface Fault {
   readonly name: string;
   /** What happens, for people. */
   readonly happens: string;
-  /** What a function that does everything right makes of it, for people. */
+  /** What a correct function does, for people. */
   readonly answer: string;
   /** What stays on the server, for people. @default "nothing" */
   readonly leaves?: string;
@@ -41,14 +43,16 @@ export interface Fault {
   readonly target?: "server" | "nobody" | "dropped packets" | "silent server";
   /** A server of its own, since the next fault could not use it any more. @default - one that others use as well */
   readonly ownServer?: { readonly certificate: "right name" | "wrong name" | "name only" | "address only" };
-  /** A server that does what the steps tell it to, in the place of a real one. @default - a real one */
+  /** A server that does what the steps tell it to, instead of a real one. @default - a real one */
   readonly misbehaving?: Omit<MisbehavingServerConfig, "certificate">;
   /** With TLS, and whose certificates the function trusts. @default - without TLS */
   readonly trusts?: "authority" | "other authority";
   readonly environment?: Readonly<Record<string, string>>;
   /** Milliseconds that an invocation may take. @default 10000 */
   readonly timeoutMs?: number;
-  /** Milliseconds that each invocation may take at the most, where that is less than the timeout. @default - timeoutMs */
+  /**
+   * Milliseconds that each invocation may take at the most, where that is less than the timeout. @default - timeoutMs
+   */
   readonly withinMs?: number;
   /** What must stand neither in the log nor in an error. Passwords never may. @default none */
   readonly confidential?: readonly string[];
@@ -56,10 +60,10 @@ export interface Fault {
   readonly afterwards?: readonly Check[];
   /** What makes Lambda send the SIGTERM. @default both */
   readonly extensions?: readonly ShutdownExtension[];
-  /** No function can help what is left on the server. @default false */
+  /** No function can avoid what is left on the server. @default false */
   readonly outOfReach?: boolean;
   /** The process may be killed before it has written its line, as nothing lets it run in time. @default false */
   readonly mayBeKilled?: boolean;
-  /** Loads a module that never finishes loading in the place of the function. @default false */
+  /** Loads a module that never finishes loading instead of the function. @default false */
   readonly slowImport?: boolean;
 }

@@ -32,14 +32,14 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "idle",
     happens: "Nothing goes wrong: one connection, idle.",
-    answer: "COM_QUIT, and it waits until the server has let go.",
+    answer: "It sends COM_QUIT and waits until the server has closed.",
     steps: [init, invoke("quick")],
     invocations: ["ok"],
     line: { phase: "idle", hooks: { mysql: ONE_CLOSED } },
   },
   {
     name: "never connected",
-    happens: "The environment goes before a connection was asked for.",
+    happens: "The environment ends before the function asks for a connection.",
     answer: "Nothing to do.",
     environment: { FAULT_OPEN: "never" },
     needs: ["the faults' events"],
@@ -49,7 +49,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "connect refused",
-    happens: "Nobody listens where the database should be.",
+    happens: "Nothing listens at the database's address.",
     answer: "The invocation fails and says where it tried; nothing to close.",
     target: "nobody",
     steps: [init, invoke("quick")],
@@ -58,7 +58,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "connect into dropped packets",
-    happens: "The connect gets no answer, not even a refusal, and is still under way.",
+    happens: "The connect gets no answer, not even a refusal, and still waits.",
     answer: "The connect is given up in time.",
     target: "dropped packets",
     // In an invocation, so that a handler that connects on demand meets it as well.
@@ -126,8 +126,8 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "server frozen",
-    happens: "The server hangs: its kernel accepts what is sent, and nobody answers.",
-    answer: "COM_QUIT is sent and waited for until the time is over; when the server wakes up it finds it.",
+    happens: "The server hangs: its kernel accepts data, and no answer comes.",
+    answer: "The function sends COM_QUIT and waits until the time is over. The server reads it when it wakes up.",
     leaves: "nothing, once it has woken up",
     ownServer: OWN_SERVER,
     steps: [init, invoke("quick"), freezeServer],
@@ -137,7 +137,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "server frozen in a long query",
     happens: "The server hangs while it runs a statement, and the environment is taken away.",
-    answer: "Nobody can cancel the statement; it is given up in time, and the line says so.",
+    answer: "The statement cannot be cancelled. The function gives it up in time, and the line says so.",
     leaves: "the statement and its connection, until the statement ends after the server has woken up",
     ownServer: OWN_SERVER,
     needs: ["slow event"],
@@ -149,7 +149,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "server killed",
     happens: "The server has crashed while the environment was frozen, before the SIGTERM.",
-    answer: "There is nothing to give back, and nothing waits for it.",
+    answer: "There is nothing to close, and the function does not wait.",
     leaves: "cannot be asked: the server is gone, and its threads with it",
     ownServer: OWN_SERVER,
     steps: [init, invoke("quick"), freeze, killServer],
@@ -176,9 +176,8 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "frozen for long",
-    happens:
-      "The environment is frozen for so long that something on the way may have dropped the connection; nothing has.",
-    answer: "The server is asked first, and the connection is kept.",
+    happens: "The environment is frozen for so long that a network device may have dropped the connection; none has.",
+    answer: "The function pings the server first, and keeps the connection.",
     steps: [init, invoke("quick"), freeze, wait(10_100), thaw, invoke("quick")],
     invocations: ["ok", "ok"],
     // The answer is the same for every kind of extension, and ten seconds are long.
@@ -188,7 +187,7 @@ export const FAULTS: readonly Fault[] = [
   ...(["throws", "rejects"] as const).map((how) => ({
     name: `a hook ${how}`,
     happens: `Another hook ${how}.`,
-    answer: "It is reported; the database's hook runs as if nothing had happened.",
+    answer: "The line reports it. The database's hook runs as usual.",
     environment: { FAULT_HOOK: how },
     needs: ["the faults' events" as const],
     steps: [init, invoke("quick")],
@@ -197,8 +196,8 @@ export const FAULTS: readonly Fault[] = [
   })),
   {
     name: "a hook never settles",
-    happens: "Another hook, whose turn is before the database's, waits for what never comes.",
-    answer: "It is given up in time for the database's hook.",
+    happens: "Another hook, which runs before the database's hook, never settles.",
+    answer: "The function gives it up in time for the database's hook.",
     environment: { FAULT_HOOK: "never" },
     needs: ["the faults' events"],
     steps: [init, invoke("quick")],
@@ -207,7 +206,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "a hook blocks the event loop",
-    happens: "Another hook computes for 200 ms without letting anybody else do anything.",
+    happens: "Another hook computes for 200 ms and blocks the event loop.",
     answer: "The database's hook has the rest of the time.",
     environment: { FAULT_HOOK: "blocks" },
     needs: ["the faults' events"],
@@ -239,7 +238,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "1 MB of log before the end",
     happens: "The last invocation and another hook each write 1 MB of log right before the end.",
-    answer: "The line comes after it, whole.",
+    answer: "The line comes after it, complete.",
     environment: { FAULT_HOOK: "logs" },
     needs: ["the faults' events"],
     steps: [init, invoke({ logBytes: 1_000_000 })],
@@ -249,7 +248,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "TLS",
     happens: "One connection, idle, over TLS with a certificate for the host's name.",
-    answer: "COM_QUIT, and it waits until the server has let go.",
+    answer: "It sends COM_QUIT and waits until the server has closed.",
     trusts: "authority",
     needs: ["DB_AUTH, DB_TLS"],
     steps: [init, invoke("quick")],
@@ -259,7 +258,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "TLS, server killed",
     happens: "The server has crashed before the SIGTERM, and the end of the connection comes to TLS first.",
-    answer: "There is nothing to give back, and nothing waits for it.",
+    answer: "There is nothing to close, and the function does not wait.",
     leaves: "cannot be asked: the server is gone, and its threads with it",
     trusts: "authority",
     ownServer: OWN_SERVER,

@@ -11,12 +11,12 @@ const LISTENERS = {
   rejects: "rejects",
 } as const;
 
-/** Rows in which other people's code is in the way, or the surroundings are not the usual ones. */
+/** Rows in which other code interferes, or the surroundings are unusual. */
 export const ISOLATION_FAULTS: readonly Fault[] = [
   ...Object.entries(LISTENERS).map(([does, what]): Fault => ({
     name: `another SIGTERM listener ${does}`,
     happens: `A library in the same process has a SIGTERM listener of its own, which ${what}.`,
-    answer: "It is held back until the hooks are done: COM_QUIT and the line as always.",
+    answer: "Its effect is held back until the hooks are done: COM_QUIT and the line come as always.",
     environment: { FAULT_LISTENER: does },
     needs: ["the faults' events"],
     steps: [init, invoke("quick")],
@@ -26,7 +26,7 @@ export const ISOLATION_FAULTS: readonly Fault[] = [
   {
     name: "statement that nobody awaits",
     happens: "A handler has answered without awaiting a statement, which SIGTERM cancels: its promise rejects.",
-    answer: "The rejection ends nothing before the hooks are done.",
+    answer: "The rejection does not end the process before the hooks are done.",
     needs: ["the faults' events"],
     steps: [init, invoke({ unawaited: 30 }), statementRuns],
     invocations: ["ok"],
@@ -47,7 +47,7 @@ export const ISOLATION_FAULTS: readonly Fault[] = [
   {
     name: "JSON log at level WARN",
     happens: "The function logs in JSON, and CloudWatch drops what is below WARN.",
-    answer: "The line has a level that stays.",
+    answer: "The line has a level that CloudWatch keeps.",
     environment: { AWS_LAMBDA_LOG_FORMAT: "JSON", AWS_LAMBDA_LOG_LEVEL: "WARN" },
     steps: [init, invoke("quick")],
     invocations: ["ok"],

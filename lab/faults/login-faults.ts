@@ -8,7 +8,7 @@ export const LOGIN_FAULTS: readonly Fault[] = [
     name: "MySQL 8.4, no TLS",
     happens:
       "The server asks for the password, encrypted with its key, and answers byte by byte; then it ends the connection.",
-    answer: "The first log-in sends it, and the second one is proven by a hash.",
+    answer: "The first log-in sends the password, the second one a hash.",
     misbehaving: { delivery: "bytes" },
     needs: ["known statements"],
     steps: [init, invoke("quick"), dropConnections, wait(50), invoke("quick")],
@@ -18,7 +18,7 @@ export const LOGIN_FAULTS: readonly Fault[] = [
   {
     name: "MySQL 8.4 over TLS",
     happens: "The server asks for the password itself, over TLS, and sends each packet by itself.",
-    answer: "The log-in and the answers are understood, and a statement is cancelled over TLS, too.",
+    answer: "The function understands the log-in and the answers, and cancels a statement over TLS.",
     misbehaving: { delivery: "packets" },
     trusts: "authority",
     needs: ["slow event", "DB_AUTH, DB_TLS", "known statements"],

@@ -27,7 +27,7 @@ export function problemsOf(
       if ("answers" in expected) return expected.answers.test(found);
       return userVariables !== undefined || expected.test(found);
     });
-  if (!asExpected) problems.push(`the invocations came to ${JSON.stringify(invocations)}`);
+  if (!asExpected) problems.push(`the invocations ended as ${JSON.stringify(invocations)}`);
   const { connectionsLeft, statementsLeft, abortedClients, locksFree } = played;
   if (fault.outOfReach !== true) {
     if (connectionsLeft !== "unreachable" && connectionsLeft > 0) problems.push(`connections left: ${connectionsLeft}`);
@@ -36,8 +36,7 @@ export function problemsOf(
     if (locksFree === false) problems.push("a lock is still held");
   }
   if (played.unhandledRejection) problems.push("an unhandled rejection in the log");
-  if (logsShutdown)
-    problems.push(...problemsOfLine(lines, fault), ...untrue.map((lie) => `the line is not true: ${lie}`));
+  if (logsShutdown) problems.push(...problemsOfLine(lines, fault), ...untrue.map((lie) => `the line is wrong: ${lie}`));
   return problems;
 }
 
@@ -48,7 +47,7 @@ export function problemsOfTime(ended: readonly InvocationResult[], { withinMs = 
     .map(({ durationMs }) => `an invocation took ${durationMs.toFixed(0)} ms, not ${withinMs} at the most`);
 }
 
-/** What was to be kept and was told. */
+/** Secrets that appeared in the log or in an error. */
 export function problemsOfSecrecy(
   logs: readonly string[],
   ended: readonly InvocationResult[],
@@ -58,7 +57,7 @@ export function problemsOfSecrecy(
   // Not the secret itself: the problem is printed.
   return confidential
     .filter((secret) => told.some((text) => text.includes(secret)))
-    .map((secret) => `something confidential of ${secret.length} characters stands in the log or in an error`);
+    .map((secret) => `the log or an error contains a secret of ${secret.length} characters`);
 }
 
 function problemsOfLine(

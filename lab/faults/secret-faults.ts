@@ -14,7 +14,7 @@ export const SECRET_FAULTS: readonly Fault[] = [
   {
     name: "secret of another form",
     happens: "The secret is plain text, broken JSON, null, and lacks a field.",
-    answer: "Each error names the secret's ARN and what was expected, and has nothing of its content.",
+    answer: "Each error names the secret's ARN and what was expected, and shows none of its content.",
     environment: { DB_AUTH: "secret" },
     needs: ["DB_AUTH, DB_TLS", "AWS SDK"],
     steps: [
@@ -44,7 +44,7 @@ export const SECRET_FAULTS: readonly Fault[] = [
   {
     name: "Secrets Manager silent",
     happens: "Secrets Manager does not answer, as in a VPC without its endpoint.",
-    answer: "The invocation fails before the function's timeout, and says what was waited for.",
+    answer: "The invocation fails before the function's timeout, and says what did not answer.",
     environment: { DB_AUTH: "secret", DB_CONNECT_TIMEOUT_MS: "2000" },
     needs: ["DB_AUTH, DB_TLS", "AWS SDK"],
     steps: [secretsManager("silent"), init, invoke("quick")],
@@ -54,7 +54,7 @@ export const SECRET_FAULTS: readonly Fault[] = [
   },
   {
     name: "Secrets Manager refuses connections",
-    happens: "Nobody listens where Secrets Manager should be; later it is there.",
+    happens: "Nothing listens at the address of Secrets Manager; later it does.",
     answer: "The invocation fails in time and names the service; the next one succeeds.",
     environment: { DB_AUTH: "secret" },
     needs: ["DB_AUTH, DB_TLS", "AWS SDK"],

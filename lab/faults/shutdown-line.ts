@@ -30,7 +30,7 @@ export function shutdownLines(logs: readonly string[]): readonly ShutdownLine[] 
   });
 }
 
-/** What the lab saw with its own eyes, for comparison. */
+/** What the lab saw itself, for comparison. */
 export interface Witnessed {
   readonly budgetMs: number;
   /** Milliseconds from the signal to the end of the process. */
@@ -40,7 +40,7 @@ export interface Witnessed {
   readonly connections: readonly RelayedConnection[];
 }
 
-/** What the line says that is not so; empty if it is true. */
+/** What the line says wrongly. Empty if all of it is true. */
 export function contradictions({ signal, budgetMs, durationMs, hooks }: ShutdownLine, witnessed: Witnessed): string[] {
   const open = witnessed.connections.filter(
     ({ threadId, openedAt, closedAt }) =>

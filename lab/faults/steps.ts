@@ -4,7 +4,7 @@ import type { MisbehavingServer, Script } from "../mysql/misbehaving-server";
 import type { ThrowawayServer } from "../mysql/throwaway-server";
 import type { SecretsManagerMock, SecretsManagerMood } from "../lambda/secrets-manager-mock";
 
-/** What a fault has to play with: one execution environment, and the server it talks to. */
+/** What a fault works on: one execution environment, and the server that it uses. */
 export interface Scenario {
   readonly environment: ExecutionEnvironment;
   readonly server: ThrowawayServer;
@@ -105,7 +105,9 @@ export const restartServer: Step = async (scenario) => {
   scenario.abortedBefore = await scenario.server.abortedClients();
 };
 
-/** The server gives up on a connection that has been silent for this long; for connections that begin after this step. */
+/**
+ * The server gives up on a connection that has been silent for this long; for connections that begin after this step.
+ */
 export function waitTimeout(seconds: number): Step {
   return async ({ server }) => {
     await server.administer("SET GLOBAL wait_timeout = ?", [seconds]);
@@ -169,13 +171,13 @@ export async function connections({ server, misbehaving }: Scenario): Promise<nu
   return misbehaving?.openSessions.length ?? count(server, "user = ?");
 }
 
-/** How many statements of the function's the server is carrying out. */
+/** How many of the function's statements the server runs. */
 export async function statements({ server, misbehaving }: Scenario): Promise<number> {
   const running = misbehaving?.openSessions.filter(({ running }) => running !== undefined);
   return running?.length ?? count(server, "user = ? AND command = 'Query'");
 }
 
-/** Connections that ended without COM_QUIT, and by no fault of the server's. */
+/** Connections that ended without COM_QUIT, and not because of the server. */
 export async function abortedClients({ server, misbehaving }: Scenario): Promise<number> {
   const aborted = misbehaving?.sessions.filter(
     ({ loggedIn, isOpen, quit, endedBy }) => loggedIn && !isOpen && !quit && endedBy === "client",
@@ -193,7 +195,7 @@ export async function locksAreFree({ server, misbehaving }: Scenario): Promise<b
   );
 }
 
-/** Changes something at the misbehaving server. */
+/** Changes the state of the misbehaving server. */
 export function server(change: (misbehaving: MisbehavingServer) => unknown): Step {
   return async (scenario) => {
     await change(misbehavingOf(scenario));
@@ -228,7 +230,7 @@ export function secretString(text: string): Step {
 /** Something must be so at this point. */
 export function expectThat(what: string, holds: (scenario: Scenario) => Promise<boolean>): Step {
   return async (scenario) => {
-    if (!(await holds(scenario))) scenario.problems.push(`it is not so that ${what}`);
+    if (!(await holds(scenario))) scenario.problems.push(`this is not true: ${what}`);
   };
 }
 
@@ -241,7 +243,8 @@ async function count(server: ThrowawayServer, condition: string): Promise<number
 async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + GIVE_UP_AFTER_MS;
   while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`waited ${GIVE_UP_AFTER_MS} ms in vain until ${what}`);
+    if (performance.now() > deadline)
+      throw new Error(`waited ${GIVE_UP_AFTER_MS} ms, but this did not happen: ${what}`);
     await sleep(POLL_EVERY_MS);
   }
 }

@@ -3,10 +3,10 @@ import { join } from "node:path";
 import type { LambdaRuntime } from "./lambda-runtime";
 
 /**
- * The runtime of a container image, such as AWS's public.ecr.aws/lambda/nodejs:24, in the place of this machine's
+ * The runtime of a container image, such as AWS's public.ecr.aws/lambda/nodejs:24, instead of this machine's
  * Node.js and the client beside it. Pulls the image if it is not there, for Init has no time for that.
  *
- * What the container does to the lab: SIGTERM goes through Docker to the runtime, SIGKILL ends the container a moment
+ * With a container: SIGTERM goes through Docker to the runtime, SIGKILL ends the container a moment
  * later, and freezing does not reach it. The host's network, which it needs to reach the lab, is Linux's.
  *
  * @param name as in the synthesized stack, e.g. `nodejs24.x`

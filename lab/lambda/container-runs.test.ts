@@ -1,6 +1,7 @@
 /**
  * `--image` with a real Docker engine: the one that answers or, for root, a throwaway one of the dockerd that is
- * installed. AWS's base image is a download; the image here stands in for it: AWS's runtime client, Node.js and a shell.
+ * installed. AWS's base image is a download; the image here stands in for it: AWS's runtime client, Node.js and a
+ * shell.
  */
 import { execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -14,7 +15,7 @@ const ROOT = join(__dirname, "../..");
 const IMAGE = "lambda-graceful-shutdown/base-image-stand-in";
 const CONTAINERS = ["ps", "--all", "--quiet", "--filter", `ancestor=${IMAGE}`];
 
-/** Of a container that has begun: its Init and the first, quick invocation take a fraction of it. */
+/** For a container that has started: its Init and the first, quick invocation take a fraction of it. */
 const BUSY_AFTER_MS = 2_000;
 
 const scratch = mkdtempSync(join(tmpdir(), "container-image-"));

@@ -30,7 +30,7 @@ export function endingOf(timeline: readonly TimelineEntry[]): Ending {
     const wasKilled = !crashed && !Number.isNaN(last("no extension registered: SIGKILL"));
     return { goneMs: 0, endedBy: wasKilled ? "SIGKILL at once" : "gone before", signalAt };
   }
-  // One that a signal out of turn has ended is not told to end any more; it was gone by then at the latest.
+  // A runtime that an extra signal has ended gets no further signal. It was gone by then at the latest.
   const goneAt = Number.isNaN(inTurnAt) ? last("environment gone") : last("runtime gone");
   const killedAt = last("SIGKILL to the runtime");
   const goneMs = goneAt - signalAt;

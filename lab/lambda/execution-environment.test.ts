@@ -15,7 +15,9 @@ import { thisFunction } from "../subjects/subject";
 const HANDLERS = join(__dirname, "test-handlers");
 const LAB = __dirname;
 
-/** The lab's own client on this Node.js: quick, and the rules of an execution environment do not depend on the client. */
+/**
+ * The lab's own client on this Node.js: quick, and the rules of an execution environment do not depend on the client.
+ */
 const OWN: LambdaRuntime = {
   name: "nodejs24.x",
   command: [process.execPath, join(LAB, "runtime-client.mjs")],
@@ -137,7 +139,7 @@ async function until(holds: () => boolean): Promise<void> {
   }
 }
 
-/** A process that nobody has waited for yet (a zombie) does not run any more. */
+/** A process whose exit nobody has read yet (a zombie) no longer runs. */
 function isAlive(pid: number): boolean {
   try {
     if (existsSync("/proc/self/stat")) return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
@@ -333,7 +335,7 @@ describe("Invoke", () => {
     expect(heard.noted("SIGTERM while busy")).toHaveLength(1);
     expect(first(heard.noted("outside got SHUTDOWN")).event).toMatchObject({ shutdownReason: "timeout" });
     expect(alone.noted("SIGTERM while busy")).toEqual([]);
-    expect(onGone).not.toHaveBeenCalled(); // the machine stays on: the kernel closes the sockets of what was killed
+    expect(onGone).not.toHaveBeenCalled(); // the machine stays, so the kernel closes the sockets of the killed process
   });
 });
 
@@ -348,7 +350,7 @@ describe("Shutdown", () => {
     expect(runtimeMs).toBeLessThan(300);
     expect(lab.noted("SIGTERM")).toEqual([]);
     expect(lab.logs).not.toContain("SIGTERM arrived");
-    // The machine is taken away: the kernel has no time to close the sockets of a process that is killed.
+    // The machine is gone, so no kernel closes the sockets of the killed process.
     expect(goneWhile).toEqual([true]);
     expect(isAlive(pid)).toBe(false);
   });

@@ -31,7 +31,9 @@ export interface ExternalExtension {
 
 /** Milliseconds that Lambda grants. A test may shorten them, nothing else should. */
 export interface Limits {
-  /** @default 10000, https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib */
+  /**
+   * @default 10000, https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
+   */
   readonly initMs: number;
   /** SIGTERM → SIGKILL of the runtime, with external extensions only. @default 300 */
   readonly runtimeWithExternalMs: number;
@@ -75,7 +77,10 @@ export type InvocationResult =
 export interface ShutdownResult {
   /** What ended the runtime's process. */
   readonly endedBy: "itself" | "SIGKILL at once" | "SIGKILL at its deadline" | "gone before";
-  /** It got SIGTERM without listening to it, so the signal's default action ended it. @default - it listened, or nobody can tell */
+  /**
+   * It got SIGTERM without listening to it, so the signal's default action ended it. @default - it listened, or nobody
+   * can tell
+   */
   readonly unheard?: true;
   /** Milliseconds from the first signal to the end of the runtime's process. */
   readonly runtimeMs: number;
@@ -322,7 +327,7 @@ export class ExecutionEnvironment {
     return { ok: true, payload: parse(outcome.response), durationMs: performance.now() - begun };
   }
 
-  /** Between invocations an execution environment does not run at all. */
+  /** Between invocations an execution environment does not run. */
   freeze(): void {
     this.isFrozen = true;
     this.record("frozen");
@@ -352,9 +357,9 @@ export class ExecutionEnvironment {
    * Ends the processes by the rules: nobody registered, SIGKILL at once; otherwise SIGTERM, SIGKILL when the runtime's
    * time is over, then SHUTDOWN to the external extensions for the rest of the time.
    *
-   * A reset leaves the machine on, so the kernel closes the sockets of a process that was killed and the server hears
-   * of it. When the environment is taken away, nobody does that: `onGone` is called before the SIGKILL that comes at
-   * once, and after the extensions otherwise, for until then the machine is there.
+   * A reset keeps the machine, so the kernel closes the sockets of a killed process and the server notices. When the
+   * environment is taken away, nobody does that: `onGone` is called before the SIGKILL that comes at once, and after
+   * the extensions otherwise, for until then the machine is there.
    */
   private async end(reason: ShutdownReason, forGood = false): Promise<ShutdownResult> {
     const lifecycle = this.lifecycle;
@@ -481,7 +486,7 @@ export class ExecutionEnvironment {
     return started;
   }
 
-  /** Nothing of this machine's environment: the function sees what it would see in Lambda. */
+  /** The function gets Lambda's variables, and none of this machine's. */
   private environment(runtimeApi: string, process: string): NodeJS.ProcessEnv {
     const { name, directory, handler, memorySizeMb, environment } = this.config.lambdaFunction;
     const all: NodeJS.ProcessEnv = {
@@ -534,7 +539,7 @@ function executionEnv(runtime: string): Readonly<Record<string, string>> {
   return isProvided(runtime) ? {} : { AWS_EXECUTION_ENV: `AWS_Lambda_${runtime}` };
 }
 
-/** What Lambda reports of a process that goes before its time (internal/lambda/rapid/handlers.go). */
+/** What Lambda reports about a process that ends too early (internal/lambda/rapid/handlers.go). */
 function crash(name: string, how: string, isStarted: boolean, saidExitError = false): LambdaError {
   const isRuntime = name === "runtime";
   if (!isStarted) {
@@ -547,7 +552,7 @@ function crash(name: string, how: string, isStarted: boolean, saidExitError = fa
   };
 }
 
-/** As it is reported to who invoked the function. */
+/** As the caller of the function gets it. */
 function failure(requestId: string, crash: LambdaError | undefined, timeoutMs: number): LambdaError {
   const timedOut = `Task timed out after ${(timeoutMs / 1_000).toFixed(2)} seconds`;
   const { errorType, errorMessage } = crash ?? { errorType: TIMED_OUT, errorMessage: timedOut };

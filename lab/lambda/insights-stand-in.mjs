@@ -1,5 +1,5 @@
 /**
- * An external extension in the place of CloudWatch Lambda Insights, whose layer is not to be had outside AWS. It does
+ * An external extension that replaces CloudWatch Lambda Insights, whose layer exists only in AWS. It does
  * what makes Lambda send SIGTERM: it registers, waits for its events, and leaves on SHUTDOWN.
  */
 import { request } from "node:http";

@@ -55,7 +55,7 @@ export function lambdaRuntime(name: string): LambdaRuntime {
   const prepared = { ...stamp, node: resolve(modules, stamp.node) };
   const version = spawnSync(prepared.node, ["--version"], { encoding: "utf8" }).stdout.trim();
   const wanted = /\d+/.exec(name)?.[0] ?? "";
-  const node = `Node.js ${version}${version.startsWith(`v${wanted}.`) ? "" : ` (this machine's, in the place of ${wanted})`}`;
+  const node = `Node.js ${version}${version.startsWith(`v${wanted}.`) ? "" : ` (this machine's, instead of ${wanted})`}`;
   const client = join(modules, "aws-lambda-ric");
   const { version: clientVersion } = JSON.parse(readFileSync(join(client, "package.json"), "utf8")) as {
     version: string;

@@ -209,7 +209,7 @@ export class ManagedEnvironment {
         /^\/2018-06-01\/runtime\/invocation\/([^/]+)\/(response|error)$/.exec(path) ?? [];
       const result: ManagedResult =
         kind === "error" ? { ok: false, error: JSON.parse(body) as LambdaError } : { ok: true, payload: parse(body) };
-      // What comes after its time-out is for nobody any more.
+      // Nobody waits for an answer after the time-out.
       if (kind !== undefined && this.settle(requestId, result)) json(response, 202, { status: "OK" });
       else refuse(response, 400, "InvalidRequestID", "Invalid request ID");
     }

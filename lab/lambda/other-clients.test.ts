@@ -1,4 +1,4 @@
-/** Programs that are not Node.js live in the lab as they are: all they share with it is the Runtime and Extensions API. */
+/** Programs other than Node.js run in the lab unchanged. They use only the Runtime API and the Extensions API. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -47,7 +47,7 @@ function prepare() {
   const stampFile = join(folder, "node_modules", ".prepared.json");
   const stamp = existsSync(stampFile) ? JSON.parse(readFileSync(stampFile, "utf8")) : undefined;
   const missing = Object.keys(COMPILERS).filter((program) => !isOnPath(program));
-  // A compiler that was installed later is worth another try.
+  // If a compiler was installed later, the build is tried again.
   const canCompile = process.platform === "linux" && missing.length === 0;
   const isThere = stamp !== undefined && existsSync(resolve(folder, "node_modules", stamp.node));
   if (isThere && stamp.lock === lock && (stamp.client || !canCompile)) return folder;
@@ -88,7 +88,8 @@ function prepare() {
     npm_config_nodedir: home,
   });
   if (build.status === 0) {
-    // aws-lambda-ric 3 needs autotools to build, so its JavaScript gets the addon of version 4, which has the same calls.
+    // aws-lambda-ric 3 needs autotools to build, so its JavaScript gets the addon of version 4, which has the same
+    // calls.
     if (addon === separate) {
       copyFileSync(join(addon, "rapid-client.node"), join(client, "dist", "rapid-client.node"));
     }
@@ -98,7 +99,9 @@ function prepare() {
   return done(false, "its build failed");
 }
 
-/** Beside the lock file in a checkout; where the lab is an installed package, a cache that outlives the next install. */
+/**
+ * Beside the lock file in a checkout; where the lab is an installed package, a cache that outlives the next install.
+ */
 function placeFor(lock) {
   const source = join(RUNTIMES, runtime);
   if (!RUNTIMES.includes(`${sep}node_modules${sep}`)) return source;

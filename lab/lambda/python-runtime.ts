@@ -49,7 +49,7 @@ export function pythonRuntime(name: string): LambdaRuntime {
       throw new Error(`runtime "${name}": ${client} could not be installed from PyPI\n${excerpt(install.stderr)}`);
     }
   });
-  const inItsPlace = version.startsWith(`${wanted}.`) ? "" : ` (this machine's, in the place of ${wanted})`;
+  const inItsPlace = version.startsWith(`${wanted}.`) ? "" : ` (this machine's, instead of ${wanted})`;
   return {
     name,
     command: [join(folder, "bin", "python"), "-c", START],

@@ -1,7 +1,7 @@
 /**
- * AWS's runtime client where its native addon cannot be built (macOS, no compiler): AWS's own JavaScript, with this file
- * in the addon's place. The addon asks for the next event on a thread of libuv's pool, which process.exit() waits for, so
- * the process hangs until SIGKILL. This one does the same, so that a handler gets the same verdict on both.
+ * AWS's runtime client where its native addon cannot be built (macOS, no compiler): AWS's own JavaScript, with this
+ * file in the addon's place. The addon asks for the next event on a thread of libuv's pool, which process.exit() waits
+ * for, so the process hangs until SIGKILL. This one does the same, so that a handler gets the same verdict on both.
  *
  *   node runtime-client.mjs [folder of aws-lambda-ric]
  */
@@ -86,7 +86,7 @@ Module._load = (name, ...others) => (name.endsWith("/rapid-client.node") ? addon
 
 const reallyExit = process.reallyExit;
 process.reallyExit = (code) => {
-  // As long as nobody kills it.
+  // Until a signal kills it.
   if (isWaiting) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
   reallyExit.call(process, code);
 };

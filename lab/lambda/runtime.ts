@@ -6,7 +6,7 @@ export interface LambdaRuntime {
   /** AWS's own client. */
   readonly isAwsClient: boolean;
   /**
-   * The lab's client steps in for AWS's, so some figures do not tell what happens in Lambda. A `bootstrap` has neither:
+   * The lab's client replaces AWS's, so some figures do not tell what happens in Lambda. A `bootstrap` has neither:
    * its client is the function's own, in Lambda as well. @default false
    */
   readonly isLabClient?: boolean;

@@ -6,8 +6,8 @@ import type { AddressInfo } from "node:net";
 import { json, readBody } from "./http-answer";
 
 /**
- * A mock of AWS Secrets Manager with one secret and one operation, GetSecretValue. It checks no signature, so nothing
- * about permissions can be believed of it.
+ * A mock of AWS Secrets Manager with one secret and one operation, GetSecretValue. It checks no signature, so it proves
+ * nothing about permissions.
  */
 export interface SecretsManagerMock {
   /** Value of AWS_ENDPOINT_URL_SECRETS_MANAGER. */

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import net, { type AddressInfo, type Socket } from "node:net";
 import { Worker } from "node:worker_threads";
 
-/** A port where nobody answers. */
+/** A port without an answer. */
 export interface BlackHole {
   readonly port: number;
   close(): Promise<void>;
@@ -30,8 +30,8 @@ export async function silentServer(): Promise<BlackHole> {
 }
 
 /**
- * Answers no SYN: a firewall that drops, a route into nowhere. On loopback that takes a listener with a full backlog,
- * whose owner accepts nobody because its thread sleeps for good; and a thread goes with the lab, however that ends.
+ * Answers no SYN, like a firewall that drops packets. On loopback that needs a listener with a full backlog that
+ * accepts no connection, because its thread sleeps for ever. A thread ends with the lab, however the lab ends.
  */
 export async function droppedPackets(): Promise<BlackHole> {
   const wake = new Int32Array(new SharedArrayBuffer(4));

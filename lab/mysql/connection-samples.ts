@@ -52,7 +52,7 @@ export class ConnectionSampler {
     return sampler;
   }
 
-  /** A last look, at which nothing is under way any more. */
+  /** A last sample, when nothing runs any more. */
   async stop(): Promise<StormSample> {
     this.#stopped = true;
     await this.#loop;
@@ -85,7 +85,7 @@ export class ConnectionSampler {
   }
 }
 
-/** What sampling costs the server, measured beside itself without. */
+/** What sampling costs the server, measured with and without it. */
 export interface SamplingCost {
   readonly connections: number;
   /** Milliseconds of a small statement, median. */

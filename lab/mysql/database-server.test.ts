@@ -206,7 +206,7 @@ describe("a server program that does not start", () => {
     await expect(start).rejects.toThrow(/mariadbd did not start: .*\n.*disk is full, said after .*--bootstrap/);
   });
 
-  test("is told, and the stand-in steps in, where it was not asked for", async () => {
+  test("is reported, and the lab uses the stand-in", async () => {
     install("mariadbd", "10.11.19-MariaDB");
     const messages: string[] = [];
     const server = await startDatabaseServer({ url: "", onProgress: (message) => messages.push(message) });
@@ -251,14 +251,14 @@ describe("MYSQL_URL", () => {
     ["mysql://db/lab", "names no user"],
     ["mysql://lab:secret@db:3306", 'MYSQL_URL "mysql://lab:****@db:3306" names no database'],
     ["mysql://lab@db:3306/", 'MYSQL_URL "mysql://lab@db:3306/" names no database'],
-    ["mysql://lab:secret@db:99999/lab", "is no URL"],
+    ["mysql://lab:secret@db:99999/lab", "is not a URL"],
     ["mysql://lab:se%cret@db/lab", 'MYSQL_URL "mysql://lab:****@db/lab" has a %'],
     ["mysql://lab:secret@db/lab?ssl=true", "has options (?ssl=true)"],
     ["lab:se//cr@et@db/lab", 'MYSQL_URL "lab:****@db/lab"'],
   ])("%j is refused", async (url, message) => {
     const error: unknown = await startDatabaseServer({ url }).catch((error: unknown) => error);
     expect(String(error)).toContain(message);
-    expect(String(error)).toContain("allowed is mysql://user:password@host:port/database (set it in the environment");
+    expect(String(error)).toContain("expected mysql://user:password@host:port/database (set it in the environment");
     expect(String(error)).not.toContain("secret");
   });
 
@@ -288,11 +288,13 @@ describe("MYSQL_URL", () => {
     }
   });
 
-  test("to a server that refuses the password is of no use, and the message does not show it", async () => {
+  test("to a server that refuses the password does not work, and the message does not show the password", async () => {
     const server = await startDatabaseServer({ kind: "mariadbd" });
     try {
       const start = startDatabaseServer({ url: `mysql://lab:wrong@127.0.0.1:${server.port}/lab` });
-      await expect(start).rejects.toThrow(/^MYSQL_URL "mysql:\/\/lab:\*{4}@127.* is of no use: Access denied for user/);
+      await expect(start).rejects.toThrow(
+        /^MYSQL_URL "mysql:\/\/lab:\*{4}@127.* does not work: Access denied for user/,
+      );
     } finally {
       await server.stop();
     }

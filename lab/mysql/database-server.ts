@@ -36,7 +36,7 @@ export async function startDatabaseServer(config: DatabaseServerConfig = {}): Pr
     } catch (error) {
       // Such as Ubuntu's mysqld, which AppArmor keeps to its own directories.
       if (kind !== undefined) throw error;
-      onProgress(`${messageOf(error)}\nset MYSQL_URL to use another server; for now a stand-in steps in`);
+      onProgress(`${messageOf(error)}\nset MYSQL_URL to use another server; until then the lab uses a stand-in`);
       return startStandInServer();
     }
   }
@@ -45,7 +45,7 @@ export async function startDatabaseServer(config: DatabaseServerConfig = {}): Pr
       kind === "mariadbd" ? "on Debian and Ubuntu: apt install mariadb-server-core" : "see mysql.com";
     throw new Error(`no ${kind} on PATH or in ${DIRECTORIES_BESIDE_PATH.join(", ")}; install one (${installation})`);
   }
-  onProgress("no MYSQL_URL, and neither mariadbd nor mysqld on PATH: a stand-in steps in");
+  onProgress("no MYSQL_URL, and neither mariadbd nor mysqld on PATH: the lab uses a stand-in");
   return startStandInServer();
 }
 
@@ -66,21 +66,21 @@ async function useServer(url: string): Promise<DatabaseServer> {
     };
   } catch (error) {
     await observer.leave();
-    throw new Error(`MYSQL_URL "${mask(url)}" is of no use: ${messageOf(error)}`, { cause: error });
+    throw new Error(`MYSQL_URL "${mask(url)}" does not work: ${messageOf(error)}`, { cause: error });
   }
 }
 
 function parseUrl(value: string): Login {
   const refuse = (problem: string): Error =>
     new Error(
-      `MYSQL_URL "${mask(value)}" ${problem}; allowed is mysql://user:password@host:port/database ` +
+      `MYSQL_URL "${mask(value)}" ${problem}; expected mysql://user:password@host:port/database ` +
         "(set it in the environment, or unset it to let the lab start a server of its own)",
     );
   let url: URL;
   try {
     url = new URL(value);
   } catch {
-    throw refuse(value === "" ? "is not set" : "is no URL");
+    throw refuse(value === "" ? "is not set" : "is not a URL");
   }
   if (url.protocol !== "mysql:") throw refuse(`begins with ${url.protocol}//`);
   if (url.hostname === "") throw refuse("names no host");
@@ -102,7 +102,10 @@ function parseUrl(value: string): Login {
   }
 }
 
-/** Works on what is no URL, too: everything between the first colon after the user and the last @ may be a password. */
+/**
+ * Also works on text that is not a URL: everything between the first colon after the user and the last @ may be a
+ * password.
+ */
 function mask(url: string): string {
   return url.replace(/^([^/]*\/\/)?([^:/]*):(?!\/\/)(.*)@/, "$1$2:****@");
 }

@@ -1,8 +1,7 @@
 import type { Row } from "./misbehaving-server-packets";
 
 /**
- * What the server does instead of what it should. Made by the functions of this module, so that a script reads like a
- * sentence.
+ * What the server does instead of the right thing. The functions of this module make them.
  */
 export type Reaction =
   | { readonly kind: "refuse"; readonly code: number; readonly message: string; readonly thenEnds: boolean }

@@ -38,7 +38,7 @@ type Assignment = readonly [name: string, value: string];
 const WRITES = /^(insert|update|delete|replace|create|alter|drop|truncate|load)\b|\bfor\s+(update|share)\b/i;
 const LOCKS = /^(insert|update|delete|replace)\b|\bfor\s+(update|share)\b/i;
 
-/** Carries a statement out. */
+/** Runs a statement. */
 export function execute(sql: string, state: SessionState, context: StatementContext): Reply {
   const statement = sql.replace(/;$/, "");
   const [, verb = ""] = /^(\w+)/.exec(statement) ?? [];

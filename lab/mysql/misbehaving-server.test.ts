@@ -1,4 +1,4 @@
-/** mysql2, which trusts no server blindly, talks to the misbehaving one: first where it behaves, then where it does not. */
+/** mysql2 talks to the misbehaving server, which first behaves well and then badly. */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { once } from "node:events";
 import net from "node:net";
@@ -97,7 +97,7 @@ describe("logs in", () => {
     await expect(connect({ enableCleartextPlugin: true })).rejects.toMatchObject({ errno: 1045 });
   });
 
-  test("with a token in the place of the password", async () => {
+  test("with a token instead of the password", async () => {
     await start({ plugin: "mysql_clear_password", certificate: certificates.rightName, token: /^token-\d+$/ });
     const options = { ...overTls(), enableCleartextPlugin: true };
     await expect(connect({ ...options, password: "token-17" })).resolves.toBeDefined();

@@ -17,7 +17,9 @@ export interface MisbehavingServerConfig {
   readonly version?: string;
   /** How the one account logs in. @default "caching_sha2_password" */
   readonly plugin?: AuthPlugin;
-  /** The plugin that the greeting names; where it is not the account's, the server switches. @default - the account's */
+  /**
+   * The plugin that the greeting names; where it is not the account's, the server switches. @default - the account's
+   */
   readonly greetingPlugin?: AuthPlugin;
   /** Passwords in clear text that are as good as the account's own, such as IAM tokens. @default none */
   readonly token?: RegExp;
@@ -31,7 +33,7 @@ export interface MisbehavingServerConfig {
    */
   readonly threadIdInGreeting?: (connectionId: number) => number;
   /**
-   * How many connections it lets in, and the error that the others get: 1040 in the place of the greeting, those that
+   * How many connections it lets in, and the error that the others get: 1040 instead of the greeting, those that
    * are the user's behind the log-in.
    * @default - any number
    */
@@ -66,7 +68,7 @@ export class Backend {
   #lastId: number;
 
   constructor(readonly index: number) {
-    // A number of one server is free on another for somebody else.
+    // The same number may be another client's on another server.
     this.#lastId = 7 + index * 100;
     this.identity = { server_uuid: randomUUID(), server_id: index + 1, hostname: `mysql-${index + 1}`, port: 3306 };
   }
@@ -179,7 +181,10 @@ export class MisbehavingServer implements SessionServer {
     for (const session of this.openSessions) session.state.readOnly = code;
   }
 
-  /** Ends every connection that runs nothing: with a farewell in front of the FIN, as MySQL 8.0.24 and later do, or without. */
+  /**
+   * Ends every connection that runs nothing: with a farewell in front of the FIN, as MySQL 8.0.24 and later do, or
+   * without.
+   */
   async endIdle(code?: 4031 | 1053): Promise<void> {
     const idle = this.openSessions.filter(({ running }) => running === undefined);
     await Promise.all(idle.map((session) => session.end(code)));
@@ -190,12 +195,12 @@ export class MisbehavingServer implements SessionServer {
     for (const session of this.openSessions) session.silent = true;
   }
 
-  /** Somebody else's statement on one of the servers, under a number that the function's threads have elsewhere. */
+  /** Another client's statement on one of the servers, with a thread number that the function has on another. */
   addOtherClient({ backend, connectionId }: OtherClient): void {
     this.backends[backend]?.others.add(connectionId);
   }
 
-  /** Carries a KILL out where it has arrived: a number means a thread of that server. */
+  /** Runs a KILL on the server that it reached: a number means a thread of that server. */
   kill(by: MisbehavingServerSession, what: RecordedKill["what"], connectionId: number): boolean {
     const backend = this.backends.find(({ sessions }) => sessions.includes(by));
     if (backend === undefined) throw new RangeError("a connection of another server");

@@ -4,8 +4,8 @@ import mysql, { type RowDataPacket } from "mysql2/promise";
 export const ANSWER_WITHIN_MS = 5_000;
 
 /**
- * The lab's own view of the server: one connection, opened once and closed with COM_QUIT, so that it is never among the
- * aborted; and nobody asks for its thread.
+ * The lab's own view of the server: one connection, opened once and closed with COM_QUIT, so that it never counts as
+ * aborted.
  */
 export class Observer {
   readonly #pool: mysql.Pool;
@@ -46,7 +46,7 @@ export class Observer {
   }
 
   async ask(sql: string, values: readonly unknown[] = []): Promise<readonly RowDataPacket[]> {
-    // Bounded, since the faults that the lab stages include a server that is frozen.
+    // With a time limit, because some faults freeze the server.
     const [rows] = await this.#pool.query<RowDataPacket[]>({ sql, values: [...values], timeout: ANSWER_WITHIN_MS });
     return rows;
   }

@@ -10,7 +10,7 @@ export interface RelayConfig {
   readonly host: string;
   /** The server's port. */
   readonly port: number;
-  /** What recognizes a connection's log-in and goodbye. @default watchMysql */
+  /** What recognizes a connection's log-in and its end message. @default watchMysql */
   readonly watch?: WatchProtocol;
 }
 
@@ -22,8 +22,8 @@ interface RelayEvents {
 }
 
 /**
- * The path from one execution environment to a server, owned by the lab. It stamps COM_QUIT, or another protocol's goodbye,
- * as it passes, and it can make the environment vanish the way AWS does: without a FIN.
+ * The path from one execution environment to a server, owned by the lab. It notes when COM_QUIT or the end message of
+ * another protocol passes, and it can make the environment vanish the way AWS does: without a FIN.
  *
  * @example
  * const relay = await Relay.start({ host: "127.0.0.1", port: 3306 });
@@ -113,7 +113,7 @@ export class Relay extends EventEmitter<RelayEvents> {
       this.emit(event, connection);
     });
 
-    // What passes is forwarded first and looked at second: the lab must not add to the times it measures.
+    // Bytes are forwarded first and read second, so that the lab does not add to the times that it measures.
     client.on("data", (chunk) => {
       if (this.#severed) return;
       if (!server.write(chunk)) client.pause();

@@ -1,18 +1,24 @@
 /** One connection of the function's, as the relay saw it pass. Times are `performance.now()` milliseconds. */
 export interface RelayedConnection {
   readonly id: number;
-  /** What `CONNECTION_ID()` answers, read from the server's greeting; absent when it refused ("Too many connections"). */
+  /**
+   * What `CONNECTION_ID()` answers, read from the server's greeting; absent when it refused ("Too many connections").
+   */
   readonly threadId: number | undefined;
   readonly openedAt: number;
-  /** Its log-in has passed, or the request for TLS before it. Others the server gives up after its `connect_timeout`. */
+  /**
+   * Its log-in has passed, or the request for TLS before it. Others the server gives up after its `connect_timeout`.
+   */
   readonly loggedIn: boolean;
   /** As far as the watch has recognized it. @default - not recognized yet */
   readonly protocol?: Protocol;
-  /** When the protocol's goodbye passed, which is what makes a close clean: COM_QUIT, Terminate or QUIT. */
+  /** When the protocol's end message passed, which makes a close clean: COM_QUIT, Terminate or QUIT. */
   readonly quitAt: number | undefined;
   /** With TLS, COM_QUIT cannot be seen: only the server's Aborted_clients tells a clean close then. */
   readonly encrypted: boolean;
-  /** When the first side ended it. A connection that outlives its environment stays open here, as it does on the server. */
+  /**
+   * When the first side ended it. A connection that outlives its environment stays open here, as it does on the server.
+   */
   readonly closedAt: number | undefined;
   /** After COM_QUIT it is the function that closed, although the server's FIN comes first. */
   readonly closedBy: "function" | "server" | "lab" | undefined;
@@ -33,7 +39,7 @@ export type Watched = Pick<Mutable<RelayedConnection>, "threadId" | "loggedIn" |
 
 export type WatchProtocol = (
   connection: Watched,
-  /** `open`: the server has answered; `quit`: the function has said goodbye. */
+  /** `open`: the server has answered; `quit`: the function has sent the protocol's end message. */
   seen: (event: "open" | "quit") => void,
 ) => ProtocolWatch;
 

@@ -19,7 +19,8 @@ interface Column {
   readonly value: string;
 }
 
-// Bits and numbers of the protocol: https://dev.mysql.com/doc/dev/mysql-server/latest/group__group__cs__capabilities__flags.html
+// Bits and numbers of the protocol:
+// https://dev.mysql.com/doc/dev/mysql-server/latest/group__group__cs__capabilities__flags.html
 const LONG_PASSWORD = 0x1;
 const LONG_FLAG = 0x4;
 const CONNECT_WITH_DB = 0x8;
@@ -41,9 +42,9 @@ const ER_NOT_SUPPORTED_YET = 1235;
 const ANSWERED = "SELECT of CONNECTION_ID(), NOW(), UTC_TIMESTAMP() and whole numbers, COM_PING and COM_QUIT";
 
 /**
- * What the lab talks to where no MySQL server is to be had: mysql2's own server half, in the lab's process. A mock. It
- * lets anyone in, answers the sample handler's statement, and knows a clean close from an aborted one. It has no
- * tables, no locks and no `wait_timeout`, so nothing but clean closes can be believed of it.
+ * The lab's server if there is no MySQL server: mysql2's own server half, in the lab's process. A mock. It accepts
+ * every log-in, answers the sample handler's statement, and distinguishes a clean close from an aborted one. It has no
+ * tables, no locks and no `wait_timeout`, so it proves only clean closes.
  */
 export async function startStandInServer(): Promise<DatabaseServer> {
   const sockets = new Map<number, net.Socket>();

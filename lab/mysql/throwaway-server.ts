@@ -11,7 +11,7 @@ import type { DatabaseServer, Login } from "./server";
 import { ANSWER_WITHIN_MS, Observer } from "./observer";
 import { track, temporaryDirectory } from "../processes/reaper";
 
-/** A server of the lab's own, which may be treated badly. */
+/** A server of the lab's own, which faults may stop and kill. */
 export interface ThrowawayServer extends DatabaseServer {
   readonly pid: number;
   /** Runs a statement as one who may do everything, on a connection that is never among the aborted. */
@@ -214,7 +214,7 @@ function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null;
 }
 
-/** The server carries accounts.sql out before it lets anyone in: who can log in finds it complete. */
+/** The server runs accounts.sql before it accepts connections, so a log-in finds it complete. */
 async function firstAnswer(observer: Observer, server: ChildProcess): Promise<string> {
   const deadline = performance.now() + READY_WITHIN_MS;
   for (;;) {
@@ -244,7 +244,7 @@ function optionFile(directory: string, port: number, certificate: ThrowawayServe
       : [`ssl-cert=${certificate.certificateFile}`, `ssl-key=${certificate.keyFile}`, "tls-version=TLSv1.2,TLSv1.3"]),
     "skip-name-resolve",
     ...(process.getuid?.() === 0 ? ["user=root"] : []),
-    // Nothing here has to survive a crash, so nothing is written twice or waited for.
+    // Nothing here must survive a crash, so the server does not flush its writes.
     "skip-log-bin",
     "innodb-flush-log-at-trx-commit=0",
     "innodb-doublewrite=0",

@@ -1,4 +1,4 @@
-/** Whatever ends the lab, and whenever: nothing of it is left on the machine. */
+/** The lab leaves nothing on the machine, whatever ends it and whenever. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
@@ -58,7 +58,9 @@ function descendants(ancestor: string): readonly Running[] {
   return children(ancestor);
 }
 
-/** Everything that the lab runs has its temporary directory, or the one with the code, in its environment or arguments. */
+/**
+ * Everything that the lab runs has its temporary directory, or the one with the code, in its environment or arguments.
+ */
 function ofTheLab(temporary: string): readonly string[] {
   const isMarked = (pid: string): boolean =>
     pid !== String(process.pid) &&

@@ -1,7 +1,7 @@
 /**
- * Outlives the lab, however that ends, and takes away what it left: SIGKILL, which nothing in the lab could answer,
- * included. Its standard input is a pipe from the lab, a line for each thing that is to go with it (see reaper.ts); the
- * end of the pipe is the end of the lab.
+ * Outlives the lab and removes what it left, also after a SIGKILL, which the lab itself cannot handle. Its standard
+ * input is a pipe from the lab, a line for each thing that is to go with it (see reaper.ts); the end of the pipe is the
+ * end of the lab.
  */
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { createInterface } from "node:readline";

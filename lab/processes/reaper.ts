@@ -21,8 +21,9 @@ export interface TemporaryDirectory {
 let pipe: Writable | undefined;
 
 /**
- * Whatever ends the lab, its reaper takes this away: a process apart, which the end of a pipe tells that the lab is
- * gone. Track a thing before it exists, so that there is no moment at which it exists and its reaper does not know.
+ * However the lab ends, its reaper removes this. The reaper is a separate process, and the end of a pipe tells it that
+ * the lab is gone. Track a thing before it exists, so that there is no moment at which it exists and its reaper does
+ * not know.
  *
  * @returns to be called once the thing is gone
  */
@@ -57,7 +58,7 @@ function start(): Writable {
   reaper.unref();
   const { stdin } = reaper;
   if (stdin instanceof Socket) stdin.unref();
-  // Somebody has killed it: the lab goes on without.
+  // Something killed the reaper. The lab goes on without it.
   stdin.on("error", () => undefined);
   return stdin;
 }

@@ -46,7 +46,10 @@ export function draw(options: Plot.PlotOptions): string {
   );
 }
 
-/** The chart as it stands in the page, whose style sheet has {@link figureStyle}, and which has the notes as text that wraps. */
+/**
+ * The chart as it stands in the page, whose style sheet has {@link figureStyle}, and which has the notes as text that
+ * wraps.
+ */
 export function inlineSvg(figure: Figure): string {
   return svg(figure, figure.height, figure.body);
 }
@@ -109,7 +112,7 @@ export function figureStyle(): string {
 ${schemes(colours)}`;
 }
 
-/** Colours are not enough for everybody: the ways' lines differ in their dashes as well. */
+/** Not everybody can tell the colours apart, so the lines also differ in their dashes. */
 const DASHES = ["none", "7 3", "2 3", "9 3 2 3", "12 4", "4 2 1 2"];
 
 /** The look of the way with this number. */

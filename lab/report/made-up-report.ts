@@ -62,7 +62,7 @@ function fault(name: string, subject: string, ...problems: readonly string[]): F
   return { fault: name, function: subject, extension: "external", problems };
 }
 
-/** Three ways as they would come out on a good day. */
+/** Three subjects with typical results. */
 export const MADE_UP: ReportData = {
   date: "2026-01-31T12:00:00.000Z",
   machine: "2 × a made-up processor",
@@ -88,7 +88,7 @@ export const MADE_UP: ReportData = {
   ],
 };
 
-/** What a name or a line of log may hold at its worst: markup, an end of each surrounding element, a terminal's colour. */
+/** The worst that a name or a log line may contain: markup, closing tags, a terminal's colours. */
 export const HOSTILE = `</title></style></svg><script>alert(1)</script><img src="https://example.com/x" onerror='alert(1)'>&amp;\u001B[31m`;
 
 /** {@link MADE_UP} with {@link HOSTILE} in each place that takes any text. */

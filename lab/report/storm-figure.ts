@@ -6,7 +6,7 @@ import type { Storm } from "./report-data";
 const WIDTH = 900;
 const HEIGHT = 380;
 const MARGIN = { marginTop: 34, marginRight: 200, marginBottom: 54, marginLeft: 50 };
-/** The lab's budgets are real time, so a crowd in Shutdown would measure itself. */
+/** The lab's budgets are real time, so too many Shutdowns at once would measure the load. */
 const SLOPE =
   "The slope at the end is the lab's: it plays one Shutdown phase per core at a time, while Lambda plays all of them side by side. " +
   "Its length is no time that Lambda takes.";

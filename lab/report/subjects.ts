@@ -1,9 +1,9 @@
-/** The functions that a report may show, by the name that the lab gives each, in words for who has never seen them. */
+/** The functions that a report may show, by the name that the lab gives each, explained for new readers. */
 const KNOWN: Readonly<Record<string, string>> = {
   "this function": "what cdktf synth wrote",
   "the article's way":
     'the handler of the article "AWS Lambda Graceful Shutdown": on SIGTERM it calls end() without waiting for it, then process.exit()',
-  "no extension": "the same code without an extension, so that Lambda sends SIGKILL in the place of SIGTERM",
+  "no extension": "the same code without an extension, so that Lambda sends SIGKILL instead of SIGTERM",
   "close-with-grace": "a handler that closes its connection through the package close-with-grace",
   "serverless-mysql": "a handler that uses the package serverless-mysql",
   "mysql2 alone": "a handler that uses mysql2 and does not listen to SIGTERM",

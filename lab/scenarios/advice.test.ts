@@ -61,18 +61,18 @@ test.each<[string, Partial<RunResult>, RegExp]>([
   [
     "it fails before it reaches the server",
     { outcomes: [], quitMs: undefined, invocations: [FAILED] },
-    /^mend the invocation first, which fails with TypeError: no host; if it misses a variable, give it with --env$/,
+    /^fix the invocation first, which fails with TypeError: no host; if it misses a variable, give it with --env$/,
   ],
-  ["an invocation fails", { invocations: [FAILED] }, /^mend the invocation, which fails with TypeError: no host$/],
+  ["an invocation fails", { invocations: [FAILED] }, /^fix the invocation, which fails with TypeError: no host$/],
   [
     "a package is missing",
     { outcomes: [], initError: { errorType: "Error", errorMessage: "Cannot find package 'pg'" } },
-    /^bring along every package/,
+    /^deploy every package/,
   ],
   [
     "its Init fails",
     { outcomes: [], initError: { errorType: "TypeError", errorMessage: "undefined" } },
-    /^mend the Init first/,
+    /^fix the Init first/,
   ],
   [
     "its process has crashed",

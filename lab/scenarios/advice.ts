@@ -19,7 +19,7 @@ export interface AdviceContext {
 /**
  * What to change, in one line, so that the next run of this handler is clean; nothing if this one was.
  *
- * The first thing that is wrong is the one to mend: a function without SIGTERM needs no advice on how to leave.
+ * It names only the first problem: a function without SIGTERM needs no advice on how to exit.
  *
  * @param extensionIsAssumed whether the lab brought the extension that made Lambda send SIGTERM
  */
@@ -27,10 +27,10 @@ export function advice(result: RunResult, extensionIsAssumed = false, context: A
   const change = runVerdict(result).clean ? undefined : changeOf(result, context);
   const { initError, outcomes, shutdown } = result;
   const isUnlistened = shutdown.endedBy === "itself" || shutdown.endedBy === "SIGTERM, unheard";
-  // Where all of the shutdown code is missing, the extension is the other half of it.
+  // If the shutdown code is missing, the extension is usually missing too.
   const lacksBoth = initError === undefined && isUnlistened && outcomes.length > 0 && !outcomes.includes("closed");
   return change !== undefined && extensionIsAssumed && lacksBoth
-    ? `${change}; and deploy it with an extension, as the lab ran it, for without one there is no SIGTERM`
+    ? `${change}; and deploy it with an extension, as the lab ran it, because without one there is no SIGTERM`
     : change;
 }
 
@@ -61,12 +61,12 @@ function changeInNodejs(result: RunResult, context: AdviceContext): string | und
   }
   if (shutdown.endedBy === "gone before") {
     return end === "failure"
-      ? "nothing in the shutdown: a process that is killed in an invocation closes nothing, and the kernel does it for it, which the server counts as aborted"
-      : "keep the runtime's process alive: it had ended before anything told it to, so nothing could be closed";
+      ? "nothing in the shutdown: a process that is killed in an invocation cannot close anything, so the kernel closes its sockets and the server counts them as aborted"
+      : "keep the runtime's process alive: it ended before any signal, so it could close nothing";
   }
   if (shutdown.endedBy === "SIGKILL at once") {
     if (clean === all)
-      return failed.length > 0 ? `mend the invocation, which fails with ${firstLine(failed[0])}` : undefined;
+      return failed.length > 0 ? `fix the invocation, which fails with ${firstLine(failed[0])}` : undefined;
     return `register an extension, without which Lambda sends SIGKILL and no SIGTERM: add a layer with one, or ${PACKAGE}, and in an ES module: import { registerExtension } from "${FUNCTION}"; await registerExtension()`;
   }
   if (shutdown.endedBy === "SIGKILL at its deadline") {
@@ -85,7 +85,7 @@ function changeInNodejs(result: RunResult, context: AdviceContext): string | und
   if (clean < all) {
     return `it closed ${clean} of ${all} connections before it left: await ${close} before you leave; or ${hook}`;
   }
-  return failed.length > 0 ? `mend the invocation, which fails with ${withHint(failed[0], context)}` : undefined;
+  return failed.length > 0 ? `fix the invocation, which fails with ${withHint(failed[0], context)}` : undefined;
 }
 
 /** What works when it is pasted: a CommonJS handler cannot import an ES module at its top. */
@@ -101,15 +101,15 @@ function hookFor(code: HandlerCode | undefined, close: string): string {
 function initAdvice(failure: string, { code, given = [] }: AdviceContext): string {
   if (/cannot find (module|package)/i.test(failure) || failure.includes("ImportModule")) {
     const name = /cannot find (?:module|package) '([^'./][^']*)'/i.exec(failure)?.[1];
-    return `bring along every package that the handler loads${name === undefined ? "" : ` (${name})`}, in node_modules beside it or bundled, as in the zip that you deploy`;
+    return `deploy every package that the handler loads${name === undefined ? "" : ` (${name})`}, in node_modules beside it or bundled, as in the zip that you deploy`;
   }
   if (/callback-based/i.test(failure)) {
     return "make the handler async and return its answer: Node.js 24 runs no handler with a callback (--runtime nodejs22.x still does)";
   }
   const missing = missingVariables(code, given);
   return missing === ""
-    ? "mend the Init first: what the handler does while it is loaded fails, with the error above"
-    : `mend the Init first: what the handler does while it is loaded fails, with the error above; its code reads variables that it did not get: ${missing}`;
+    ? "fix the Init first: what the handler does while it is loaded fails, with the error above"
+    : `fix the Init first: what the handler does while it is loaded fails, with the error above; its code reads variables that it did not get: ${missing}`;
 }
 
 export interface Input {
@@ -138,13 +138,13 @@ export function inputAdvice({ failure, answers = [], code, env = {} }: Input): s
   }
   if (failure !== undefined) {
     return isAboutTheEvent(failure)
-      ? `send it an event that it takes, for it fails with ${firstLine(failure)}; --event <json>, or --events <file> with real ones`
-      : `mend the invocation first, which fails with ${firstLine(failure)}; if it misses a variable, give it with --env`;
+      ? `send it an event that it takes, because it fails with ${firstLine(failure)}; --event <json>, or --events <file> with real ones`
+      : `fix the invocation first, which fails with ${firstLine(failure)}; if it misses a variable, give it with --env`;
   }
   if (code !== undefined && code.library === undefined) {
-    return "nothing for its connections: its code uses no database library that the lab knows; if it does, --env NAME={host} and the like lead it to the lab's server";
+    return "nothing for its connections: its code uses no database library that the lab knows; if it does, set its database variables with --env NAME={host}";
   }
-  return "let it reach the lab's server, where it opened no connection: --env NAME={host} and the like name the variables that it reads";
+  return "set its database variables with --env NAME={host}, because it opened no connection to the lab's server";
 }
 
 /** An error of a handler that finds something else in the event than it expects. */

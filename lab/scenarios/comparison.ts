@@ -23,12 +23,15 @@ export function timelineOf(result: RunResult | undefined): string {
 
 const LAST_LINES = 20;
 
-/** Where AWS's client, the lab's and Node.js itself are on the stack: nothing of the function's. */
+/** Stack frames of AWS's client, the lab's client and Node.js, which are not the function's. */
 const NOT_ITS_OWN = /aws-lambda-ric|runtime-client\.mjs|start-client\.mjs|\(?node:|\/var\/runtime\//;
 /** The line in which the client repeats an error, with its whole stack. */
 const REPEATED = /\t(Invoke Error|Uncaught Exception|Unhandled Promise Rejection)\s*\t\{/;
 
-/** Each error of the Init and the invocations, with the stack frames that are the function's own; empty if there is none. */
+/**
+ * Each error of the Init and the invocations, with the stack frames that are the function's own; empty if there is
+ * none.
+ */
 export function failuresOf({ initError, invocations }: RunResult): string {
   const errors = [
     ...(initError === undefined ? [] : [initError]),

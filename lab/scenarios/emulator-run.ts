@@ -60,7 +60,7 @@ export async function runInEmulator(
     } else if (end.how === "spindown") {
       await sleep(end.frozenMs);
     }
-    // Nothing of an environment that is taken away without SIGTERM reaches the server any more.
+    // If an environment vanishes without SIGTERM, nothing of it reaches the server.
     if (!emulator.hasExtension) for (const each of [relay, tcp]) each.sever();
     const goneMs = await emulator.shutdown();
     await sleep(SETTLE_MS);
@@ -84,7 +84,7 @@ export async function runInEmulator(
   }
 }
 
-/** Whether two judges saw the same: what became of each connection, and who ended the process. */
+/** Whether the lab and the emulator saw the same: the outcome of each connection, and who ended the process. */
 export function isSameVerdict(lab: RunResult, emulator: EmulatorResult): boolean {
   const sorted = (outcomes: readonly Outcome[]): string => [...outcomes].sort().join();
   return sorted(lab.outcomes) === sorted(emulator.outcomes) && heard(lab.shutdown.endedBy) === emulator.endedBy;

@@ -24,7 +24,7 @@ export const LANGUAGE_ADVICE: Readonly<Record<OtherLanguage, LanguageAdvice>> = 
     client: "aws-lambda-go",
     listen: "start it with lambda.StartWithOptions(handler, lambda.WithEnableSIGTERM(func() { db.Close() }))",
     leave:
-      "end the callback of WithEnableSIGTERM with os.Exit(0): aws-lambda-go does not leave, and waits to be killed at the deadline",
+      "end the callback of WithEnableSIGTERM with os.Exit(0): aws-lambda-go does not exit, and is killed at the deadline",
     extension: "lambda.WithEnableSIGTERM registers an internal extension, so SIGTERM comes without a layer",
   },
   rust: {
@@ -32,7 +32,7 @@ export const LANGUAGE_ADVICE: Readonly<Record<OtherLanguage, LanguageAdvice>> = 
     listen:
       "call spawn_graceful_shutdown_handler(|| async move { … }).await before run(…) and close the pool in it (feature graceful-shutdown)",
     leave:
-      "let the future of spawn_graceful_shutdown_handler end: lambda_runtime leaves by itself once it is done, so nothing in it may wait without a limit",
+      "let the future of spawn_graceful_shutdown_handler end: lambda_runtime exits when that future is done, so nothing in it may wait without a time limit",
     extension: "spawn_graceful_shutdown_handler registers an internal extension, so SIGTERM comes without a layer",
   },
   python: {
@@ -51,7 +51,8 @@ export const LANGUAGE_ADVICE: Readonly<Record<OtherLanguage, LanguageAdvice>> = 
   },
   other: {
     client: "the program's own client",
-    listen: "handle SIGTERM in bootstrap and close every connection in it; a shell in front has to exec the program",
+    listen:
+      "handle SIGTERM in bootstrap and close every connection in it; a shell script that starts the program must use exec",
     leave: "exit the process once everything is closed",
     extension: LAYER,
   },

@@ -106,7 +106,7 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-/** The lab's own client, which steps in where AWS's cannot be built, has no workers. */
+/** The lab's own client, which the lab uses where AWS's cannot be built, has no workers. */
 function onAwsClient(body: () => Promise<void>): () => Promise<void> {
   return async () => {
     if (runtime.isAwsClient) await body();

@@ -18,9 +18,9 @@ import { templateVariables, type Subject } from "../subjects/subject";
 
 export type { Outcome } from "./outcome";
 
-/** How an environment's life ends. */
+/** How an environment ends. */
 export type End =
-  /** It is taken away right after the last answer. */
+  /** The Shutdown phase begins right after the last answer. */
   | { readonly how: "idle" }
   /** As in Lambda, where it is frozen after an answer, and thawed only to be told to go. */
   | { readonly how: "spindown"; readonly frozenMs: number }

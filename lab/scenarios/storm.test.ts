@@ -81,7 +81,7 @@ test(`this function leaves nothing behind (STORM_SEED=${SEED})`, async () => {
   expect(stormVerdict(result)).toMatchObject({ clean: true });
   expect(result).toMatchObject({ leaked: 0, aborted: 0, seed: SEED, peakEnvironments: ENVIRONMENTS });
   expect(result.closed).toBe(result.opened);
-  // Others came in the place of those that were reclaimed.
+  // Others came instead of those that were reclaimed.
   expect(sum(result.endings)).toBeGreaterThan(ENVIRONMENTS);
   expect(result.goneMs).toHaveLength(sum(result.endings));
   expect(result.invocations.ok).toBeGreaterThan(ENVIRONMENTS);
@@ -134,5 +134,5 @@ test("the command says what it does and refuses what it cannot do", async () => 
   ]);
   expect(help).toMatch(/frozen and thawed(.|\n)*--seed(.|\n)*"ours", "article", "none", "all"(.|\n)*Exit code: 0/);
   expect(wrongWay).toContain("Allowed choices are ours");
-  expect(wrongNumber).toContain("argument '1.5' is invalid. Allowed are whole numbers from 1 to 1000.");
+  expect(wrongNumber).toContain("argument '1.5' is invalid. Expected a whole number from 1 to 1000.");
 });

@@ -68,14 +68,13 @@ export const MAX_SECONDS = 3_600;
 
 /**
  * So many may be in Init or in Shutdown at once, and as many in a time-out, which ends in a Shutdown. In Lambda each
- * environment has CPU of its own; here a crowd would take it from each other, and 300 ms of real time would measure the
- * crowd.
+ * environment has its own CPU. Here too many would share it, and the 300 ms of real time would measure the load.
  */
 const AT_ONCE = { phases: availableParallelism(), timeouts: 1 };
 /**
  * Between two happenings of all environments together. An invocation costs the lab, which is the other end of it, as
- * much CPU as the function (1.3 ms and 1.1 ms, measured), an Init a tenth of it: with more than 20 a second the lab would
- * be a good part of what it measures.
+ * much CPU as the function (1.3 ms and 1.1 ms, measured), an Init a tenth of it: with more than 20 a second the lab
+ * would be a good part of what it measures.
  */
 const HAPPENING_EVERY_MS = 50;
 const LEAST_PAUSE_MS = 200;
@@ -93,12 +92,14 @@ type Happening = keyof typeof HAPPENINGS | "invocation";
 const ENVIRONMENT_BYTES = 19.5e6;
 /** The lab itself, and the server. */
 const LAB_BYTES = 300e6;
-/** Pipes, sockets and listeners of one environment in the lab: 16, and a part of a second connection, which few have. */
+/**
+ * Pipes, sockets and listeners of one environment in the lab: 16, and a part of a second connection, which few have.
+ */
 const ENVIRONMENT_FILES = 18;
 const LAB_FILES = 100;
 
-// In each environment a second Node.js would take a third of the memory; and the young generation of a runtime that does
-// next to nothing is kept as small as it can be, as is what its threads allocate apart from each other.
+// In each environment a second Node.js would take a third of the memory; and the young generation of a runtime that
+// does next to nothing is kept as small as it can be, as is what its threads allocate apart from each other.
 const LIGHT_EXTENSION: ExternalExtension = {
   name: "insights-stand-in",
   command: ["bash", join(__dirname, "../lambda/insights-stand-in.sh")],
@@ -106,7 +107,7 @@ const LIGHT_EXTENSION: ExternalExtension = {
 const LIGHT_RUNTIME = { NODE_OPTIONS: "--max-semi-space-size=1", MALLOC_ARENA_MAX: "1" };
 
 /**
- * Says what a storm of this size needs and the machine or the server does not have.
+ * Checks what a storm of this size needs from the machine and the server.
  *
  * @throws with all that is too much
  */
@@ -157,7 +158,7 @@ async function maxConnections(database: DatabaseServer): Promise<number> {
 /**
  * Many environments of one way at once: they scale up under load, are invoked, frozen and thawed, time out, are
  * reclaimed busy, idle and frozen, and new ones come in their place; then the traffic is over and all are reclaimed.
- * The server is looked at all the while.
+ * The server's connections are sampled all the time.
  */
 export async function storm(config: StormConfig): Promise<StormResult> {
   return new Storm(config).blow();
@@ -353,7 +354,7 @@ class Storm {
           });
           break;
         case "time-out":
-          // Whose turn comes when the traffic is over has none to time out in.
+          // When the traffic is over, an environment has no invocation left to time out in.
           await this.timingOut(async () => this.phase === "over" || (await environment.invoke(this.events.slow)));
           continue;
         case "reclaimed frozen":

@@ -13,7 +13,7 @@ export interface TcpConnection {
   readonly saw: string;
 }
 
-/** The goodbye of each protocol, by its name in the protocol. */
+/** The end message of each protocol, by its name in the protocol. */
 export const GOODBYE = { MySQL: "COM_QUIT", PostgreSQL: "Terminate", Redis: "QUIT" } as const;
 
 /** A relay in front of each server, which the function reaches in its place. */
@@ -69,8 +69,8 @@ export class TcpRelays {
 }
 
 /**
- * A protocol with a goodbye that did not come calls the connection aborted, as its server does. Where FIN is all there
- * is, as with Redis, whose QUIT is deprecated, FIN is enough.
+ * If a protocol has an end message and it did not come, the connection is aborted, as for its server. If a protocol has
+ * only FIN, FIN is enough, as for Redis, whose QUIT is deprecated.
  */
 function outcomeOf({ protocol, quitAt, closedBy, endedWith }: RelayedConnection): Outcome {
   if (quitAt !== undefined) return "closed";
@@ -85,7 +85,7 @@ function saw(connection: RelayedConnection): string {
   const by = closedBy === "server" ? " of the server" : "";
   const end = endedWith === undefined ? "silence" : `${endedWith}${by}`;
   if (quitAt !== undefined) return `${goodbye(connection)}, then ${end}`;
-  if (encrypted) return `${end}; it is encrypted, so a goodbye cannot be seen`;
+  if (encrypted) return `${end}; it is encrypted, so the lab cannot see how its protocol closed it`;
   return protocol === undefined || protocol === "Redis" ? end : `${end} without ${goodbye(connection)}`;
 }
 

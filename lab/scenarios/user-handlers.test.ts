@@ -1,4 +1,4 @@
-/** Handlers as people write them, each on AWS's runtime client and on the lab's: the same verdict, and its advice. */
+/** Common handlers, each on AWS's runtime client and on the lab's: the same verdict, and its advice. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { lambdaRuntime } from "../lambda/lambda-runtime";

@@ -1,6 +1,6 @@
 import type { VerdictKind } from "./verdict";
 
-/** A small handler as people write them, and what the lab makes of it. */
+/** A small common handler, and the lab's verdict on it. */
 export interface UserHandler {
   readonly name: string;
   /** @default "index.js" */
@@ -178,7 +178,7 @@ export const handler = async (): Promise<unknown> => (await db.query("SELECT 1")
     name: "throws at Init",
     code: `throw new TypeError("no settings");`,
     verdict: "not clean",
-    advice: "mend the Init first",
+    advice: "fix the Init first",
   },
   {
     name: "variable that the lab does not give",
@@ -198,7 +198,7 @@ exports.handler = async () => { if (!RDS_HOSTNAME) throw new Error("RDS_HOSTNAME
     name: "package that is not there",
     code: `const db = require("a-package-that-is-not-there");\nexports.handler = async () => db;`,
     verdict: "not clean",
-    advice: "bring along every package that the handler loads (a-package-that-is-not-there)",
+    advice: "deploy every package that the handler loads (a-package-that-is-not-there)",
   },
 ];
 

@@ -3,8 +3,8 @@ import type { LambdaError } from "../lambda/runtime-api";
 import type { RunResult } from "./run";
 
 /**
- * What a command makes of a function: it gave everything back; it did not; it used no database that the lab watches; the
- * runtime client at hand cannot prove it; it answered no event.
+ * A command's result for a function: it gave everything back; it did not; it used no database that the lab watches; the
+ * present runtime client cannot prove it; it answered no event.
  */
 export type VerdictKind = "clean" | "not clean" | "no database seen" | "not proven here" | "could not be invoked";
 

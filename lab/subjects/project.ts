@@ -69,5 +69,5 @@ function readConfig(file: string): LabConfig {
     const allowed = unknown === undefined ? "" : `: "${unknown}"`;
     return `${field === "" ? "the file" : field} ${message ?? "is wrong"}${allowed}`;
   });
-  throw new Error(`${file} is wrong (allowed is what lab/lab.config.schema.json describes): ${problems.join("; ")}`);
+  throw new Error(`${file} does not match lab/lab.config.schema.json: ${problems.join("; ")}`);
 }

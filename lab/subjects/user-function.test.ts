@@ -99,8 +99,8 @@ describe("is refused as wrong usage", () => {
   });
 
   test("TypeScript that is not compiled, or a zip of the folder instead of what is in it", () => {
-    expect(refusal(directory("index.ts"))).toContain("holds none of index.mjs, index.js, index.cjs at its top");
-    expect(refusal(zip({ theirs: { "index.js": strToU8("") } }))).toContain("holds none of index.mjs");
+    expect(refusal(directory("index.ts"))).toContain("contains none of index.mjs, index.js, index.cjs at its top");
+    expect(refusal(zip({ theirs: { "index.js": strToU8("") } }))).toContain("contains none of index.mjs");
   });
 
   test("a bootstrap that cannot be started, or none", () => {
@@ -108,7 +108,7 @@ describe("is refused as wrong usage", () => {
     const zipped = zip({ bootstrap: [strToU8("#!/bin/sh"), { os: 0 }] });
     expect(refusal(zipped, undefined, "provided.al2023")).toContain("chmod +x bootstrap");
     rmSync(join(scratch, "theirs"), { recursive: true });
-    expect(refusal(directory("main"), undefined, "provided")).toContain("holds none of bootstrap at its top; build");
+    expect(refusal(directory("main"), undefined, "provided")).toContain("contains none of bootstrap at its top; build");
   });
 
   test.each([

@@ -79,7 +79,7 @@ export function userFunction(path: string, scratch: string, entry?: string, runt
     const problem = compileHandler({ directory, source, exported, file, into: compiled });
     if (problem === undefined) return { name: nameOf(path), directory: compiled, handler, compiledFrom: source };
     throw new UserFunctionError(
-      `--handler "${path}" holds none of ${candidates.join(", ")} at its top, and ${source} could not be compiled: ${problem}. ` +
+      `--handler "${path}" contains none of ${candidates.join(", ")} at its top, and ${source} could not be compiled: ${problem}. ` +
         `Compile it, then give the directory with the result: ${compileCommand(source, file)}`,
     );
   }
@@ -115,7 +115,7 @@ function missing(path: string, directory: string, candidates: readonly string[],
     const [, file = ""] = other.form.exec(other.defaultEntry) ?? [];
     return other !== files && other.candidates(file).some((candidate) => isFile(join(directory, candidate)));
   });
-  const what = `--handler "${path}" holds none of ${candidates.join(", ")} at its top`;
+  const what = `--handler "${path}" contains none of ${candidates.join(", ")} at its top`;
   const [fits] = others;
   if (fits !== undefined) return `${what}, but ${fits.other.defaultEntry}; say so with --runtime ${fits.runtime}`;
   return files === PROVIDED
@@ -139,7 +139,7 @@ function unzipped(file: string, directory: string): string {
     entries = unzipSync(readFileSync(file), {
       filter: ({ name, originalSize }) => {
         bytes += originalSize;
-        if (bytes > MAX_UNZIPPED_BYTES) throw new Error("it holds more than the 250 MB that Lambda takes");
+        if (bytes > MAX_UNZIPPED_BYTES) throw new Error("it contains more than the 250 MB that Lambda allows");
         // No file of a zip may be written outside its directory.
         const target = resolve(directory, name);
         if (name.includes("\\") || (target !== directory && !target.startsWith(directory + sep))) {

@@ -1,4 +1,4 @@
-/** As it is done wherever a process can exit: SIGTERM is heard, the pool is closed, then process.exit(). */
+/** The usual way outside Lambda: listen to SIGTERM, close the pool, then call process.exit(). */
 const mysql = require("mysql2/promise");
 
 const pool = mysql.createPool(process.env.THEIR_DSN);

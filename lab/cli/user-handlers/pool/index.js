@@ -1,4 +1,4 @@
-/** As many a handler is: a pool of five, and not a word about its end. */
+/** A common handler: a pool of five, and no clean-up. */
 const mysql = require("mysql2/promise");
 
 const pool = mysql.createPool({
