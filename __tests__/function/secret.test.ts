@@ -97,7 +97,7 @@ describe("the secret", () => {
   ])("is refused without a word of its content: %s", async (_, body, expected) => {
     await standIn({ body });
     expect(await errorOf(credentials(settings()))).toBe(
-      `secret ${ARN} (DB_SECRET_ARN) ${expected.replace(/password$|username$/, "$& that is a text and not empty")}; ` +
+      `secret ${ARN} (DB_SECRET_ARN) ${expected.replace(/password$|username$/, "$&, or its $& is not a non-empty string")}; ` +
         'expected JSON with non-empty "username" and "password", as RDS writes it',
     );
   });

@@ -41,5 +41,5 @@ test("a file that is not there is refused by its name", () => {
 
 test("an event on the command line is JSON", () => {
   expect(event('{"orderId":7}')).toEqual({ orderId: 7 });
-  expect(() => event("orderId=7")).toThrow("It is no JSON");
+  expect(() => event("orderId=7")).toThrow("It is not JSON");
 });

@@ -316,7 +316,7 @@ describe("wrong usage ends with 2 and says what is wrong", () => {
     ["a bad file of events", ["run", "--events", file("bad.jsonl", "{}\n{]\n")], "Line 2: "],
     ["a handler that is not there", ["compare", "--handler", join(scratch, "nowhere")], 'nowhere" does not exist'],
     ["a time-out that nothing causes", ["run", "--handler", pool, "--end", "timeout"], "needs --slow-event <json>"],
-    ["an entry of nothing", ["faults", "--entry", "index.handler"], "--entry is for a handler of yours"],
+    ["an entry of nothing", ["faults", "--entry", "index.handler"], "--entry needs --handler <path>"],
     ["a runtime that there is not", ["run", "--runtime", "nodejs20.x"], "Allowed choices are nodejs24.x, nodejs22.x"],
     ["a storm of nobody", ["storm", "--environments", "0"], "Expected a whole number from 1 to 1000."],
     ["a report of nothing", ["report", "--data", join(scratch, "nowhere.json")], "nowhere.json"],

@@ -244,9 +244,9 @@ describe("a server program that does not start", () => {
 
 describe("MYSQL_URL", () => {
   test.each([
-    ["not a url", 'MYSQL_URL "not a url" is no URL'],
+    ["not a url", 'MYSQL_URL "not a url" is not a URL'],
     ["postgres://lab:secret@db/lab", 'MYSQL_URL "postgres://lab:****@db/lab" begins with postgres:'],
-    ["mysql://lab:secret@/lab", 'MYSQL_URL "mysql://lab:****@/lab" is no URL'],
+    ["mysql://lab:secret@/lab", 'MYSQL_URL "mysql://lab:****@/lab" is not a URL'],
     ["mysql:///lab", "names no host"],
     ["mysql://db/lab", "names no user"],
     ["mysql://lab:secret@db:3306", 'MYSQL_URL "mysql://lab:****@db:3306" names no database'],
@@ -263,7 +263,7 @@ describe("MYSQL_URL", () => {
   });
 
   test("is missing where a server by URL is asked for", async () => {
-    await expect(startDatabaseServer({ url: "", kind: "url" })).rejects.toThrow('MYSQL_URL "" is not set; allowed is');
+    await expect(startDatabaseServer({ url: "", kind: "url" })).rejects.toThrow('MYSQL_URL "" is not set; expected');
   });
 
   test("leads to a server, goes before every other, and is never stopped", async () => {

@@ -57,7 +57,7 @@ test.each<[string, Partial<RunResult>, RegExp]>([
     { outcomes: ["closed", "aborted"] },
     /^it closed 1 of 2 connections before it left/,
   ],
-  ["it never reaches the server", { outcomes: [], quitMs: undefined }, /^let it reach the lab's server.*--env/],
+  ["it never reaches the server", { outcomes: [], quitMs: undefined }, /^set its database variables with --env/],
   [
     "it fails before it reaches the server",
     { outcomes: [], quitMs: undefined, invocations: [FAILED] },

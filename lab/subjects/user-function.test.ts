@@ -152,7 +152,7 @@ describe("is refused as wrong usage", () => {
     // The size in the central directory, 24 bytes behind its signature: nothing that large has to be made for it.
     bytes.writeUInt32LE(251 * 1024 * 1024, bytes.indexOf(Buffer.from("PK\u0001\u0002")) + 24);
     writeFileSync(path, bytes);
-    expect(refusal(path)).toContain("more than the 250 MB that Lambda takes");
+    expect(refusal(path)).toContain("more than the 250 MB that Lambda allows");
     expect(existsSync(join(scratch, "handler"))).toBe(false);
   });
 });
