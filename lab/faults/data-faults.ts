@@ -14,7 +14,8 @@ export const DATA_FAULTS: readonly Fault[] = [
   {
     name: "transaction left open",
     happens: "A handler starts a transaction through `query()`, locks a row and fails; then the environment is frozen.",
-    answer: "The transaction ends with the statement's turn: no lock while frozen, and the next INSERT stays.",
+    answer:
+      "The function rolls the transaction back after the statement: no lock stays while frozen, and the next INSERT is kept.",
     needs: ["the faults' events"],
     steps: [
       ...[init, invoke({ leave: { row: 1 } }), freeze],
@@ -28,7 +29,7 @@ export const DATA_FAULTS: readonly Fault[] = [
   {
     name: "autocommit left off",
     happens: "A handler turns autocommit off through `query()`; the next invocation inserts a row.",
-    answer: "The next invocation has autocommit, and its INSERT stays.",
+    answer: "The next invocation has autocommit, and its INSERT is kept.",
     needs: ["the faults' events"],
     steps: [init, invoke({ sql: "SET autocommit = 0" }), invoke({ insert: "acknowledged" })],
     invocations: ["ok", "ok"],
@@ -48,7 +49,7 @@ export const DATA_FAULTS: readonly Fault[] = [
   {
     name: "server quotes the driver",
     happens:
-      "A statement fails on the server, with a message that has the words of the driver for a closed connection.",
+      "A statement fails on the server, with a message that contains the driver's words for a closed connection.",
     answer: "The statement is not run a second time.",
     misbehaving: {},
     needs: ["the faults' events"],
@@ -71,7 +72,7 @@ export const DATA_FAULTS: readonly Fault[] = [
   {
     name: "whole number beyond 2^53",
     happens: "A statement answers a BIGINT that no JavaScript number can hold.",
-    answer: "The caller gets it digit by digit.",
+    answer: "The caller gets every digit.",
     needs: ["the faults' events"],
     steps: [init, invoke({ sql: "SELECT 9007199254740993 AS n" })],
     invocations: [{ answers: /9007199254740993/ }],
