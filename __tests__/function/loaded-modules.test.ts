@@ -1,9 +1,11 @@
 /** Init pays for each module of Node.js that is loaded: only those that the first statement needs are. */
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { execFile, execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { promisify } from "node:util";
 import { buildSync } from "esbuild";
+import { DatabaseStandIn } from "./database-stand-in";
 
 const directory = mkdtempSync(path.join(tmpdir(), "loaded-"));
 afterAll(() => {
@@ -51,4 +53,26 @@ test("the import and the connect load no module of Node.js that the first statem
     },
   });
   expect(JSON.parse(output)).toEqual([]);
+});
+
+test("a log-in and a statement run no table of an encoding besides UTF-8", async () => {
+  const standIn = await DatabaseStandIn.start();
+  const database = JSON.stringify(path.join(__dirname, "../../function/database.ts"));
+  const script = `
+    import Module from "node:module";
+    import { Database } from ${database};
+    const database = new Database(${JSON.stringify(standIn.settings)});
+    await database.query("SELECT 1");
+    const names = Object.keys(Module._cache).filter((file) => file.includes("iconv-lite"));
+    process.stdout.write(JSON.stringify(names.map((file) => file.replace(/.*iconv-lite./, ""))), () => process.exit());`;
+  try {
+    const file = path.join(directory, "log-in.mts");
+    writeFileSync(file, script);
+    const { stdout } = await promisify(execFile)(process.execPath, ["--import", require.resolve("tsx"), file]);
+    const loaded = JSON.parse(stdout) as readonly string[];
+    expect(loaded).toContain("lib/index.js");
+    expect(loaded.filter((name) => name.startsWith("encodings"))).toEqual([]);
+  } finally {
+    await standIn.close();
+  }
 });

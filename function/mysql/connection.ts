@@ -88,8 +88,9 @@ export class ServerConnection {
     const { driver } = this;
     const handlePacket = driver.handlePacket.bind(driver);
     driver.handlePacket = (packet) => {
-      if (packet !== undefined && this.greeting !== undefined && this.status.isFarewell(packet))
-        this.sayGoodbye(packet);
+      const isLogIn = this.greeting === undefined;
+      if (packet !== undefined && isLogIn) readAsUtf8(packet);
+      if (packet !== undefined && !isLogIn && this.status.isFarewell(packet)) this.sayGoodbye(packet);
       else handlePacket(packet);
     };
     driver.on("error", () => (this.lost = true)).on("end", () => (this.lost = true));
@@ -244,4 +245,13 @@ export class ServerConnection {
     const { message } = packet.asError("utf8");
     this.abandon(new NotRunError(`the server ended the connection before it read the statement: ${message}`));
   }
+}
+
+/**
+ * The driver reads the names in a log-in's packets as CESU-8, for which iconv-lite runs its tables of all encodings, 5 ms of
+ * CPU in each Init. They are the server's version and plug-ins, in ASCII, and the same in UTF-8.
+ */
+function readAsUtf8(packet: Packet): void {
+  const read = packet.readNullTerminatedString.bind(packet);
+  packet.readNullTerminatedString = (encoding) => read(encoding === "cesu8" ? "utf8" : encoding);
 }

@@ -5,6 +5,7 @@ export interface Packet {
   readonly sequenceId: number;
   length(): number;
   asError(encoding: string): Error;
+  readNullTerminatedString(encoding: string): string;
 }
 
 // https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_response_packets.html
