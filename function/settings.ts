@@ -71,7 +71,7 @@ export function databaseSettings(env: NodeJS.ProcessEnv = process.env): Database
   };
 
   const host = need("DB_HOST", "a host name or an IP address");
-  if (net.isIP(host) === 0 && NO_HOST.test(host)) {
+  if (NO_HOST.test(host) && net.isIP(host) === 0) {
     problems.push(`DB_HOST "${host}" is neither a host name nor an IP address; a port belongs in DB_PORT`);
   }
   const name = need("DB_NAME", "the name of a database");

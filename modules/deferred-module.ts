@@ -16,13 +16,24 @@ const DEFERRED = [
   { name: "iconv-lite/encodings/index.js", isRequiredAtOnce: false },
 ] as const;
 
-/** Where they are in the archive. */
+/**
+ * Modules of Node.js that mysql2 requires at once and needs in a log-in only: half of what its import costs. Not for other
+ * packages, which may list what a module has.
+ */
+const DEFERRED_OF_NODE = ["tls", "crypto"];
+const THEIR_USER = /^"[^"]*\/node_modules\/mysql2\/lib\//;
+
+/** What the bundler puts before the name of a CommonJS module and its code. */
+const MODULE = "__commonJS({";
+
+/** Where the files are in the archive. */
 const DIRECTORY = "deferred";
 
 /** A `require` that the bundler has left, with the path of the module. */
 const REQUIRED = /__require\("([^"]+)"\)/g;
 
-const WRAPPER = "$lazyLoads";
+/** As long as `__require`, for the source map. */
+const WRAPPER = "$lazyLoad";
 
 /** Goes before the code, in which `demand` is Node's `require`. */
 export function deferredBanner(demand: string): string {
@@ -64,7 +75,11 @@ export interface DeferredModules {
  */
 export function deferModules(code: string, demand: string, directory: string): DeferredModules {
   const files = new Map<string, string>();
-  const deferred = code.replaceAll(REQUIRED, (whole, name: string) => {
+  const deferred = code.replaceAll(REQUIRED, (whole, name: string, at: number) => {
+    if (DEFERRED_OF_NODE.includes(name)) {
+      const user = code.lastIndexOf(MODULE, at) + MODULE.length;
+      return THEIR_USER.test(code.slice(user, at)) ? `${WRAPPER}("${name}")` : whole;
+    }
     const source = path.resolve(directory, name);
     const known = DEFERRED.find((each) => source.endsWith(`${path.sep}${each.name.replaceAll("/", path.sep)}`));
     if (known === undefined) return whole;
