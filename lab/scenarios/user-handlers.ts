@@ -8,6 +8,10 @@ export interface UserHandler {
   readonly code: string;
   /** @default "nodejs24.x" */
   readonly runtime?: string;
+  /** A server that it uses beside MySQL's, or in its place. @default none */
+  readonly server?: "PostgreSQL" | "Redis";
+  /** It imports `./client.mjs`, a generated Prisma client. @default false */
+  readonly usesPrisma?: true;
   readonly verdict: VerdictKind;
   /** What the advice begins with, or holds. @default - nothing is to be changed */
   readonly advice?: string;
@@ -39,6 +43,22 @@ export const handler = async () => (await db.execute(sql\`SELECT 1\`))[0];`;
 const MYSQL = `const mysql = require("mysql");
 const pool = mysql.createPool(process.env.MYSQL_URL);
 exports.handler = () => new Promise((done, failed) => pool.query("SELECT 1", (error, rows) => error ? failed(error) : done(rows)));`;
+
+const PG = `const { Pool } = require("pg");
+const pool = new Pool({ connectionString: process.env.POSTGRESQL_URL, max: 2 });
+exports.handler = async () => (await pool.query("SELECT 1 AS one")).rows;`;
+const IOREDIS = `const Redis = require("ioredis");
+const redis = new Redis(process.env.REDIS_URL);
+exports.handler = async () => redis.incr("visits");`;
+const NODE_REDIS = `import { createClient } from "redis";
+const client = createClient({ url: process.env.REDIS_URL });
+await client.connect();
+export const handler = async () => client.incr("visits");`;
+const PRISMA = `import { PrismaClient, PrismaMariaDb } from "./client.mjs";
+const { DB_HOST, DB_PORT, DB_USER, DB_PASSWORD, DB_NAME } = process.env;
+const adapter = new PrismaMariaDb({ host: DB_HOST, port: Number(DB_PORT), user: DB_USER, password: DB_PASSWORD, database: DB_NAME, connectionLimit: 1 });
+const prisma = new PrismaClient({ adapter });
+export const handler = async () => { const [{ one }] = await prisma.$queryRaw\`SELECT 1 AS one\`; return Number(one); };`;
 
 /** Printed in lab/README.md; scenarios/user-handlers.test.ts runs each on both runtime clients. */
 export const USER_HANDLERS: readonly UserHandler[] = [
@@ -98,6 +118,39 @@ export const handler = async () => (await connection.query("SELECT 1"))[0];`,
     name: "Drizzle, closed",
     file: "index.mjs",
     code: `${DRIZZLE}\n${onSigterm("await pool.end()")}`,
+    verdict: "clean",
+  },
+  {
+    name: "Prisma, driver adapter",
+    file: "index.mjs",
+    usesPrisma: true,
+    code: PRISMA,
+    verdict: "not clean",
+    advice: "await prisma.$disconnect()",
+  },
+  {
+    name: "Prisma, disconnected",
+    file: "index.mjs",
+    usesPrisma: true,
+    code: `${PRISMA}\n${onSigterm("await prisma.$disconnect()")}`,
+    verdict: "clean",
+  },
+  { name: "pg", server: "PostgreSQL", code: PG, verdict: "not clean", advice: "await pool.end()" },
+  { name: "pg, closed", server: "PostgreSQL", code: `${PG}\n${onSigterm("await pool.end()")}`, verdict: "clean" },
+  { name: "ioredis", server: "Redis", code: IOREDIS, verdict: "clean" },
+  {
+    name: "ioredis, quit and process.exit()",
+    server: "Redis",
+    code: `${IOREDIS}\nprocess.on("SIGTERM", async () => { await redis.quit(); process.exit(0); });`,
+    verdict: "not clean",
+    advice: EXIT,
+  },
+  { name: "redis", file: "index.mjs", server: "Redis", code: NODE_REDIS, verdict: "clean" },
+  {
+    name: "redis, closed",
+    file: "index.mjs",
+    server: "Redis",
+    code: `${NODE_REDIS}\n${onSigterm("await client.close()")}`,
     verdict: "clean",
   },
   {
