@@ -6,6 +6,7 @@ import { EXIT_CODES, STOPPED_BY_ERROR, WRONG_USAGE } from "./exit-codes";
 import { reportCommand } from "./report";
 import { runCommand } from "./run";
 import { stormCommand } from "./storm";
+import { verdictsCommand } from "./verdicts";
 import { UserFunctionError } from "../subjects/user-function";
 import { UsageError } from "./usage-error";
 
@@ -30,7 +31,14 @@ Examples:
   $ npx lambda-shutdown-lab faults --help                  every command has examples
 ${EXIT_CODES}`,
   );
-for (const command of [runCommand(), compareCommand(), faultsCommand(), stormCommand(), reportCommand()]) {
+for (const command of [
+  runCommand(),
+  compareCommand(),
+  faultsCommand(),
+  stormCommand(),
+  reportCommand(),
+  verdictsCommand(),
+]) {
   program.addCommand(command.copyInheritedSettings(program));
 }
 

@@ -1,7 +1,7 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { accessSync, chmodSync, constants, mkdirSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
+import { connect, createServer, type AddressInfo } from "node:net";
 import { delimiter, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -106,6 +106,8 @@ export class Emulator {
       }
       await sleep(POLL_EVERY_MS);
     }
+    // It listens for invocations a moment later.
+    while (!(await listens(port)) && performance.now() < deadline) await sleep(POLL_EVERY_MS);
     return emulator;
   }
 
@@ -176,6 +178,18 @@ function inNamespace(opt: string, words: readonly string[]): readonly string[] {
     );
   }
   return [...unshare, "/bin/sh", "-c", 'mount --bind "$0" /opt && exec "$@"', opt, ...words];
+}
+
+async function listens(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
 }
 
 async function freePort(): Promise<number> {

@@ -6,6 +6,7 @@ import { Relay } from "../mysql/relay";
 import type { DatabaseServer } from "../mysql/server";
 import { templateVariables, type Subject } from "../subjects/subject";
 import { TcpRelays } from "./tcp-connections";
+import { connectionsOf, verdictOf, type VerdictKind } from "./verdict";
 import type { End, Outcome, RunResult } from "./run";
 
 /** What AWS's own emulator did to a function, in the words of {@link RunResult}. */
@@ -71,9 +72,12 @@ export async function runInEmulator(
       invocations,
       endedBy: emulator.endedBy,
       goneMs,
-      outcomes: connections.map(({ quitAt, closedAt }): Outcome =>
-        quitAt !== undefined ? "closed" : closedAt === undefined ? "leaked" : "aborted",
-      ),
+      outcomes: [
+        ...connections.map(({ quitAt, closedAt }): Outcome =>
+          quitAt !== undefined ? "closed" : closedAt === undefined ? "leaked" : "aborted",
+        ),
+        ...tcp.connections().map(({ outcome }) => outcome),
+      ],
       ...(database.kind === "stand-in" ? {} : { abortedClients: (await database.abortedClients()) - abortedBefore }),
       logs: emulator.logs,
     };
@@ -93,6 +97,18 @@ export function isSameVerdict(lab: RunResult, emulator: EmulatorResult): boolean
 /** The emulator cannot tell who listened to SIGTERM. */
 function heard(endedBy: EmulatorResult["endedBy"]): EmulatorResult["endedBy"] {
   return endedBy === "SIGTERM, unheard" ? "itself" : endedBy;
+}
+
+/** The verdict of every command, on what the emulator did. It cannot tell an Init that failed from an invocation. */
+export function emulatorKind(result: EmulatorResult): VerdictKind {
+  const { subject, outcomes, invocations, endedBy } = result;
+  const ok = invocations.filter((isOk) => isOk).length;
+  return verdictOf({
+    subject,
+    invocations: { ok, failed: invocations.length - ok },
+    connections: connectionsOf(outcomes),
+    endings: { [endedBy]: 1 },
+  }).kind;
 }
 
 /** One line beside the lab's verdict. */

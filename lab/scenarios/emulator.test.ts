@@ -3,9 +3,9 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { builtEmulator } from "../lambda/built-emulator";
 import { Emulator, EMULATOR_PACKAGE, emulatorProgram } from "../lambda/emulator";
 import { lambdaRuntime, type LambdaRuntime } from "../lambda/lambda-runtime";
-import { cachedFolder } from "../lambda/toolchain-cache";
 import { startDatabaseServer } from "../mysql/database-server";
 import type { DatabaseServer } from "../mysql/server";
 import { articleSubject, thisFunction, withExtension, type Subject } from "../subjects/subject";
@@ -32,18 +32,6 @@ afterAll(async () => {
   await database.stop();
   rmSync(scratch, { recursive: true, force: true });
 });
-
-/** @returns nothing where there is no Go, or no mount namespace for the extensions */
-function builtEmulator(): string | undefined {
-  if (process.platform !== "linux" || spawnSync("go", ["version"]).status !== 0) return undefined;
-  const version = EMULATOR_PACKAGE.split("-").at(-1) ?? "";
-  const folder = cachedFolder(`aws-lambda-rie-${version}`, (empty) => {
-    const env = { ...process.env, GOBIN: empty, GOFLAGS: "-mod=mod" };
-    const { status, stderr } = spawnSync("go", ["install", EMULATOR_PACKAGE], { env, encoding: "utf8" });
-    if (status !== 0) throw new Error(`AWS's emulator could not be built\n${stderr}`);
-  });
-  return emulatorProgram(join(folder, "aws-lambda-rie"));
-}
 
 interface Case {
   readonly name: string;

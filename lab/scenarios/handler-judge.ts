@@ -96,7 +96,9 @@ export class HandlerJudge {
 
 /** The packages that the lab has for its own tests only. */
 function missingPackages(code: string, directory: string): readonly string[] {
-  const names = [...code.matchAll(/(?:from |require\()["']((?:@[\w-]+\/)?[\w-]+)(?:\/[^"']*)?["']/g)].map(([, name = ""]) => name);
+  const names = [...code.matchAll(/(?:from |require\()["']((?:@[\w-]+\/)?[\w-]+)(?:\/[^"']*)?["']/g)].map(
+    ([, name = ""]) => name,
+  );
   const { resolve } = createRequire(join(directory, "index.js"));
   const folders = resolve.paths("package") ?? [];
   return [...new Set(names)].filter(

@@ -1,12 +1,13 @@
 /** Handlers in other languages, on AWS's own clients for them, against a real server: one verdict each. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { startDatabaseServer } from "../mysql/database-server";
-import type { DatabaseServer, Login } from "../mysql/server";
-import { lambdaRuntime } from "../lambda/lambda-runtime";
-import { hasToolchain, languageHandler, type Language } from "../subjects/language-handlers";
+import type { DatabaseServer } from "../mysql/server";
+import { languageHandler, missingToolchain } from "../subjects/language-handlers";
 import { handlerLanguage } from "../subjects/handler-language";
-import { withExtension, type ExtensionKind } from "../subjects/subject";
-import { userVariables } from "../subjects/user-function";
-import { run, type RunResult } from "./run";
+import { advice } from "./advice";
+import { LANGUAGE_CASES, languagesTable, runLanguageCase } from "./language-cases";
+import { runVerdict } from "./verdict";
 
 let database: DatabaseServer;
 
@@ -19,71 +20,52 @@ afterAll(async () => {
   await database.stop();
 });
 
-interface Case {
-  readonly language: Language;
-  /** What the handler does on SIGTERM; without it, it does not listen. */
-  readonly onSigterm?: "exit" | "stay";
-  readonly extension: ExtensionKind;
-  readonly endedBy: RunResult["shutdown"]["endedBy"];
-  readonly outcome: "closed" | "aborted" | "leaked";
-}
-
-/** The first test of a language builds its handler: seconds for Go and Python, minutes for Rust on a busy machine. */
+/** The first test of a language builds its handler. */
 const BUILD_MS = 1_200_000;
 
-const DEADLINE = "SIGKILL at its deadline";
+const TITLED = LANGUAGE_CASES.map((each) => {
+  const { language, onSigterm = "does not listen", extension, outcome = "no connection", endedBy } = each;
+  return [
+    `${language}, on SIGTERM: ${onSigterm}, extension: ${extension} → ${outcome}, ended by ${endedBy}`,
+    each,
+  ] as const;
+});
 
-const CASES: readonly Case[] = [
-  { language: "go", extension: "none", endedBy: "SIGKILL at once", outcome: "leaked" },
-  { language: "go", extension: "external", endedBy: "itself", outcome: "aborted" },
-  // The client registers an internal extension, so that SIGTERM comes without another; it does not leave by itself.
-  { language: "go", onSigterm: "stay", extension: "none", endedBy: DEADLINE, outcome: "closed" },
-  { language: "go", onSigterm: "stay", extension: "external", endedBy: DEADLINE, outcome: "closed" },
-  { language: "go", onSigterm: "exit", extension: "none", endedBy: "itself", outcome: "closed" },
-  { language: "go", onSigterm: "exit", extension: "external", endedBy: "itself", outcome: "closed" },
-  { language: "python", extension: "none", endedBy: "SIGKILL at once", outcome: "leaked" },
-  { language: "python", extension: "external", endedBy: "SIGTERM, unheard", outcome: "aborted" },
-  { language: "python", onSigterm: "stay", extension: "external", endedBy: DEADLINE, outcome: "closed" },
-  { language: "python", onSigterm: "exit", extension: "external", endedBy: "itself", outcome: "closed" },
-  { language: "rust", extension: "none", endedBy: "SIGKILL at once", outcome: "leaked" },
-  { language: "rust", extension: "external", endedBy: "SIGTERM, unheard", outcome: "aborted" },
-  // The client registers an internal extension here as well, and leaves once the callback is done.
-  { language: "rust", onSigterm: "exit", extension: "none", endedBy: "itself", outcome: "closed" },
-  { language: "rust", onSigterm: "exit", extension: "external", endedBy: "itself", outcome: "closed" },
-];
-
-test.each(CASES)(
-  "$language, on SIGTERM: $onSigterm, extension: $extension → $outcome, ended by $endedBy",
-  async ({ language, onSigterm, extension, endedBy, outcome }) => {
-    if (!hasToolchain(language)) {
-      console.warn(`not proven here, for want of its toolchain: ${language}`);
+test.each(TITLED)(
+  "%s",
+  async (_, each) => {
+    const { language, endedBy, outcome } = each;
+    const missing = missingToolchain(language);
+    if (missing !== undefined) {
+      console.warn(`not proven here: ${missing}`);
       return;
     }
-    const { directory, handler, runtime } = languageHandler(language);
-    const environment = onSigterm === undefined ? {} : { ON_SIGTERM: onSigterm };
-    const lambdaFunction = { name: language, directory, handler, memorySizeMb: 128, timeoutMs: 10_000, environment };
-    const subject = {
-      name: language,
-      lambdaFunction,
-      extensions: [],
-      variables: (login: Login) => userVariables(login),
-    };
-    const result = await run(withExtension(subject, extension), lambdaRuntime(runtime), database, [{}, {}], {
-      how: "spindown",
-      frozenMs: 100,
-    });
+    const result = await runLanguageCase(each, database);
     expect(result).toMatchObject({ invocations: [{ ok: true }, { ok: true }], shutdown: { endedBy } });
-    expect(result.outcomes).toEqual([outcome]);
+    expect(result.outcomes).toEqual(outcome === undefined ? [] : [outcome]);
     expect(result.abortedClients).toBe(outcome === "aborted" ? 1 : 0);
+    if (language === "java" && outcome === "closed") {
+      const { kind, sentence } = runVerdict(result);
+      expect(kind).toBe("not clean");
+      expect(sentence).toContain("was killed at its deadline, with every connection given back");
+      expect(advice(result)).toContain("its hooks have run, but the JVM waits up to 300 ms");
+      expect(result.quitMs).toBeLessThan(250);
+    }
   },
   BUILD_MS,
 );
 
-test.each(["go", "rust", "python"] as const)("the advice is in the handler's language: %s", (language) => {
-  if (!hasToolchain(language)) {
-    console.warn(`not proven here, for want of its toolchain: ${language}`);
+test.each(["go", "rust", "python", "java"] as const)("the advice is in the handler's language: %s", (language) => {
+  const missing = missingToolchain(language);
+  if (missing !== undefined) {
+    console.warn(`not proven here: ${missing}`);
     return;
   }
   const { directory, runtime } = languageHandler(language);
   expect(handlerLanguage(directory, runtime)).toBe(language);
+});
+
+test("lab/README.md has this table", () => {
+  const plain = (text: string): string => text.replace(/ +/g, " ").replace(/-{3,}/g, "---");
+  expect(plain(readFileSync(join(__dirname, "../README.md"), "utf8"))).toContain(plain(languagesTable()));
 });

@@ -5,7 +5,7 @@ import { ManagedEnvironment, type ManagedResult, WORKERS_PER_VCPU } from "../lam
 import { Relay } from "../mysql/relay";
 import type { DatabaseServer } from "../mysql/server";
 import { templateVariables, type Subject } from "../subjects/subject";
-import { verdictOf, type Verdict } from "./verdict";
+import { connectionsOf, invocationsOf, verdictOf, type Verdict } from "./verdict";
 import type { Outcome, RunResult } from "./run";
 
 /** What became of the connections of one execution environment of Managed Instances. */
@@ -90,21 +90,10 @@ async function allIdle(environment: ManagedEnvironment, workers: number): Promis
 /** The same verdict as that of every command. */
 export function managedVerdict(result: ManagedRunResult): Verdict {
   const { subject, workers, busy, outcomes, invocations, shutdown, abortedClients } = result;
-  const count = (wanted: Outcome): number => outcomes.filter((outcome) => outcome === wanted).length;
-  const errors = invocations.flatMap((each) => (each.ok ? [] : [each.error]));
   return verdictOf({
     subject: `${subject} on Managed Instances, ${workers} workers, ${busy} of them busy,`,
-    invocations: {
-      ok: invocations.length - errors.length,
-      failed: errors.length,
-      ...(errors[0] === undefined ? {} : { firstError: errors[0] }),
-    },
-    connections: {
-      opened: outcomes.length,
-      closed: count("closed"),
-      aborted: count("aborted"),
-      leaked: count("leaked"),
-    },
+    invocations: invocationsOf(invocations),
+    connections: connectionsOf(outcomes),
     endings: { [shutdown.endedBy]: 1 },
     ...(abortedClients === undefined ? {} : { abortedClients }),
   });

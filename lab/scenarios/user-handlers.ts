@@ -13,6 +13,8 @@ export interface UserHandler {
   /** It imports `./client.mjs`, a generated Prisma client. @default false */
   readonly usesPrisma?: true;
   readonly verdict: VerdictKind;
+  /** The verdict of AWS's emulator, which begins Init with the first invocation. @default the same */
+  readonly emulated?: VerdictKind;
   /** What the advice begins with, or holds. @default - nothing is to be changed */
   readonly advice?: string;
 }
@@ -214,6 +216,7 @@ export const handler = async (): Promise<unknown> => (await db.query("SELECT 1")
     name: "callback on nodejs24.x",
     code: `${POOL}\nexports.handler = (event, context, callback) => pool.query("SELECT 1").then(([rows]) => callback(null, rows), callback);`,
     verdict: "not clean",
+    emulated: "could not be invoked",
     advice: "make the handler async",
   },
   {
@@ -231,6 +234,7 @@ export const handler = async (): Promise<unknown> => (await db.query("SELECT 1")
     name: "throws at Init",
     code: `throw new TypeError("no settings");`,
     verdict: "not clean",
+    emulated: "could not be invoked",
     advice: "fix the Init first",
   },
   {
@@ -251,18 +255,35 @@ exports.handler = async () => { if (!RDS_HOSTNAME) throw new Error("RDS_HOSTNAME
     name: "package that is not there",
     code: `const db = require("a-package-that-is-not-there");\nexports.handler = async () => db;`,
     verdict: "not clean",
+    emulated: "could not be invoked",
     advice: "deploy every package that the handler loads (a-package-that-is-not-there)",
   },
 ];
 
-/** The table as lab/README.md has it. */
-export function userHandlersTable(): string {
+/** A line of the table: what was expected, or what was seen. */
+export interface UserHandlerRow {
+  readonly name: string;
+  readonly verdict: string;
+  readonly emulated: string;
+  readonly advice: string | undefined;
+}
+
+/** As lab/README.md has it. */
+export const EXPECTED_ROWS: readonly UserHandlerRow[] = USER_HANDLERS.map((handler) => ({
+  name: handler.name,
+  verdict: handler.verdict,
+  emulated: handler.emulated ?? handler.verdict,
+  advice: handler.advice,
+}));
+
+export function userHandlersTable(rows: readonly UserHandlerRow[] = EXPECTED_ROWS): string {
   const cell = (text: string): string => text.replaceAll("|", "\\|");
   return [
-    "| handler | verdict | the advice begins with, or holds |",
-    "| --- | --- | --- |",
-    ...USER_HANDLERS.map(
-      ({ name, verdict, advice }) => `| ${name} | ${verdict} | ${advice === undefined ? "–" : `\`${cell(advice)}\``} |`,
+    "| handler | the lab | AWS's emulator | the advice begins with, or holds |",
+    "| --- | --- | --- | --- |",
+    ...rows.map(
+      ({ name, verdict, emulated, advice }) =>
+        `| ${name} | ${cell(verdict)} | ${cell(emulated)} | ${advice === undefined ? "–" : `\`${cell(advice)}\``} |`,
     ),
   ].join("\n");
 }

@@ -1,5 +1,6 @@
 import colors from "picocolors";
 import type { LambdaError } from "../lambda/runtime-api";
+import type { Outcome } from "./outcome";
 import type { RunResult } from "./run";
 
 /**
@@ -95,28 +96,31 @@ export function findingsOf(
   result: Pick<RunResult, "subject" | "shutdown" | "outcomes" | "timeline" | "invocations"> & Partial<RunResult>,
 ): Findings {
   const { subject, initError, invocations, outcomes, shutdown, abortedClients } = result;
-  const errors = invocations.flatMap((each) => (each.ok ? [] : [each.error]));
-  const count = (wanted: string): number => outcomes.filter((outcome) => outcome === wanted).length;
   return {
     subject,
     ...(initError === undefined ? {} : { initError }),
-    invocations: {
-      ok: invocations.length - errors.length,
-      failed: errors.length,
-      ...(errors[0] === undefined ? {} : { firstError: errors[0] }),
-    },
-    connections: {
-      opened: outcomes.length,
-      closed: count("closed"),
-      aborted: count("aborted"),
-      leaked: count("leaked"),
-    },
+    invocations: invocationsOf(invocations),
+    connections: connectionsOf(outcomes),
     endings: { [shutdown.endedBy]: 1 },
     hasOtherProtocols: (result.tcp ?? []).length > 0,
     ...(abortedClients === undefined ? {} : { abortedClients }),
     isUnproven:
       result.isLabClient === true && result.timeline.some(({ what }) => /^runtime gone \(exit status/.test(what)),
   };
+}
+
+type Answered = { readonly ok: true } | { readonly ok: false; readonly error: LambdaError };
+
+export function invocationsOf(invocations: readonly Answered[]): Findings["invocations"] {
+  const errors = invocations.flatMap((each) => (each.ok ? [] : [each.error]));
+  const [firstError] = errors;
+  const counts = { ok: invocations.length - errors.length, failed: errors.length };
+  return firstError === undefined ? counts : { ...counts, firstError };
+}
+
+export function connectionsOf(outcomes: readonly Outcome[]): Findings["connections"] {
+  const count = (wanted: Outcome): number => outcomes.filter((outcome) => outcome === wanted).length;
+  return { opened: outcomes.length, closed: count("closed"), aborted: count("aborted"), leaked: count("leaked") };
 }
 
 /** Of a run. */

@@ -14,11 +14,12 @@ export interface LanguageHandler {
   readonly runtime: string;
 }
 
-export const LANGUAGES = ["go", "python", "rust"] as const;
+export const LANGUAGES = ["nodejs", "python", "go", "rust", "java", "shell"] as const;
 export type Language = (typeof LANGUAGES)[number];
 
 interface Build {
-  readonly program: string;
+  /** What a test says when one is missing. */
+  readonly programs: readonly string[];
   readonly runtime: string;
   readonly handler: string;
   /** Run one after the other in a copy of the sources; `{out}` is the directory to deploy, `{python}` the runtime's. */
@@ -27,15 +28,41 @@ interface Build {
   readonly copies?: readonly string[];
 }
 
+const MAVEN_DEPENDENCY = "org.apache.maven.plugins:maven-dependency-plugin:2.8";
+
 const BUILDS: Readonly<Record<Language, Build>> = {
+  nodejs: {
+    programs: ["node"],
+    runtime: "nodejs24.x",
+    handler: "index.handler",
+    commands: [],
+    copies: ["index.mjs"],
+  },
+  java: {
+    programs: ["java", "javac", "mvn"],
+    runtime: "provided.al2023",
+    handler: "Handler::handleRequest",
+    commands: [
+      ["mvn", "-q", "-B", `${MAVEN_DEPENDENCY}:copy-dependencies`, "-DoutputDirectory={out}/lib"],
+      ["javac", "-cp", "{out}/lib/*", "-d", "{out}", "src/Handler.java"],
+    ],
+    copies: ["bootstrap"],
+  },
+  shell: {
+    programs: ["curl"],
+    runtime: "provided.al2023",
+    handler: "bootstrap",
+    commands: [],
+    copies: ["bootstrap"],
+  },
   go: {
-    program: "go",
+    programs: ["go"],
     runtime: "provided.al2023",
     handler: "bootstrap",
     commands: [["go", "build", "-o", "{out}/bootstrap", "."]],
   },
   python: {
-    program: "python3",
+    programs: ["python3"],
     runtime: "python3.13",
     handler: "lambda_function.lambda_handler",
     commands: [
@@ -49,7 +76,7 @@ const BUILDS: Readonly<Record<Language, Build>> = {
     copies: ["lambda_function.py"],
   },
   rust: {
-    program: "cargo",
+    programs: ["cargo"],
     runtime: "provided.al2023",
     handler: "bootstrap",
     commands: [
@@ -62,11 +89,13 @@ const BUILDS: Readonly<Record<Language, Build>> = {
 
 const SOURCES = join(__dirname, "language-handlers");
 
-/** Whether this machine can build it. */
-export function hasToolchain(language: Language): boolean {
-  const { program } = BUILDS[language];
+/** What this machine lacks to build it; nothing if it can. */
+export function missingToolchain(language: Language): string | undefined {
   const folders = (process.env["PATH"] ?? "").split(delimiter);
-  return folders.some((folder) => spawnSync(join(folder, program), ["--version"]).error === undefined);
+  const missing = BUILDS[language].programs.filter((program) =>
+    folders.every((folder) => spawnSync(join(folder, program), ["--version"]).error !== undefined),
+  );
+  return missing.length === 0 ? undefined : `no ${missing.join(", no ")}`;
 }
 
 /**
