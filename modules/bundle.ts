@@ -74,7 +74,9 @@ export function bundle(settings: BundleSettings): Bundle {
       : first;
   const output = metafile.outputs[CODE];
   if (output?.exports.includes(HANDLER) !== true) {
-    throw new SettingsError([problem("code.entry", entry, `does not export "${HANDLER}", which Lambda calls`)]);
+    throw new SettingsError([
+      problem("code.entry", entry, `does not export "${HANDLER}", which Lambda calls: export const ${HANDLER} = …`),
+    ]);
   }
   const sources = Object.entries(output.inputs)
     .filter(([, { bytesInOutput }]) => bytesInOutput > 0)

@@ -15,6 +15,7 @@ import { CodeBundle } from "./code-bundle";
 import { CodeDirectory } from "./code-directory";
 import { databaseStatements } from "./database";
 import { definedProperties } from "./defined-properties";
+import { encodedTokens } from "./encoded-tokens";
 import { environmentPreconditions } from "./environment";
 import { ExecutionRole } from "./execution-role";
 import {
@@ -64,8 +65,9 @@ export class GracefulFunction extends Construct {
   public readonly resource: LambdaFunction;
 
   /** @throws SettingsError with everything that is wrong in `config`. */
-  public constructor(scope: Construct, id: string, config: GracefulFunctionConfig) {
+  public constructor(scope: Construct, id: string, given: GracefulFunctionConfig) {
     super(scope, id);
+    const config = encodedTokens(given);
     const { provider } = config;
     const place = [config.region, provider?.node.path ?? ""];
     SettingsError.throwIfAny(

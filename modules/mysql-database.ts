@@ -7,6 +7,7 @@ import { arnProblems, KMS_KEY } from "./arn";
 import { regionPreconditions, regionProblems, useProvider } from "./aws-provider";
 import type { Database } from "./database";
 import { definedProperties } from "./defined-properties";
+import { encodedTokens } from "./encoded-tokens";
 import type { VpcConfig } from "./graceful-function-config";
 import { addOutput, claimProblems, idProblems } from "./path-name";
 import { addPreconditions } from "./preconditions";
@@ -200,7 +201,7 @@ export class MysqlDatabase extends Construct {
   public constructor(scope: Construct, id: string, given: MysqlDatabaseConfig) {
     super(scope, id);
     SettingsError.throwIfAny(templateProblems(given), this);
-    const config = terraformTexts({ ...given });
+    const config = terraformTexts(encodedTokens(given));
     const {
       name,
       databaseName,
