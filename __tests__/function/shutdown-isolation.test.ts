@@ -125,6 +125,15 @@ test.each([
   expect(signal).toBe("SIGTERM");
 });
 
+test("whoever takes the capture callback away again does not end the process", async () => {
+  const { report, signal } = await end(`${HOOK} process.on("SIGTERM", () => {
+    process.setUncaughtExceptionCaptureCallback(null);
+    throw new Error("foreign");
+  });`);
+  expect(report).toMatchObject({ ...EXPECTED, heldBack: [{ what: "uncaughtException", error: "Error: foreign" }] });
+  expect(signal).toBe("SIGTERM");
+});
+
 test("a statement that nobody awaits, and that the hook rejects, does not end the process", async () => {
   const { report, signal } = await end(`
     let refuse = (error: Error): void => undefined;

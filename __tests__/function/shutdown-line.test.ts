@@ -77,6 +77,16 @@ test("hooks that pile up do not make a line that CloudWatch refuses", async () =
   expect(CloudWatchMetrics[0]?.Metrics).toHaveLength(100);
 });
 
+test.each([
+  ["has ended its stream", `process.stdout.end();`],
+  ["writes in its place, and throws", `process.stdout.write = () => { throw new Error("patched"); };`],
+  ["writes in its place, and keeps it", `process.stdout.write = () => true;`],
+])("the line is written where somebody %s", async (_, body) => {
+  const { report, signal } = await end(`${HOOK} process.on("SIGTERM", () => { ${body} });`);
+  expect(report.hooks).toHaveLength(1);
+  expect(signal).toBe("SIGTERM");
+});
+
 test("a log that nobody can read any more neither crashes nor delays the end", async () => {
   const { signal, ms } = await end(
     `${HOOK} process.on("SIGTERM", () => console.log("more".repeat(50_000)));`,

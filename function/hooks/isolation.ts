@@ -110,13 +110,14 @@ function takeErrors(target: Isolated, note: (what: string, error: string) => voi
     note(what, nameAndMessageOf(error));
   };
   target.removeAllListeners("uncaughtExceptionMonitor"); // these listeners run first, and if one throws the process ends
+  // This listener is for the case that another library takes the callback away again.
+  target.removeAllListeners("uncaughtException");
+  target.on("uncaughtException", take("uncaughtException"));
   try {
     target.setUncaughtExceptionCaptureCallback(null); // of another library; Node.js refuses a second one
     target.setUncaughtExceptionCaptureCallback(take("uncaughtException"));
   } catch {
     // The module `domain` is loaded, which wants the callback for itself.
-    target.removeAllListeners("uncaughtException");
-    target.on("uncaughtException", take("uncaughtException"));
   }
   target.removeAllListeners("unhandledRejection");
   target.on("unhandledRejection", take("unhandledRejection"));

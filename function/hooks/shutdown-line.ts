@@ -2,6 +2,7 @@ import { round, type HookReport } from "./hooks";
 import type { HeldBack } from "./isolation";
 import { excerpt } from "./loggable";
 import { embeddedMetrics } from "./metrics";
+import { fs } from "../node-modules";
 
 /** What the line at the end says. */
 export interface Shutdown {
@@ -19,7 +20,9 @@ const MOST_HOOKS = 50;
 
 const LEVELS = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
 
-const { stdout } = process; // Node.js opens it at the first access, which should not be at the end
+// Node.js opens stdout at the first access, which should not be at the end. Other code may replace `write` later.
+const { stdout } = process;
+const write = stdout.write.bind(stdout);
 
 /** One line of JSON that CloudWatch can search, and read metrics from if SHUTDOWN_METRICS_NAMESPACE is set. */
 export function shutdownLine({ hooks, heldBack, durationMs, ...rest }: Shutdown): string {
@@ -51,12 +54,22 @@ function levelThatIsKept(own: "INFO" | "WARN"): string {
 
 /**
  * Does not use `console`, to which the runtime client adds a prefix. Writes the line after everything that was logged
- * before, and waits: the process ends next, and a full pipe would lose the line.
+ * before, and waits: the process ends next, and a full pipe would lose the line. If the stream has ended, writes to the
+ * file behind it.
  */
 export function log(line: string): Promise<void> {
   return new Promise((resolve) => {
-    stdout.write(`${line}\n`, () => {
+    write(`${line}\n`, (error) => {
+      if (error) writePastStream(line);
       resolve();
     });
   });
+}
+
+function writePastStream(line: string): void {
+  try {
+    fs.writeSync(1, `${line}\n`);
+  } catch {
+    // Nobody reads it any more.
+  }
 }
