@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { cancelStatement } from "./mysql/cancellation";
+import { Cancellation } from "./mysql/cancellation";
 import { closeConnections, type CloseResult } from "./mysql/closing";
 import type { ServerConnection } from "./mysql/connection";
 import { ConnectionRequest } from "./mysql/connection-request";
@@ -139,8 +139,8 @@ export class Database {
    */
   close(context: ShutdownContext): Promise<CloseResult> {
     this.pool.close();
-    const cancel = (connection: ServerConnection): Promise<void> => this.cancel(connection, context.signal);
-    return closeConnections(this.pool.connections, cancel, context);
+    const cancellation = new Cancellation(this.logins.worked, context.signal);
+    return closeConnections(this.pool.connections, (connection) => cancellation.cancel(connection), context);
   }
 
   private request(): ConnectionRequest {
@@ -187,16 +187,12 @@ export class Database {
       throw new ShuttingDownError("the execution environment is shutting down; the statement was not run");
     try {
       return await runStatement<never>(connection, sql, values, options, (busy) =>
-        this.cancel(busy, AbortSignal.timeout(CANCEL_WITHIN_MS)),
+        new Cancellation(this.logins.worked, AbortSignal.timeout(CANCEL_WITHIN_MS)).cancel(busy),
       );
     } catch (error) {
       if (isUselessServer(error)) this.pool.leaveServer();
       throw error;
     }
-  }
-
-  private cancel(connection: ServerConnection, signal: AbortSignal): Promise<void> {
-    return cancelStatement(connection, this.logins.worked ?? connection.target.login, signal);
   }
 }
 

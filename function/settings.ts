@@ -72,7 +72,8 @@ export function databaseSettings(env: NodeJS.ProcessEnv = process.env): Database
 
   const host = need("DB_HOST", "a host name or an IP address");
   if (NO_HOST.test(host) && net.isIP(host) === 0) {
-    problems.push(`DB_HOST "${host}" is neither a host name nor an IP address; a port belongs in DB_PORT`);
+    const shown = host.replace(/^.*@/s, "…@"); // a URL can hold a password
+    problems.push(`DB_HOST "${shown}" is neither a host name nor an IP address; a port belongs in DB_PORT`);
   }
   const name = need("DB_NAME", "the name of a database");
 
@@ -90,7 +91,7 @@ export function databaseSettings(env: NodeJS.ProcessEnv = process.env): Database
   const tls = read("DB_TLS") ?? "verify";
   if (tls !== "verify" && tls !== "off") problems.push(`DB_TLS "${tls}" is not one of verify, off`);
   if (tls === "off" && host !== "" && !isLoopback(host)) {
-    problems.push(`DB_TLS "off" is for loopback hosts only, and DB_HOST "${host}" is not one; use verify`);
+    problems.push('DB_TLS "off" is for loopback hosts only, and DB_HOST is not one; use verify');
   }
 
   const tlsServerName = read("DB_TLS_SERVER_NAME");

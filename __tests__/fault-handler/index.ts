@@ -13,6 +13,8 @@ interface FaultEvent {
   readonly hold?: { readonly row: number; readonly ms?: number; readonly sleepSeconds?: number };
   readonly parallel?: number;
   readonly mixed?: boolean;
+  /** How many statements run side by side for 30 seconds. */
+  readonly busy?: number;
   readonly logBytes?: number;
   readonly sql?: string;
   readonly values?: unknown[];
@@ -52,6 +54,9 @@ export const handler = tracked(async (event: FaultEvent): Promise<unknown> => {
   if (event.mixed === true) {
     await useAll(5);
     return Promise.all([hold({ row: 1, ms: 30_000 }), database.query("SELECT SLEEP(?)", [30])]);
+  }
+  if (event.busy !== undefined) {
+    return Promise.all(Array.from({ length: event.busy }, () => database.query("SELECT SLEEP(30)")));
   }
   if (event.sql !== undefined) {
     const { sql, values, timeoutMs } = event;

@@ -43,6 +43,15 @@ test("a statement is cancelled where server and thread are proven", async () => 
   expect(standIn.kills).toEqual([101]);
 });
 
+test("statements that run side by side are cancelled over one second connection", async () => {
+  database = standIn.database({ connectionLimit: 3 });
+  const three = [1, 2, 3].map(() => database.query("SELECT SLEEP(9)").catch(() => undefined));
+  while (standIn.statements.length < three.length) await new Promise(setImmediate);
+  expect(await database.close(shutdownIn(400))).toEqual({ closed: 0, cancelled: 3, givenUp: 0 });
+  expect(standIn.kills).toEqual([101, 102, 103]);
+  expect(standIn.sessions).toHaveLength(4);
+});
+
 test.each([
   ["another server behind the same address", { server: ({ number }: { number: number }) => `uuid-${number}` }],
   ["a proxy with numbers of its own", { connectionId: ({ threadId }: { threadId: number }) => threadId + 1_000 }],

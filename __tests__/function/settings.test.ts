@@ -47,6 +47,7 @@ test.each(["db.example:3306", "db.example\n", " db.example", "mysql://db.example
   "DB_HOST %j is refused: no host name, no IP address",
   (host) => {
     expect(messageOf({ ...PASSWORD, DB_HOST: host })).toContain("a port belongs in DB_PORT");
+    expect(messageOf({ ...PASSWORD, DB_HOST: "mysql://app:s3cret@db", DB_TLS: "off" })).not.toContain("s3cret");
   },
 );
 

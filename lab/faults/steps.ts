@@ -82,6 +82,10 @@ export const statementRuns: Step = async (scenario) => {
   await until("a statement ran", async () => (await statements(scenario)) > 0);
 };
 
+export const fiveStatementsRun: Step = async (scenario) => {
+  await until("five statements ran", async () => (await statements(scenario)) === 5);
+};
+
 /** The server has closed every connection of the function by itself, which counts as aborted without a fault. */
 export const connectionsGone: Step = async (scenario) => {
   await until("the server had let go", async () => (await connections(scenario)) === 0);
