@@ -35,7 +35,7 @@ test.each<[string, Partial<RunResult>, RegExp]>([
   [
     "SIGTERM, and nobody listens",
     { outcomes: ["aborted", "aborted"], quitMs: undefined },
-    /^listen to SIGTERM, which ended it with 2 open: await pool\.end\(\).*lambda-graceful-shutdown\/function/,
+    /^listen to SIGTERM, which ended the process with 2 of its connections open: await pool\.end\(\).*lambda-graceful-shutdown\/function/,
   ],
   [
     "SIGTERM heard, nothing closed, killed at the deadline",

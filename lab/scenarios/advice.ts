@@ -5,7 +5,8 @@ import { runVerdict } from "./verdict";
 
 const LEAVE =
   "leave by raising the signal again (process.removeAllListeners('SIGTERM'), then process.kill(process.pid, 'SIGTERM'))";
-const PACKAGE = "npm i lambda-graceful-shutdown";
+/** Not `npm install`: the package is in no registry. */
+const PACKAGE = "install the package lambda-graceful-shutdown (docs/package.md)";
 const FUNCTION = "lambda-graceful-shutdown/function";
 
 /** What is known of the handler, beside what it did. */
@@ -73,14 +74,14 @@ function changeInNodejs(result: RunResult, context: AdviceContext): string | und
     if (clean === all) {
       return context.code?.callsExit === false
         ? `it closed every connection and did not leave, so it was killed at its deadline: ${LEAVE}`
-        : `process.exit() does not exit under AWS's runtime client, and it was killed at its deadline with every connection closed: ${LEAVE}, as ${PACKAGE} does for you`;
+        : `process.exit() does not exit under AWS's runtime client, and it was killed at its deadline with every connection closed: ${LEAVE}; or ${PACKAGE}, which does this for you`;
     }
     return quitMs === undefined
       ? `on SIGTERM it closed nothing and did not leave: await ${close}, then ${LEAVE}; or ${hook}`
       : `on SIGTERM it closed ${clean} of ${all} connections and did not leave: cancel what still runs, await ${close} with a time limit, then ${LEAVE}; or ${hook}`;
   }
   if (clean === 0) {
-    return `listen to SIGTERM, which ended it with ${all} open: await ${close}, then ${LEAVE}; or ${hook}`;
+    return `listen to SIGTERM, which ended the process with ${all} of its connections open: await ${close}, then ${LEAVE}; or ${hook}`;
   }
   if (clean < all) {
     return `it closed ${clean} of ${all} connections before it left: await ${close} before you leave; or ${hook}`;

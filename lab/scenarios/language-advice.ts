@@ -83,7 +83,7 @@ export function changeInLanguage(result: RunResult, language: OtherLanguage): st
     case "SIGTERM, unheard":
       if (open === 0) return undefined;
       return closed === 0
-        ? `listen to SIGTERM, which ended it with ${open} open: ${listen}; then ${leave}`
+        ? `listen to SIGTERM, which ended the process with ${open} of its connections open: ${listen}; then ${leave}`
         : `it closed ${closed} of ${outcomes.length} connections before it left: close each of them before it leaves`;
   }
 }
