@@ -13,8 +13,8 @@ export interface StormSample {
   readonly connections: number;
   /** Of these, those of environments that are gone. */
   readonly leaked: number;
-  /** Rise of the server's own `Aborted_clients`. */
-  readonly aborted: number;
+  /** Rise of the server's own `Aborted_clients`; null on the stand-in, which has no such counter. */
+  readonly aborted: number | null;
 }
 
 /** What there is to see, apart from the server. */
@@ -78,7 +78,8 @@ export class ConnectionSampler {
       environments,
       connections: held.size,
       leaked: [...held].filter((id) => gone.has(id)).length,
-      aborted: (await this.#database.abortedClients()) - this.#abortedBefore,
+      aborted:
+        this.#database.kind === "stand-in" ? null : (await this.#database.abortedClients()) - this.#abortedBefore,
     };
     this.samples.push(sample);
     return sample;

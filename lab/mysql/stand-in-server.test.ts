@@ -2,6 +2,7 @@ import { once } from "node:events";
 import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import mysql, { type RowDataPacket } from "mysql2/promise";
+import { ConnectionSampler } from "./connection-samples";
 import { startDatabaseServer } from "./database-server";
 import type { DatabaseServer } from "./server";
 
@@ -29,6 +30,11 @@ test("it says plainly what it is", () => {
     description: "stand-in: mysql2's server half, not a MySQL server; counts clean closes only",
     pid: undefined,
   });
+});
+
+test("a sample of it has no Aborted_clients instead of a count that it does not have", async () => {
+  const sampler = await ConnectionSampler.start(standIn, () => ({ environments: 0, threads: new Map() }));
+  expect(await sampler.stop()).toMatchObject({ connections: 0, aborted: null });
 });
 
 test("it answers the sample handler's statement under the names that the statement gives", async () => {

@@ -66,7 +66,7 @@ const SHAPE: Shape = {
           seed: "number",
           samples: {
             listOf: {
-              has: { at: "number", environments: "number", connections: "number", leaked: "number", aborted: "number" },
+              has: { at: "number", environments: "number", connections: "number", leaked: "number" },
             },
           },
           opened: "number",

@@ -71,7 +71,8 @@ export function comparison(results: readonly RunResult[], width?: number): strin
   );
   row("Invoke", ({ invocations }) => invocations.map((invocation) => (invocation.ok ? "ok" : "failed")).join(", "));
   row("Shutdown: first signal", ({ shutdown }) => FIRST_SIGNAL[shutdown.endedBy]);
-  row("  COM_QUIT at the server", whenQuit);
+  const hasOthers = results.some(({ tcp = [] }) => tcp.length > 0);
+  row(hasOthers ? "  last goodbye at a server" : "  COM_QUIT at the server", whenQuit);
   row("  runtime gone", ({ shutdown }) =>
     shutdown.endedBy === "gone before" ? "before" : `+ ${milliseconds(shutdown.runtimeMs)}`,
   );

@@ -37,7 +37,7 @@ export function stormTable(results: readonly StormResult[], width?: number): str
     goneMs.length === 0 ? "nobody left" : `${quantile(goneMs, 0.5)} / ${quantile(goneMs, 0.99)} ms`,
   );
   row("CPU of the lab / of what it ran", ({ cpu: { labMs, functionsMs } }) => {
-    if (Number.isNaN(functionsMs)) return `${(labMs / 1_000).toFixed(1)} s / not counted`;
+    if (functionsMs === null) return `${(labMs / 1_000).toFixed(1)} s / not known here`;
     const share = ` (${((100 * labMs) / functionsMs).toFixed(0)} %)`;
     return `${(labMs / 1_000).toFixed(1)} / ${(functionsMs / 1_000).toFixed(1)} s${share}`;
   });

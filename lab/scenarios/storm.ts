@@ -57,8 +57,8 @@ export interface StormResult {
   readonly endings: Readonly<Record<string, number>>;
   /** Without those that the storm itself cut off or let time out. */
   readonly invocations: { readonly ok: number; readonly failed: number; readonly firstError?: LambdaError };
-  /** CPU time of the lab's own process, and of the processes that it ran. */
-  readonly cpu: { readonly labMs: number; readonly functionsMs: number };
+  /** CPU time of the lab's own process, and of the processes that it ran; null where there is no /proc. */
+  readonly cpu: { readonly labMs: number; readonly functionsMs: number | null };
   readonly peakEnvironments: number;
 }
 
@@ -233,7 +233,7 @@ class Storm {
       );
       const { aborted: counted, leaked } = await sampler.stop();
       const closed = connections.filter(({ quitAt }) => quitAt !== undefined).length;
-      const hasNoCounter = database.kind === "stand-in";
+      const functionsMs = endedChildrenCpuMs() - functionsBefore;
       const lab = process.cpuUsage(labBefore);
       return {
         subject: subject.name,
@@ -242,15 +242,15 @@ class Storm {
         samples: sampler.samples,
         opened: connections.length,
         closed,
-        aborted: hasNoCounter ? Math.max(0, connections.length - closed - leaked) : counted,
-        ...(hasNoCounter ? { hasNoCounter } : {}),
+        aborted: counted ?? Math.max(0, connections.length - closed - leaked),
+        ...(counted === null ? { hasNoCounter: true } : {}),
         leaked,
         goneMs: this.goneMs,
         endings: this.endings,
         invocations: this.invocations,
         cpu: {
           labMs: Math.round((lab.user + lab.system) / 1_000),
-          functionsMs: endedChildrenCpuMs() - functionsBefore,
+          functionsMs: Number.isNaN(functionsMs) ? null : functionsMs,
         },
         peakEnvironments: this.peak,
       };

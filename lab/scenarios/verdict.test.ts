@@ -84,6 +84,48 @@ test.each<[string, Partial<RunResult>, VerdictKind, string]>([
   expect(stripVTControlCharacters(verdictLine(found))).toBe(line);
 });
 
+test.each<[string, Partial<RunResult>, string]>([
+  [
+    "PostgreSQL",
+    {
+      outcomes: ["closed"],
+      tcp: [{ server: "orders", protocol: "PostgreSQL", outcome: "closed", saw: "Terminate, then FIN" }],
+    },
+    "1 opened, 1 closed with Terminate,",
+  ],
+  [
+    "Redis without QUIT",
+    { outcomes: ["closed"], tcp: [{ server: "cache", protocol: "Redis", outcome: "closed", saw: "FIN" }] },
+    "1 opened, 1 closed with FIN,",
+  ],
+  [
+    "a server that ends it",
+    {
+      outcomes: ["closed"],
+      tcp: [{ server: "cache", protocol: "Redis", outcome: "closed", saw: "FIN of the server" }],
+    },
+    "1 opened, 1 closed with FIN,",
+  ],
+  [
+    "MySQL and Redis",
+    {
+      outcomes: ["closed", "closed"],
+      tcp: [{ server: "cache", protocol: "Redis", outcome: "closed", saw: "QUIT, then FIN" }],
+    },
+    "2 opened, 2 closed with COM_QUIT and QUIT,",
+  ],
+  [
+    "PostgreSQL without a goodbye",
+    {
+      outcomes: ["aborted"],
+      tcp: [{ server: "orders", protocol: "PostgreSQL", outcome: "aborted", saw: "FIN without Terminate" }],
+    },
+    "1 opened, 0 closed, 1 aborted,",
+  ],
+])("a closed connection has its protocol's goodbye: %s", (_, result, facts) => {
+  expect(runVerdict({ ...CLEAN, ...result }).sentence).toContain(facts);
+});
+
 test("an exit that AWS's client would hang in is not proven on the lab's client", () => {
   const timeline = [{ at: 9, phase: "Shutdown", what: "runtime gone (exit status 0)" }] as const;
   expect(runVerdict({ ...CLEAN, timeline, isLabClient: true }).kind).toBe("not proven here");

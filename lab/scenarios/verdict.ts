@@ -2,6 +2,7 @@ import colors from "picocolors";
 import type { LambdaError } from "../lambda/runtime-api";
 import type { Outcome } from "./outcome";
 import type { RunResult } from "./run";
+import type { TcpConnection } from "./tcp-connections";
 
 /**
  * A command's result for a function: it gave everything back; it did not; it used no database that the lab watches; the
@@ -29,8 +30,8 @@ export interface Findings {
     readonly aborted: number;
     readonly leaked: number;
   };
-  /** Some of the connections were to servers of other protocols. @default false */
-  readonly hasOtherProtocols?: boolean;
+  /** What closed the connections, as their protocols call it. @default COM_QUIT */
+  readonly goodbyes?: readonly string[];
   /** How often what ended the runtime's process. */
   readonly endings: Readonly<Record<string, number>>;
   /** Rise of the server's own counter. @default - the server has none */
@@ -102,7 +103,7 @@ export function findingsOf(
     invocations: invocationsOf(invocations),
     connections: connectionsOf(outcomes),
     endings: { [shutdown.endedBy]: 1 },
-    hasOtherProtocols: (result.tcp ?? []).length > 0,
+    ...(result.tcp === undefined || result.tcp.length === 0 ? {} : { goodbyes: goodbyesOf(outcomes, result.tcp) }),
     ...(abortedClients === undefined ? {} : { abortedClients }),
     isUnproven:
       result.isLabClient === true && result.timeline.some(({ what }) => /^runtime gone \(exit status/.test(what)),
@@ -145,7 +146,16 @@ function verdict(kind: VerdictKind, sentence: string): Verdict {
   return { kind, clean: kind === "clean", sentence };
 }
 
-function factsOf({ connections, endings, abortedClients, hasOtherProtocols }: Findings): string {
+/** Those of MySQL come first in {@link RunResult.outcomes}. A Redis client may leave with FIN alone. */
+function goodbyesOf(outcomes: readonly Outcome[], tcp: readonly TcpConnection[]): readonly string[] {
+  const isMysqlClosed = outcomes.slice(0, outcomes.length - tcp.length).includes("closed");
+  const others = tcp.flatMap(({ outcome, saw }) =>
+    outcome === "closed" ? [saw.replace(/[,;].*| (of|without) .*/, "")] : [],
+  );
+  return [...new Set([...(isMysqlClosed ? ["COM_QUIT"] : []), ...others])];
+}
+
+function factsOf({ connections, endings, abortedClients, goodbyes = ["COM_QUIT"] }: Findings): string {
   const { opened, closed, aborted, leaked } = connections;
   const counter = abortedClients === undefined ? "" : ` (Aborted_clients +${abortedClients})`;
   const ends = Object.entries(endings);
@@ -153,7 +163,7 @@ function factsOf({ connections, endings, abortedClients, hasOtherProtocols }: Fi
     ends.length === 1 && ends[0]?.[1] === 1
       ? `the runtime's process ${endedBy(ends[0][0])}`
       : `the runtimes' processes ${ends.map(([how, count]) => `${endedBy(how)} ${count}×`).join(", ")}`;
-  return `${opened} opened, ${closed} closed${hasOtherProtocols === true ? " as their protocols say" : " with COM_QUIT"}, ${aborted} aborted, ${leaked} left on the server${counter}${ends.length === 0 ? "" : `, ${ended}`}`;
+  return `${opened} opened, ${closed} closed${goodbyes.length === 0 ? "" : ` with ${goodbyes.join(" and ")}`}, ${aborted} aborted, ${leaked} left on the server${counter}${ends.length === 0 ? "" : `, ${ended}`}`;
 }
 
 function endedBy(how: string): string {
