@@ -60,6 +60,24 @@ test("docs/README.md leads to every page", () => {
   expect(others.filter((path) => !linked.includes(path))).toEqual([]);
 });
 
+test("docs/README.md counts the minutes of each row at 200 words a minute", () => {
+  const index = read("docs/README.md");
+  const rows = [...index.matchAll(/^\| ([^|]+)\| ([^|]+)\| (\d+) +\|/gm)];
+  const wrong = rows.flatMap(([, want = "", cell = "", minutes]) => {
+    const links = [...cell.matchAll(/\]\(([^)]+)\)/g)].map(([, link = ""]) => link);
+    if (links.some((link) => link.includes("#") || link === "../README.md" || link.startsWith("../lab/"))) return [];
+    const words = links.map((link) => wordsOf(read(`docs/${link}`))).reduce((sum, each) => sum + each, 0);
+    const counted = Math.max(1, Math.round(words / 200));
+    return Math.abs(counted - Number(minutes)) <= Math.max(1, counted / 5) ? [] : [`${want.trim()}: ${counted}`];
+  });
+  expect(rows.length).toBeGreaterThan(15);
+  expect(wrong).toEqual([]);
+});
+
+function wordsOf(text: string): number {
+  return text.split(/[\s|]+/).filter((word) => /[\p{L}\d]/u.test(word)).length;
+}
+
 /** The lines of shell blocks and the commands in sentences, without comments. */
 function commandsOf({ codes }: Page): readonly string[] {
   const lines = codes.flatMap(({ language, text }) => {
