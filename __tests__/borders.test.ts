@@ -49,7 +49,7 @@ function imports(file: string, files: ReadonlySet<string>): readonly string[] {
   return paths.map(([, path = ""]) => `${join(dirname(file), path)}.ts`).filter((path) => files.has(path));
 }
 
-test("no file imports itself, over however many others", () => {
+test("no file imports itself, directly or through others", () => {
   const files = new Set(projectFiles().filter((file) => file.endsWith(".ts")));
   const circles: string[] = [];
   const done = new Set<string>();

@@ -35,7 +35,7 @@ describe("main.ts", () => {
     expect(readdirSync(directory).filter((name) => !name.startsWith("tsx-"))).toEqual([]);
   });
 
-  test("says what is wrong with a setting, and no more than that", () => {
+  test("reports what is wrong with a setting, and nothing else", () => {
     const { status, stderr } = runMain(mainWith({ CREATE_DATABASE: "false", region: '"us-moon-1"', timeout: "0" }));
     const path = `${mainSetting("STACK_NAME")}/function`;
     expect(status).toBe(1);

@@ -94,7 +94,7 @@ function deploymentTests(parts: TerraformParts): void {
     return instance;
   }
 
-  test("one command brings up both: an encrypted MySQL 8.4 that only the VPC reaches", async () => {
+  test("one command creates both: an encrypted MySQL 8.4 that only the VPC reaches", async () => {
     await cdktf("deploy", "*");
     expect(await server()).toMatchObject({
       Engine: "mysql",
@@ -119,7 +119,7 @@ function deploymentTests(parts: TerraformParts): void {
     });
   });
 
-  test("the function is told of the server, and stands in its private subnets", async () => {
+  test("the function knows the server, and is in its private subnets", async () => {
     const { Endpoint, MasterUserSecret, DBSubnetGroup } = await server();
     const { Environment, VpcConfig } = await lambda.send(
       new GetFunctionConfigurationCommand({ FunctionName: "graceful-shutdown" }),
@@ -137,7 +137,7 @@ function deploymentTests(parts: TerraformParts): void {
     expect(Subnets.map(({ MapPublicIpOnLaunch }) => MapPublicIpOnLaunch)).toEqual([false, false]);
   });
 
-  test("the server lets in the function's security group, and nobody else", async () => {
+  test("the server admits the function's security group and nothing else", async () => {
     const { VpcConfig } = await lambda.send(new GetFunctionConfigurationCommand({ FunctionName: "graceful-shutdown" }));
     const [own = "", ...others] = VpcConfig?.SecurityGroupIds ?? [];
     expect(others).toEqual([]);
@@ -161,7 +161,7 @@ function deploymentTests(parts: TerraformParts): void {
     ]);
   });
 
-  test("the next plan of the function is empty, and that of the database but for what moto answers otherwise", async () => {
+  test("the next plan of the function is empty, and that of the database too, except for moto's differences", async () => {
     expect(await cdktf("diff", "graceful-shutdown", "--skip-synth")).toContain("No changes.");
     const plan = await cdktf("diff", "graceful-shutdown-database", "--skip-synth");
     expect(plan).toContain("0 to add");
@@ -173,7 +173,7 @@ function deploymentTests(parts: TerraformParts): void {
     expect([...changed]).toEqual([]);
   });
 
-  test("one command takes both away, and leaves the last snapshot alone", async () => {
+  test("one command removes both and keeps the last snapshot", async () => {
     await cdktf("destroy", "*", "--skip-synth");
     const { DBInstances } = await rds.send(new DescribeDBInstancesCommand({}));
     const { DBSnapshots } = await rds.send(new DescribeDBSnapshotsCommand({}));

@@ -234,7 +234,7 @@ function deploymentTests(parts: TerraformParts): void {
       expect(inState()).toEqual(found);
     });
 
-    test("the function is configured as main.ts has it", async () => {
+    test("the function is configured as in main.ts", async () => {
       const { name, handler, memorySizeMb, timeoutMs, layers, environment } = synthesized;
       const found = await functionConfiguration();
       expect(found).toMatchObject({

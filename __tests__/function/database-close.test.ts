@@ -29,7 +29,7 @@ test("COM_QUIT on an idle connection is written before close() returns", async (
   expect(standIn.sessions[0]?.quit).toBe(true);
 });
 
-test("what the server had ended, unread, is not counted and not written to", async () => {
+test("a connection that the server had ended, unread, is not counted and gets nothing", async () => {
   await database.query("SELECT 1");
   await standIn.close();
   const result = await database.close(shutdownIn(500));
@@ -37,7 +37,7 @@ test("what the server had ended, unread, is not counted and not written to", asy
   standIn = await DatabaseStandIn.start();
 });
 
-test("a statement is cancelled where server and thread are proven", async () => {
+test("a statement is cancelled if server and thread are proven", async () => {
   await runs();
   expect(await database.close(shutdownIn(400))).toEqual({ closed: 0, cancelled: 1, givenUp: 0 });
   expect(standIn.kills).toEqual([101]);
@@ -80,7 +80,7 @@ test.each([1040, 1045, 1226])(
   },
 );
 
-test("the second connection may not be let in at all: no error goes astray", async () => {
+test("if the server refuses the second connection, no error is unhandled", async () => {
   await runs();
   const refused = standIn.refuseConnections();
   const result = await database.close(shutdownIn(400));

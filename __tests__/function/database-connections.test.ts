@@ -183,7 +183,7 @@ describe("a statement's own time limit", () => {
     expect(standIn.kills).toEqual([101]);
   });
 
-  test("cuts the connection off where it cannot be cancelled, and says so", async () => {
+  test("cuts the connection off if it cannot be cancelled, and says so", async () => {
     standIn.script.server = ({ number }) => `uuid-${number}`;
     const { error } = await failing(open().query("SELECT SLEEP(9)", [], { timeoutMs: 100 }));
     expect(error).toBeInstanceOf(StatementTimeoutError);

@@ -55,7 +55,7 @@ describe("a transaction's query", () => {
     expect(standIn.statements).toContain("ROLLBACK");
   });
 
-  test("is waited for before COMMIT where it was not awaited", async () => {
+  test("is waited for before COMMIT if it was not awaited", async () => {
     await database.transaction((query) => {
       void query("INSERT 1");
       void query("INSERT 2");
@@ -64,7 +64,7 @@ describe("a transaction's query", () => {
     expect(standIn.statements).toEqual(["START TRANSACTION", "INSERT 1", "INSERT 2", "COMMIT"]);
   });
 
-  test("rolls back where it was not awaited and fails, or asks for more", async () => {
+  test("rolls back if it was not awaited and fails, or asks for more", async () => {
     standIn.script.statement = (sql) => (sql === "BAD" ? { error: 1062 } : undefined);
     const failed = database.transaction((query) => {
       query("BAD").catch(() => undefined);
@@ -154,7 +154,7 @@ describe("what a statement leaves on its connection", () => {
     expect(warnings).toHaveBeenCalledTimes(1);
   });
 
-  test("one that a failing procedure has begun, too", async () => {
+  test("so is a transaction that a failing procedure began", async () => {
     standIn.script.statement = (sql, session) => {
       if (!sql.startsWith("CALL")) return undefined;
       session.inTransaction = true;
@@ -182,7 +182,7 @@ describe("what a statement leaves on its connection", () => {
     expect(standIn.sessions).toMatchObject([{ quit: true }, { quit: false }]);
   });
 
-  test("the session is reset where that is asked for", async () => {
+  test("the session is reset on request", async () => {
     const resetting = standIn.database({ resetSession: true });
     await resetting.query("SET @a = 1");
     await resetting.close(shutdownIn(500));
@@ -216,7 +216,7 @@ describe("a statement runs a second time", () => {
     expect(standIn.sessions).toHaveLength(1);
   });
 
-  test.each([4031, 1053, 1927])("where the farewell %i crossed it on the wire", async (code) => {
+  test.each([4031, 1053, 1927])("if the server's last error %i crossed it on the wire", async (code) => {
     standIn.script.statement = (sql, { number }) =>
       sql === "INSERT 1" && number === 1 ? { farewell: code } : undefined;
     expect(await database.query<WriteResult>("INSERT 1")).toMatchObject({ affectedRows: 1, insertId: 7 });
@@ -245,7 +245,7 @@ describe("a statement runs a second time", () => {
     },
   );
 
-  test("not after the connection's end: it may have run", async () => {
+  test("not after the connection ended: it may have run", async () => {
     standIn.script.statement = (sql) => (sql === "INSERT 1" ? "hang up" : undefined);
     await reasonOf(database.query("INSERT 1"));
     expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
@@ -260,7 +260,7 @@ describe("a statement runs a second time", () => {
     expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(4);
   });
 
-  test("not a procedure that was refused half way, and no transaction; but the connection goes", async () => {
+  test("not if it is a procedure refused half way, or a transaction; but the connection is closed", async () => {
     standIn.script.statement = (sql) => (/CALL|INSERT/.test(sql) ? { error: 1290 } : undefined);
     await reasonOf(database.query("/* a comment */ CALL p()"));
     await reasonOf(database.transaction((query) => query("INSERT 1")));
@@ -285,7 +285,7 @@ describe("an error", () => {
     [1644, "no card 4711 of secret@example.org", "no card"],
     [1644, 'no "top-secret" of secret@example.org', "of ?"],
     [1062, "Duplicate entry 'a' in 'secret@example.org' for key 'user.email'", "for key 'user.email'"],
-  ])("%i shows no value, in whatever way it is printed", async (code, message, kept) => {
+  ])("%i shows no value, however it is printed", async (code, message, kept) => {
     const all = await told("INSERT INTO t VALUES (?, 'top-secret', 4711)", ["secret@example.org"], code, message);
     expect(all).not.toMatch(/secret@|top-secret|4711|it's/);
     expect(all).toContain("INSERT INTO t VALUES (?, ?, ?)");
@@ -311,7 +311,7 @@ describe("an error", () => {
     expect(all).toContain("SELECT `it's` FROM t WHERE a = ? AND b = ?");
   });
 
-  test("holds a bounded piece of SQL", async () => {
+  test("contains a limited piece of SQL", async () => {
     const all = await told(`SELECT /* secret */ ${"column_name, ".repeat(100_000)} 1`, [], 1064, "near 'x'");
     expect(all.length).toBeLessThan(5_000);
   });
@@ -330,7 +330,7 @@ test("values are exact, and a Date is written in UTC", async () => {
   expect(standIn.statements[0]).toContain("'1970-01-01 00:00:00.000'");
 });
 
-test("the stack of a failed statement leads to whoever ran it", async () => {
+test("the stack of a failed statement leads to its caller", async () => {
   standIn.script.statement = (sql) => (sql.includes("no_such_column") ? { error: 1054 } : undefined);
   const error = await reasonOf(database.query("SELECT no_such_column"));
   expect(error.stack).toContain("database-data.test.ts");

@@ -105,7 +105,7 @@ test("registers for no events, then asks for the next one, which never comes", a
   expect(lines()).toEqual([]);
 });
 
-test("registers once, whoever asks how often", async () => {
+test("registers once, however often it is called", async () => {
   await Promise.all([registerExtension(inLambda()), registerExtension(inLambda())]);
   await registerExtension(inLambda());
   await until(() => calls.length === 2);
@@ -134,7 +134,7 @@ describe("SHUTDOWN_EXTENSION", () => {
     expect(lines()).toEqual([]);
   });
 
-  test("of another value registers nothing, and one line says what is allowed", async () => {
+  test("with another value registers nothing, and one line says what is allowed", async () => {
     await registerExtension(inLambda({ SHUTDOWN_EXTENSION: "Internal" }));
     expect(calls).toEqual([]);
     expect(lines()).toMatchObject([
@@ -166,7 +166,7 @@ describe("fails open, with one line that says what it means", () => {
     expect(calls).toHaveLength(1);
   });
 
-  test("the refusal is no JSON", async () => {
+  test("the refusal is not JSON", async () => {
     answer = (_, response) => response.writeHead(502).end("<html>");
     await registerExtension(inLambda());
     expect(lines()).toMatchObject([
@@ -187,7 +187,7 @@ describe("fails open, with one line that says what it means", () => {
     expect(lines()).toMatchObject([{ errorType: "ECONNREFUSED", sigterm: WILL_NOT_COME }]);
   });
 
-  test("its address is no address", async () => {
+  test("its address is not valid", async () => {
     await registerExtension({ SHUTDOWN_EXTENSION: "internal", AWS_LAMBDA_RUNTIME_API: "not an address" });
     expect(lines()).toMatchObject([{ errorType: "ERR_INVALID_URL", sigterm: WILL_NOT_COME }]);
   });
@@ -273,7 +273,7 @@ describe("in a worker thread", () => {
     expect((await stderrOf({ SHUTDOWN_EXTENSION: setting })).split("WorkerThread")).toHaveLength(count + 1);
   });
 
-  test("whose main thread relays signals, it has nothing to say", async () => {
+  test("whose main thread relays signals, it logs nothing", async () => {
     setEnvironmentData(SIGNALS_ARE_RELAYED, true);
     try {
       expect(await stderrOf()).toBe("");

@@ -91,7 +91,7 @@ describe("a request", () => {
     silent.close();
   });
 
-  test("has no header more than those that it was given", async () => {
+  test("has exactly the headers that it was given", async () => {
     const { url, close } = await server("");
     const smuggled = { ...post, headers: { A: "b\r\nC: d" } };
     await expect(exchange(url, smuggled, AbortSignal.timeout(5_000))).rejects.toThrow("a header of the request");

@@ -62,13 +62,13 @@ test.each([
   }
 });
 
-test("who removes all listeners, and adds none, keeps no connection open either", async () => {
+test("a library that removes all listeners keeps no connection open either", async () => {
   const { report, signal } = await end(`${HOOK} process.removeAllListeners("SIGTERM");`);
   expect(report).toMatchObject(EXPECTED);
   expect(signal).toBe("SIGTERM");
 });
 
-test("functions that were taken out of process before are held back as well", async () => {
+test("functions that were taken out of process earlier are also held back", async () => {
   const { report, signal, output } = await end(
     `${HOOK}
     const { exit, kill } = process;
@@ -86,7 +86,7 @@ test("functions that were taken out of process before are held back as well", as
   expect(signal).toBe("SIGTERM");
 });
 
-test("listeners of others that end the process on errors are not asked", async () => {
+test("other listeners that end the process on errors are not called", async () => {
   const { report, signal, output } = await end(
     `${HOOK}
     process.on("uncaughtException", () => { console.log("asked"); process.exit(129); });
@@ -125,7 +125,7 @@ test.each([
   expect(signal).toBe("SIGTERM");
 });
 
-test("whoever takes the capture callback away again does not end the process", async () => {
+test("a library that removes the capture callback does not end the process", async () => {
   const { report, signal } = await end(`${HOOK} process.on("SIGTERM", () => {
     process.setUncaughtExceptionCaptureCallback(null);
     throw new Error("foreign");
@@ -151,7 +151,7 @@ test("a statement that nobody awaits, and that the hook rejects, does not end th
   expect(signal).toBe("SIGTERM");
 });
 
-test("the line stays short, whatever is held back, and however often", async () => {
+test("the line stays short, whatever is held back and however often", async () => {
   const { report } = await end(`${HOOK}
     process.on("SIGTERM", () => { for (let i = 0; i < 1000; i++) process.exit("x".repeat(1000) as never); });
     onShutdown("long", () => void Promise.reject(new Error("m".repeat(10_000))));
@@ -190,7 +190,7 @@ test("outside the Shutdown phase nothing is touched", async () => {
   expect(output).toContain("then false");
 });
 
-test("listeners that come after one that throws are no reason to wait for them, those before it have run", async () => {
+test("listeners after one that throws do not run, those before it do", async () => {
   const { report, output } = await end(`
     process.on("SIGTERM", () => console.log("flushed"));
     ${HOOK}

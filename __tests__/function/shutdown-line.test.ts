@@ -29,7 +29,7 @@ describe("Lambda's log level", () => {
   });
 });
 
-test("what hooks resolve with or throw is bounded, and never keeps the line from being written", async () => {
+test("results and errors of hooks are shortened, and never prevent the line", async () => {
   const { report, signal } = await end(
     `
     onShutdown("huge", () => ({ text: "x".repeat(1_000_000), ["k".repeat(1_000_000)]: 1 }));
@@ -65,7 +65,7 @@ test("what hooks resolve with or throw is bounded, and never keeps the line from
   expect(JSON.stringify(report).length).toBeLessThan(20_000);
 });
 
-test("hooks that pile up do not make a line that CloudWatch refuses", async () => {
+test("many hooks do not make a line that CloudWatch refuses", async () => {
   const { report } = await end(
     `for (let i = 0; i < 5000; i++) onShutdown("hook" + i, () => ({ a: 1, b: 2, c: 3 }));`,
     ["SIGTERM"],
@@ -81,13 +81,13 @@ test.each([
   ["has ended its stream", `process.stdout.end();`],
   ["writes in its place, and throws", `process.stdout.write = () => { throw new Error("patched"); };`],
   ["writes in its place, and keeps it", `process.stdout.write = () => true;`],
-])("the line is written where somebody %s", async (_, body) => {
+])("the line is written if somebody %s", async (_, body) => {
   const { report, signal } = await end(`${HOOK} process.on("SIGTERM", () => { ${body} });`);
   expect(report.hooks).toHaveLength(1);
   expect(signal).toBe("SIGTERM");
 });
 
-test("a log that nobody can read any more neither crashes nor delays the end", async () => {
+test("a closed log neither crashes nor delays the end", async () => {
   const { signal, ms } = await end(
     `${HOOK} process.on("SIGTERM", () => console.log("more".repeat(50_000)));`,
     ["SIGTERM"],

@@ -131,7 +131,7 @@ test("no budget makes Node.js warn of a timer", async () => {
   }
 });
 
-test("a hook that throws, and one that rejects, are reported and hurt nobody", async () => {
+test("a hook that throws and one that rejects are reported, and the others run", async () => {
   const { report, signal, output } = await end(`
     onShutdown("fine", () => undefined);
     onShutdown("throws", () => { throw new Error("at once"); });
@@ -168,7 +168,7 @@ test("a hook that never settles costs the others nothing, and is given up before
   expect(report.durationMs).toBeLessThan(400);
 });
 
-test("a hook may resolve with anything: what is no plain value stays out of the line", async () => {
+test("a hook may resolve with anything: only plain values go into the line", async () => {
   const { report } = await end(`
     const circular: { self?: unknown; count: number } = { count: 1 };
     circular.self = circular;
@@ -183,7 +183,7 @@ test("a hook may resolve with anything: what is no plain value stays out of the 
   ]);
 });
 
-test("on request the same line is one that CloudWatch reads metrics from", async () => {
+test("on request CloudWatch can read metrics from the same line", async () => {
   const hook = `onShutdown("db", () => ({ closed: 2, note: "text" })); onShutdown("fails", () => { throw new Error(); });`;
   const plain = await end(hook);
   expect(plain.report).not.toHaveProperty("_aws");

@@ -89,25 +89,25 @@ describe("the file in the archive", () => {
     expect(names()).toEqual([...roots("eu-west-1"), ...AMAZON, STARFIELD]);
   });
 
-  test("has those of an RDS endpoint in another region, too", () => {
+  test("has also the roots of the region of an RDS endpoint elsewhere", () => {
     const host = "orders.abc123.us-west-2.rds.amazonaws.com";
     expect(names({ host })).toEqual([...roots("eu-west-1"), ...roots("us-west-2"), ...AMAZON, STARFIELD]);
   });
 
-  test("has all where only Terraform knows the region", () => {
+  test("has all roots if only Terraform knows the region", () => {
     const region = new TerraformVariable(newStack(), "region", {}).stringValue;
     expect(names({}, region)).toHaveLength(certificates(readFileSync("modules/rds-roots.pem", "utf8")).length);
     expect(problems({}, region)).toEqual([]);
   });
 
-  test("has those of caFile, without a region", () => {
+  test("has the certificates of caFile, without a region", () => {
     const { file } = certificate("-days", "2");
     expect(names({ caFile: file }).at(-1)).toBe("own");
     expect(authoritiesPem({ ...DATABASE, caFile: file }, "ap-southeast-7")).toMatch(/^# region: any[^]*\n\n-----BEGIN/);
     expect(names({ caFile: file }, "ap-southeast-7")).toEqual([...AMAZON, STARFIELD, "own"]);
   });
 
-  test("lies next to the code, and changes the archive's hash; without a database there is none", () => {
+  test("lies next to the code and changes the archive's hash; without a database there is no such file", () => {
     const staged = (database?: Database): { directory: string; names: string[]; text: () => string } => {
       const outdir = temporaryDirectory();
       const { data } = synthesize({ region: "eu-west-1", ...(database ? { database } : {}) }, newStack(outdir));
@@ -137,12 +137,12 @@ describe("a region without roots", () => {
     },
   );
 
-  test("so is an RDS endpoint in one", () => {
+  test("is refused for an RDS endpoint in such a region, too", () => {
     expect(problems({ host: "orders.abc123.mx-central-1.rds.amazonaws.com" })).toHaveLength(1);
     expect(problems({ host: "orders.abc123.rds.cn-north-1.amazonaws.com.cn" })).toHaveLength(1);
   });
 
-  test("caFile is the cure, and without a database there is nothing to refuse", () => {
+  test("is accepted with caFile, and without a database", () => {
     expect(problems({ caFile: certificate("-days", "2").file }, "mx-central-1")).toEqual([]);
     expect(() => synthesize({ region: "mx-central-1", shutdownExtension: ShutdownExtension.internal() })).not.toThrow();
   });
@@ -161,12 +161,12 @@ describe("caFile", () => {
     return file;
   };
 
-  test("has to be a file", () => {
+  test("must be a file", () => {
     expect(problemOf("missing.pem")).toContain("is not a file");
     expect(problemOf(temporaryDirectory())).toContain("is not a file");
   });
 
-  test("has to have a certificate that can be read", () => {
+  test("must have a readable certificate", () => {
     expect(problemOf(written("nothing"))).toContain("contains no certificate in PEM");
     const broken = "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
     expect(problemOf(written(broken))).toContain("contains a certificate that cannot be read: number 1");
@@ -188,7 +188,7 @@ describe("caFile", () => {
   });
 });
 
-test("another name of the server is written for the function, and has to be a name", () => {
+test("another name of the server reaches the function, and must be a name", () => {
   const tlsServerName = "orders.abc123.eu-west-1.rds.amazonaws.com";
   const { resource } = synthesize({ database: { ...DATABASE, tlsServerName } });
   expect(JSON.stringify(only(resource, "aws_lambda_function"))).toContain(`"DB_TLS_SERVER_NAME":"${tlsServerName}"`);

@@ -76,16 +76,16 @@ function problemsOf(synthesis: () => unknown): readonly string[] {
 
 const HANDLER = `export const handler = async () => 1;`;
 
-describe("what is left out", () => {
+describe("packages outside the bundle", () => {
   const source = `import a from "a"; import b from "@b/c/d"; import { S3 } from "@aws-sdk/client-s3"; import s from "@smithy/x";
     export const handler = async () => [a, b, S3, s];`;
 
-  test("is what `external` names, by name or pattern, and what the runtime brings", () => {
+  test("are those in `external`, by name or pattern, and those of the runtime", () => {
     const { code } = stage(project({ "index.ts": source }), { external: ["a", "@b/*"] });
     for (const name of ["a", "@b/c/d", "@aws-sdk/client-s3", "@smithy/x"]) expect(code).toContain(`from"${name}"`);
   });
 
-  test("is not the AWS SDK, if it is to be bundled", () => {
+  test('do not include the AWS SDK with awsSdk "bundle"', () => {
     const sdk = { "package.json": "{}", "index.js": "export const S3 = 'the SDK'; export default 1" };
     const root = project({
       "index.ts": source,
@@ -101,7 +101,7 @@ describe("what is left out", () => {
     expect(code).not.toContain("@smithy");
   });
 
-  test("has to be names", () => {
+  test("must be names", () => {
     const settings = { external: ["./local", "a/**"], install: ["../x", ""], awsSdk: "none" as "bundle" };
     expect(problemsOf(() => stage(project({ "index.ts": HANDLER }), settings))).toEqual([
       expect.stringContaining(`code.external "./local" is not the name of a package`),
@@ -142,7 +142,7 @@ describe("installed packages", () => {
     [`node_modules/@image/linux-${cpu}/image.node`]: addon(cpu),
   });
 
-  test("come with all that they need, each in its version, and nothing else", () => {
+  test("come with their dependencies, each in its version, and nothing else", () => {
     const staged = stage(project({ ...parent, ...binary("arm64") }), { install: ["image"] });
     expect(run(staged)).toEqual(["shared 2 with other with shared 1", "other with shared 1"]);
     expect(staged.names.filter((name) => name.endsWith("package.json"))).toEqual([
@@ -172,7 +172,7 @@ describe("installed packages", () => {
     expect(staged.names).toContain("node_modules/b/index.js");
   });
 
-  test("of the function's platform are taken, whatever else is there", () => {
+  test("for the function's platform are deployed, and no others", () => {
     const root = project({ ...parent, ...binary("arm64"), ...binary("x64") });
     const binaries = (architecture: "arm64" | "x86_64"): readonly string[] =>
       stage(root, { install: ["image"], architecture }).names.filter((name) => name.endsWith(".node"));
@@ -189,7 +189,7 @@ describe("installed packages", () => {
     ]);
   });
 
-  test("are judged by npm's lock file where a name tells nothing", () => {
+  test("are judged by npm's lock file if the name does not show the platform", () => {
     const optional = (fields: object): Files => ({
       "index.ts": HANDLER,
       "node_modules/a/package.json": manifest({ optionalDependencies: { "fs-thing": "1.2.3" } }),
@@ -244,7 +244,7 @@ describe("installed packages", () => {
   });
 });
 
-describe("a program can be run, whatever the umask, if it is", () => {
+describe("a program is executable in the archive, whatever the umask, if it is", () => {
   const files = { "index.ts": HANDLER, "bin/tool": "#!/bin/sh", "bin/data": "x" };
   const packaged = {
     "index.ts": HANDLER,
@@ -283,7 +283,7 @@ describe("a program can be run, whatever the umask, if it is", () => {
 describe("copied files", () => {
   const files = { "index.ts": HANDLER, "data/rates.json": "{}", "data/more/x.txt": "x" };
 
-  test("are put where they are asked for, directories with all that they hold", () => {
+  test("are put at their paths, directories with all their files", () => {
     const root = project(files);
     const copy = [
       { from: path.join(root, "data") },
@@ -336,19 +336,19 @@ describe("loaders", () => {
     "p.png": "P",
   };
 
-  test("say what an import of a file is, and bring the files along", () => {
+  test("decide how a file is imported, and deploy it", () => {
     const staged = stage(project(files), { loader: { ".sql": "text", ".png": "file" } });
     expect(run(staged)).toEqual(["SELECT 1", expect.stringMatching(/^\.\/p-\w+\.png$/)]);
     expect(staged.names).toContainEqual(expect.stringMatching(/^p-\w+\.png$/));
   });
 
-  test("are asked for where an extension has none", () => {
+  test("are named in the error for an extension without one", () => {
     expect(problemsOf(() => stage(project(files), { loader: { ".png": "file" } }))).toEqual([
       expect.stringContaining(`No loader is configured for ".sql" files: q.sql. Name one in code.loader`),
     ]);
   });
 
-  test("have to be esbuild's, for an extension", () => {
+  test("must be esbuild's, for a file extension", () => {
     const loader = { sql: "text", ".x": "magic" as "text" } as const;
     expect(problemsOf(() => stage(project(files), { loader }))).toEqual([
       expect.stringContaining(`code.loader "sql" is not a file extension`),
@@ -426,7 +426,7 @@ describe("an entry", () => {
     expect(run(staged)).toBe(1);
   });
 
-  test("can export a handler of another module, JSON at hand", () => {
+  test("can export a handler of another module and import JSON", () => {
     const root = project({
       "index.ts": `export { run as handler } from "./run";`,
       "run.ts": `import data from "./data.json"; export const run = async () => data.x;`,
@@ -476,7 +476,7 @@ describe("JSX", () => {
   });
 });
 
-describe("what no bundle can hold", () => {
+describe("code that cannot be bundled", () => {
   const importing = { "index.ts": `import a from "a"; export const handler = async () => a;` };
 
   test.each([
@@ -492,7 +492,7 @@ describe("what no bundle can hold", () => {
     ]);
   });
 
-  test("native code that is copied has to be for the function", () => {
+  test("copied native code must be for the function's platform", () => {
     const files = {
       "index.ts": `const native = require("./a.node"); ${HANDLER} export { native };`,
       "a.node": addon("arm64"),
@@ -504,7 +504,7 @@ describe("what no bundle can hold", () => {
     ]);
   });
 
-  test("decorators whose metadata is asked for are refused with what to do", () => {
+  test("decorators with emitDecoratorMetadata are refused with what to do", () => {
     const decorated = `const d = (_: unknown, __: unknown) => {}; export class A { @d b = 1 } export const handler = async () => new A().b;`;
     const metadata = (value: boolean): Files => ({
       "tsconfig.json": `{ "extends": "./base.json", /* see base */ "compilerOptions": { "experimentalDecorators": true, }, }`,

@@ -73,7 +73,7 @@ describe("a directory is refused", () => {
     ]);
   });
 
-  test.each([".", ".."])("that holds what is written while synthesizing: %s", (above) => {
+  test.each([".", ".."])("that contains the output of the synthesis: %s", (above) => {
     expect(CodeDirectory.problems({ directory: above, handler: "index.handler" })).toEqual([
       `code.directory "${above}" contains the project itself or the output of the synthesis. Name a directory that has only the code`,
     ]);
@@ -128,7 +128,7 @@ describe("the nearest cdktf.json", () => {
     ]);
   });
 
-  test.each([".", "..", "infra"])("is where a directory may not be that holds the program: %s", (directory) => {
+  test.each([".", "..", "infra"])("refuses a directory that contains the program: %s", (directory) => {
     startedBelow();
     expect(CodeDirectory.problems({ directory, handler: "own/src/main.handler" })).toEqual([
       `code.directory "${directory}" contains the project itself or the output of the synthesis. Name a directory that has only the code`,
@@ -168,7 +168,7 @@ describe("files that can be run", () => {
     expect(only(data, "archive_file")).not.toHaveProperty("output_file_mode");
   });
 
-  test("change the path of the copy when they become one", () => {
+  test("change the path of the copy when they become executable", () => {
     const directory = writeCode();
     const before = path.basename(stage(directory));
     chmodSync(path.join(directory, "src/main.cjs"), 0o755);

@@ -190,7 +190,7 @@ test.each([
   { database: { ...database, maxConnections: 60, connectionLimit: 2 }, reservedConcurrency: 30 },
   { permissionsBoundaryArn: "arn:aws:iam::aws:policy/PowerUserAccess" },
   { environment: { AWS_LAMBDA_EXEC_WRAPPER: "/opt/wrapper" } },
-])("%j is just right", (settings) => {
+])("%j is accepted", (settings) => {
   expect(problems(settings)).toEqual([]);
 });
 
@@ -236,7 +236,7 @@ describe("environment variables", () => {
   });
 });
 
-test("everything is told at once, and nothing twice", () => {
+test("all problems are reported at once, and none twice", () => {
   const settings = {
     region: "us-moon-1",
     architecture: "arm",

@@ -108,7 +108,7 @@ test.each([InsightsLayer.latest(), InsightsLayer.arn("arn:aws:lambda:us-east-1:1
   },
 );
 
-test("an unknown region is refused beside an unknown architecture", () => {
+test("an unknown region and an unknown architecture are both refused", () => {
   expect(InsightsLayer.latest().problems("us-moon-1", "arm")).toEqual([
     expect.stringMatching(/^architecture "arm"/),
     expect.stringMatching(/^region "us-moon-1" is not one of af-south-1, .*us-west-2, .*$/),
@@ -138,7 +138,7 @@ describe("an architecture that only Terraform knows", () => {
     }
   });
 
-  test("fails the plan where it is none, or has no layer in the region, with what is allowed", () => {
+  test("fails the plan with the allowed values, if it does not exist or has no layer in the region", () => {
     expect(preconditions).toHaveLength(2);
     expect(output.condition0?.value).toBe(`\${contains(keys(${map}), var.architecture)}`);
     expect(output.message0?.value).toBe('architecture "${var.architecture}" is not one of arm64, x86_64');

@@ -69,7 +69,7 @@ describe("the table of Insights layers", () => {
     expect(kept).toEqual(architecture === "arm64" && version === "1.0.498.0" ? CONFIRMED : []);
   });
 
-  test("the version of the article is there, in the ten regions it was published in", () => {
+  test("the article's version is there, in the ten regions in which it was published", () => {
     const published = rows.filter(
       ({ architecture, numbers }) =>
         architecture === "arm64" && numbers.some(([version, number]) => version === "1.0.135.0" && number === 2),
@@ -86,7 +86,7 @@ describe("the table of Insights layers", () => {
     expect(step("arm64")).toBe(step("x86_64"));
   });
 
-  test("says of which day it is, and how a newer layer is taken", () => {
+  test("names its date, and how to use a newer layer", () => {
     expect(table.source.read).toMatch(/^\d{4}-\d{2}-\d{2}$/);
     expect(table.source.newer).toContain("InsightsLayer.arn(");
     expect(readFileSync("docs/shutdown-extension.md", "utf8")).toContain(table.source.read);

@@ -30,7 +30,7 @@ function options(file: string): Option[] {
   return found;
 }
 
-test("every option says what is used without it", () => {
+test("every option names its default", () => {
   const files = readdirSync("modules").filter((name) => name.endsWith(".ts"));
   const all = files.flatMap((name) => options(path.join("modules", name)));
   expect(all.map(({ name }) => name)).toEqual(

@@ -46,13 +46,13 @@ describe("the role", () => {
   const trust = ({ resource }: Synthesized): unknown => statements(only(resource, "aws_iam_role").assume_role_policy);
   const statement = { Effect: "Allow", Action: "sts:AssumeRole", Principal: { Service: "lambda.amazonaws.com" } };
 
-  test("may be assumed by Lambda, for functions of the own account only", () => {
+  test("may be assumed by Lambda for functions of this account only", () => {
     expect(trust(synthesize())).toEqual([
       { ...statement, Condition: { StringEquals: { "aws:SourceAccount": "ACCOUNT" } } },
     ]);
   });
 
-  test("may be assumed by Lambda for any account, as the article has it, if that is asked for", () => {
+  test("may be assumed by Lambda for any account, as in the article, on request", () => {
     expect(trust(synthesize({ trustPolicy: "article" }))).toEqual([statement]);
   });
 
@@ -87,7 +87,7 @@ describe("the function may", () => {
     });
   });
 
-  test("write to every log group of the account, as the article has it, if that is asked for", () => {
+  test("write to every log group of the account, as in the article, on request", () => {
     expect(permissions({ loggingPolicy: "article" })).toEqual({
       logging: [{ ...insightsLogs, Resource: "arn:PARTITION:logs:*:*:*" }],
     });
@@ -163,7 +163,7 @@ describe("the function may", () => {
     ]);
   });
 
-  test("send dead letters to what only Terraform knows, queue or topic", () => {
+  test("send dead letters to a target that only Terraform knows, queue or topic", () => {
     const stack = newStack();
     const deadLetterTargetArn = Token.asString({ resolve: () => "${aws_sqs_queue.failed.arn}", creationStack: [] });
     const { resource } = synthesize({ deadLetterTargetArn }, stack);
@@ -187,7 +187,7 @@ describe("the function may", () => {
     ]);
   });
 
-  test("do what further statements say", () => {
+  test("do what further statements allow", () => {
     const statement = {
       Effect: "Allow",
       Action: ["s3:GetObject"],
@@ -197,7 +197,7 @@ describe("the function may", () => {
     expect(permissions({ statements: [statement] }).further).toEqual([statement]);
   });
 
-  test("do no more than that for settings that need no permission", () => {
+  test("do no more with settings that need no permission", () => {
     const settings = {
       functionUrl: true,
       layers: [],

@@ -18,7 +18,7 @@ function regionMessages(stack: TerraformStack, type = "aws_lambda_function"): st
 }
 
 describe("the archive that was planned", () => {
-  test("is a condition of everything that does not wait for something else", () => {
+  test("is a condition of every resource that waits for no other", () => {
     const secretArn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:orders";
     const database = { host: "db.example.com", name: "orders", auth: { type: "secret", secretArn } } as const;
     const { resource, data } = synthesize({ database, functionUrl: true });
@@ -70,7 +70,7 @@ describe("a region that is not the AWS provider's", () => {
       (stack: TerraformStack, region: string) => new GracefulFunction(stack, "it", { ...SETTINGS, region }),
     ],
     ["aws_vpc", (stack: TerraformStack, region: string) => new MysqlDatabase(stack, "it", { ...DATABASE, region })],
-  ])("is found out by Terraform at %s, where one of them is not known", (type, make) => {
+  ])("is found by Terraform at %s, if one of them is not known", (type, make) => {
     const withoutRegion = newStack();
     new AwsProvider(withoutRegion, "aws");
     make(withoutRegion, "us-east-1");
@@ -87,7 +87,7 @@ describe("a region that is not the AWS provider's", () => {
     expect(regionMessages(variable, type)).toHaveLength(1);
   });
 
-  test("is not looked for where both are the same, as text or as one variable", () => {
+  test("is not checked if both are the same, as text or as one variable", () => {
     const text = newStack();
     new AwsProvider(text, "aws", { region: "us-east-1" });
     new GracefulFunction(text, "it", SETTINGS);
@@ -101,7 +101,7 @@ describe("a region that is not the AWS provider's", () => {
     expect(Testing.synth(variable)).not.toContain("aws_region");
   });
 
-  test("is compared with the provider that is given, which all of the construct uses", () => {
+  test("is compared with the given provider, which the whole construct uses", () => {
     const stack = newStack();
     new AwsProvider(stack, "aws", { region: "us-east-1" });
     const provider = new AwsProvider(stack, "ireland", { region: "eu-west-1", alias: "ireland" });

@@ -27,14 +27,14 @@ test("Insights can be of a version", () => {
   expect(lambda.layers).toEqual(["arn:aws:lambda:us-east-1:580247275435:layer:LambdaInsightsExtension-Arm64:2"]);
 });
 
-test("the internal one needs no layer, and has 500 ms", () => {
+test("the internal extension needs no layer and has 500 ms", () => {
   const { lambda, variables, outputs } = synthesized(ShutdownExtension.internal());
   expect(lambda).not.toHaveProperty("layers");
   expect(variables).toEqual({ SHUTDOWN_EXTENSION: "internal", SHUTDOWN_BUDGET_MS: "500" });
   expect(outputs).not.toContain("function_insights_layer_arn");
 });
 
-test("a layer of yours is an external one, and not Insights", () => {
+test("a layer of yours is an external extension, and not Insights", () => {
   const { lambda, variables, outputs } = synthesized(ShutdownExtension.layer(LAYER));
   expect(lambda.layers).toEqual([LAYER]);
   expect(variables).toEqual({ SHUTDOWN_EXTENSION: "external", SHUTDOWN_BUDGET_MS: "300" });

@@ -64,7 +64,7 @@ test.each<[string, MakeCode]>([
   ["a bundle", bundle],
   ["a bundle with data", (root) => ({ ...bundle(root), copy: [{ from: path.join(root, "data") }] })],
   ["a directory", (root) => directory(root, "plain")],
-])("whoever uses the module chooses the architecture of %s", (_, code) => {
+])("users of the module choose the architecture of %s", (_, code) => {
   const { deployed, variable } = architectureOf(synthesize(code(project())));
   expect(deployed).toBe("${var.architecture}");
   expect(variable).not.toHaveProperty("validation");

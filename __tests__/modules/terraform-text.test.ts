@@ -161,13 +161,13 @@ function statement(Resource: readonly string[]) {
   return { Effect: "Allow", Action: "s3:GetObject", Resource } as const;
 }
 
-test("a text that is converted twice is as one that is converted once, but for expressions", () => {
+test("a second conversion changes nothing in a text, except in expressions", () => {
   for (const [text] of TEXTS.filter(([each]) => !hasExpressions(each))) {
     expect(terraformText(terraformText(text))).toBe(terraformText(text));
   }
 });
 
-test.each(["${", "a ${var.x", "%{ if", '${"}'])("%j is refused: its braces have no end", (text) => {
+test.each(["${", "a ${var.x", "%{ if", '${"}'])("%j is refused: its braces are not closed", (text) => {
   const expectation = `${JSON.stringify(text)} has a "\${" or "%{" without its "}"`;
   expect(() => synthesize({ description: text })).toThrow(`test/function: description ${expectation}`);
   expect(() => synthesize({ environment: { TEXT: text } })).toThrow(`environment.TEXT ${expectation}`);
@@ -175,7 +175,7 @@ test.each(["${", "a ${var.x", "%{ if", '${"}'])("%j is refused: its braces have 
   expect(() => new MysqlDatabase(newStack(), "database", database)).toThrow(`tags.team ${expectation}`);
 });
 
-test("what is known is looked at, whatever IAM would put in", () => {
+test("known values are checked, also beside IAM's variables", () => {
   expect(hasExpressions("${aws:username}")).toBe(false);
   expect(hasExpressions("$${var.x}")).toBe(false);
   expect(() => synthesize({ functionName: "$${var.x}" })).toThrow("functionName");
