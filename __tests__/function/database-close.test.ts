@@ -54,6 +54,10 @@ test("statements that run side by side are cancelled over one second connection"
 
 test.each([
   ["another server behind the same address", { server: ({ number }: { number: number }) => `uuid-${number}` }],
+  [
+    "another MariaDB server with the same host name, port and number",
+    { version: "11.4.2-MariaDB", server: ({ number }: { number: number }) => `/var/lib/mysql-${number}/` },
+  ],
   ["a proxy with numbers of its own", { connectionId: ({ threadId }: { threadId: number }) => threadId + 1_000 }],
   [
     "a server that does not say who it is",

@@ -139,12 +139,15 @@ describe("a transaction's query", () => {
     expect(standIn.sessions).toMatchObject([{ quit: true }, { quit: false }]);
   });
 
-  test("a connection lost in COMMIT leaves the outcome unknown, and says so", async () => {
-    standIn.script.statement = (sql) => (sql === "COMMIT" ? "hang up" : undefined);
-    const lost = await reasonOf(database.transaction((query) => query("INSERT 1")));
-    expect(lost).toBeInstanceOf(CommitOutcomeUnknownError);
-    expect(standIn.statements.filter((sql) => sql === "COMMIT")).toHaveLength(1);
-  });
+  test.each(["hang up", { error: 1053 }, { error: 1927 }] as const)(
+    "a connection lost in COMMIT (%j) leaves the outcome unknown, and says so",
+    async (reaction) => {
+      standIn.script.statement = (sql) => (sql === "COMMIT" ? reaction : undefined);
+      const lost = await reasonOf(database.transaction((query) => query("INSERT 1")));
+      expect(lost).toBeInstanceOf(CommitOutcomeUnknownError);
+      expect(standIn.statements.filter((sql) => sql === "COMMIT")).toHaveLength(1);
+    },
+  );
 });
 
 describe("what a statement leaves on its connection", () => {

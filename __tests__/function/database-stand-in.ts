@@ -32,7 +32,9 @@ export interface StandInScript {
   statement?: (sql: string, session: Session) => Reaction;
   /** CONNECTION_ID(), which is not the number in the greeting where a proxy is on the way. */
   connectionId?: (session: Session) => number;
-  /** The server's UUID, as this connection is told it. */
+  /** @default "8.4.0" */
+  version?: string;
+  /** The server's UUID, or MariaDB's directory, as this connection is told it. */
   server?: (session: Session) => string;
 }
 
@@ -124,7 +126,12 @@ export class DatabaseStandIn {
       connection.sequenceId = 0; // as a real server begins each command
     };
     connection.serverHandshake({
-      ...{ protocolVersion: 10, serverVersion: "8.4.0", connectionId: session.threadId, statusFlags: 2 },
+      ...{
+        protocolVersion: 10,
+        serverVersion: this.script.version ?? "8.4.0",
+        connectionId: session.threadId,
+        statusFlags: 2,
+      },
       ...{ characterSet: 45, capabilityFlags: CAPABILITIES },
       authCallback: (_: unknown, done: (none: null, refusal?: { message: string; code: number }) => void) => {
         const code = this.script.login?.(session);
@@ -179,7 +186,8 @@ export class DatabaseStandIn {
     } else if (sql.includes("@@hostname")) {
       const id = String(this.script.connectionId?.(session) ?? session.threadId);
       const uuid = this.script.server?.(session) ?? "uuid-1";
-      const where = { host: "db", port: "3306", serverId: "1", uuid };
+      const own = sql.includes("AS uuid") ? { uuid } : {};
+      const where = { host: "db", port: "3306", serverId: "1", ...own };
       rows({ id, ...where, autocommit: "1", zone: "SYSTEM", systemZone: "UTC" });
     } else if (/^select.*sleep/i.test(sql)) {
       this.waiting.set(session.threadId, () => {

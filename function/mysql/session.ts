@@ -12,7 +12,7 @@ export interface Session {
   readonly host: string;
   readonly port: number;
   readonly serverId: number;
-  /** MySQL's; MariaDB has none. */
+  /** MySQL's UUID. MariaDB has none, so this is the server's directory. */
   readonly uuid?: string;
   readonly autocommit: number;
   readonly zone: string;
@@ -27,9 +27,10 @@ export const SET_SESSION_AGAIN = `${SET_SESSION}, NAMES utf8mb4 COLLATE utf8mb4_
 
 /** The statement that every connection begins with. */
 export function whoAreYou(serverVersion: string): string {
-  const uuid = serverVersion.includes("MariaDB") ? "" : "@@server_uuid AS uuid, ";
+  // Two MariaDB servers with the same host name and port, on two addresses of a machine, have different directories.
+  const uuid = serverVersion.includes("MariaDB") ? "@@datadir" : "@@server_uuid";
   return (
-    `SELECT CONNECTION_ID() AS id, @@hostname AS host, @@port AS port, @@server_id AS serverId, ${uuid}` +
+    `SELECT CONNECTION_ID() AS id, @@hostname AS host, @@port AS port, @@server_id AS serverId, ${uuid} AS uuid, ` +
     "@@autocommit AS autocommit, @@time_zone AS zone, @@system_time_zone AS systemZone"
   );
 }

@@ -1,7 +1,7 @@
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { ServerConnection } from "./connection";
 import { CommitOutcomeUnknownError, NotRunError, TransactionEndedError } from "./database-errors";
-import { hasNotRun, isCompound, isUselessServer, serverErrorNumber } from "./error-origin";
+import { hasNotRun, isCompound, isConnectionLost, isUselessServer, serverErrorNumber } from "./error-origin";
 import type { Query, StatementOptions } from "./statement";
 
 /** The server commits what is open before it begins a transaction, and its status flags do not show that. */
@@ -78,7 +78,9 @@ export class Transaction {
       await this.connection.run("COMMIT");
     } catch (error) {
       if (isUselessServer(error)) this.connection.useless = true;
-      if (serverErrorNumber(error) !== undefined || hasNotRun(error)) throw error;
+      // A server that ends the connection may have committed before it saw that.
+      const refused = serverErrorNumber(error) !== undefined && !isConnectionLost(error);
+      if (refused || hasNotRun(error)) throw error;
       const unknown = "the connection was lost while COMMIT ran: the transaction may or may not have been committed";
       throw new CommitOutcomeUnknownError(`${unknown} (${(error as Error).message})`, { cause: error });
     }
