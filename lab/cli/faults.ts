@@ -60,7 +60,7 @@ Examples:
   $ npx lambda-shutdown-lab faults --handler ./theirs --slow-event '{"report":"yearly"}' --json
 ${VARIABLES_HELP}
 
-It takes a mariadbd of its own, which it treats badly (MYSQL_URL is left alone), and the openssl command. Rows that only
+It takes a mariadbd of its own, which it treats badly (MYSQL_URL is left alone). Rows that only
 make sense for a handler that knows more than one event are not played, and it says which and why.${EXIT_CODES}`,
     )
     .action(async (options: FaultOptions) => {

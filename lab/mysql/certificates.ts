@@ -1,6 +1,6 @@
-import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createCertificate, type X509Certificate } from "./x509";
 
 export interface ServerCertificate {
   readonly certificateFile: string;
@@ -9,11 +9,11 @@ export interface ServerCertificate {
 
 /** Paths of PEM files. */
 export interface Certificates {
-  /** The authority that has signed both server certificates. */
+  /** The authority that has signed the server certificates. */
   readonly authorityFile: string;
-  /** An authority that has signed neither. */
+  /** An authority that has signed none of them. */
   readonly otherAuthorityFile: string;
-  /** For localhost and 127.0.0.1. */
+  /** For localhost and 127.0.0.1, and for the names that were asked for. */
   readonly rightName: ServerCertificate;
   readonly wrongName: ServerCertificate;
   /** For 127.0.0.1, but for no name. */
@@ -22,43 +22,36 @@ export interface Certificates {
   readonly nameOnly: ServerCertificate;
 }
 
-/** Lifetime in days: they are made for one run. */
-const DAYS = "2";
-
 /**
- * Makes certificates with the `openssl` command.
+ * Makes an authority of the lab's own and server certificates that it signs.
  *
  * @param directory an existing directory, which is the caller's to remove
+ * @param names further names that the certificate with the right name is for
  */
-export function createCertificates(directory: string): Certificates {
-  const file = (name: string): string => join(directory, name);
-  const openssl = (...args: readonly string[]): void => {
-    execFileSync("openssl", args, { stdio: ["ignore", "ignore", "pipe"] });
+export function createCertificates(directory: string, names: readonly string[] = []): Certificates {
+  const write = (name: string, text: string, mode: number): string => {
+    const file = join(directory, name);
+    writeFileSync(file, text, { mode });
+    return file;
   };
-  const request = (name: string, subject: string): readonly string[] => [
-    ...["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-sha256"],
-    ...["-keyout", file(`${name}.key`), "-subj", `/CN=${subject}`],
-  ];
-  const authority = (name: string): string => {
-    openssl(...request(name, `the lab's ${name}`), "-x509", "-days", DAYS, "-out", file(`${name}.pem`));
-    return file(`${name}.pem`);
-  };
-  const server = (name: string, subject: string, alternativeNames: string): ServerCertificate => {
-    writeFileSync(file(`${name}.ext`), `subjectAltName=${alternativeNames}\n`);
-    openssl(...request(name, subject), "-out", file(`${name}.csr`));
-    openssl(
-      ...["x509", "-req", "-in", file(`${name}.csr`), "-extfile", file(`${name}.ext`), "-sha256", "-days", DAYS],
-      ...["-CA", file("authority.pem"), "-CAkey", file("authority.key"), "-CAcreateserial"],
-      ...["-out", file(`${name}.pem`)],
-    );
-    return { certificateFile: file(`${name}.pem`), keyFile: file(`${name}.key`) };
+  const authority = (name: string): X509Certificate => createCertificate(`the lab's ${name}`, { authority: true });
+  const signer = authority("authority");
+  const server = (
+    name: string,
+    commonName: string,
+    dnsNames: readonly string[],
+    addresses: readonly string[] = [],
+  ): ServerCertificate => {
+    const { pem, privateKey } = createCertificate(commonName, { dnsNames, addresses }, signer);
+    const key = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+    return { certificateFile: write(`${name}.pem`, pem, 0o644), keyFile: write(`${name}.key`, key, 0o600) };
   };
   return {
-    authorityFile: authority("authority"),
-    otherAuthorityFile: authority("other-authority"),
-    rightName: server("right-name", "localhost", "DNS:localhost,IP:127.0.0.1"),
-    wrongName: server("wrong-name", "elsewhere.invalid", "DNS:elsewhere.invalid"),
-    addressOnly: server("address-only", "the lab's server", "IP:127.0.0.1"),
-    nameOnly: server("name-only", "localhost", "DNS:localhost"),
+    authorityFile: write("authority.pem", signer.pem, 0o644),
+    otherAuthorityFile: write("other-authority.pem", authority("other-authority").pem, 0o644),
+    rightName: server("right-name", "localhost", ["localhost", ...names], ["127.0.0.1"]),
+    wrongName: server("wrong-name", "elsewhere.invalid", ["elsewhere.invalid"]),
+    addressOnly: server("address-only", "the lab's server", [], ["127.0.0.1"]),
+    nameOnly: server("name-only", "localhost", ["localhost"]),
   };
 }
