@@ -1,7 +1,10 @@
 import { EventEmitter, once } from "node:events";
 import net from "node:net";
+import type { SecureContext } from "node:tls";
 import { watchMysql } from "./mysql-watch";
+import { RelayTls } from "./relay-tls";
 import type { Mutable, RelayedConnection, WatchProtocol } from "./relayed-connection";
+import { RelayedSide } from "./relayed-side";
 
 export type { Protocol, ProtocolWatch, RelayedConnection, Watched, WatchProtocol } from "./relayed-connection";
 
@@ -12,6 +15,11 @@ export interface RelayConfig {
   readonly port: number;
   /** What recognizes a connection's log-in and its end message. @default watchMysql */
   readonly watch?: WatchProtocol;
+  /**
+   * The certificate for functions that ask for TLS: then the relay is the other end of it, and sees COM_QUIT. For MySQL.
+   * @default - TLS passes through to the server
+   */
+  readonly tls?: SecureContext;
 }
 
 interface RelayEvents {
@@ -34,7 +42,7 @@ interface RelayEvents {
 export class Relay extends EventEmitter<RelayEvents> {
   readonly #upstream: RelayConfig;
   readonly #connections: Mutable<RelayedConnection>[] = [];
-  readonly #sockets = new Set<net.Socket>();
+  readonly #sides = new Set<RelayedSide>();
   // Half-open sockets, so that a FIN is forwarded when it comes and not answered by the relay itself.
   readonly #listener = net.createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     this.#relay(client);
@@ -73,7 +81,7 @@ export class Relay extends EventEmitter<RelayEvents> {
     this.#severed = true;
     this.#listener.close();
     // A side that waited for the other one to drain has nothing to wait for now.
-    for (const socket of this.#sockets) socket.resume();
+    for (const side of this.#sides) side.resume();
   }
 
   /** The lab is over. The server counts what is still open as aborted, so read its counters before. */
@@ -85,13 +93,13 @@ export class Relay extends EventEmitter<RelayEvents> {
         resolve();
       });
     });
-    for (const socket of this.#sockets) socket.destroy();
+    for (const side of this.#sides) side.destroy();
     await closed;
   }
 
-  #relay(client: net.Socket): void {
+  #relay(clientSocket: net.Socket): void {
     const { host, port } = this.#upstream;
-    const server = net.connect({ host, port, allowHalfOpen: true, noDelay: true });
+    const serverSocket = net.connect({ host, port, allowHalfOpen: true, noDelay: true });
     const connection: Mutable<RelayedConnection> = {
       id: this.#connections.length + 1,
       threadId: undefined,
@@ -103,52 +111,73 @@ export class Relay extends EventEmitter<RelayEvents> {
       closedBy: undefined,
     };
     this.#connections.push(connection);
-    for (const socket of [client, server]) {
-      this.#sockets.add(socket);
-      socket.on("close", () => this.#sockets.delete(socket));
+    const [client, server] = [new RelayedSide(clientSocket), new RelayedSide(serverSocket)];
+    for (const [socket, side] of [[clientSocket, client] as const, [serverSocket, server] as const]) {
+      this.#sides.add(side);
+      socket.on("close", () => this.#sides.delete(side));
     }
 
     const watch = (this.#upstream.watch ?? watchMysql)(connection, (event) => {
       if (event === "quit") connection.quitAt = performance.now();
       this.emit(event, connection);
     });
+    const { tls } = this.#upstream;
+    const end = tls && new RelayTls(client, server, tls, () => (connection.tls = "at the relay"));
 
     // Bytes are forwarded first and read second, so that the lab does not add to the times that it measures.
-    client.on("data", (chunk) => {
-      if (this.#severed) return;
-      if (!server.write(chunk)) client.pause();
-      watch.fromFunction(chunk);
+    client.listen({
+      data: (chunk) => {
+        if (this.#severed) return;
+        const passing = end?.fromFunction(chunk) ?? chunk;
+        if (passing.length === 0) return;
+        if (!server.write(passing)) client.pause();
+        watch.fromFunction(passing);
+      },
+      drain: () => {
+        server.resume();
+      },
+      end: () => {
+        if (this.#severed) {
+          client.end();
+          return;
+        }
+        server.end();
+        this.#end(connection, "function", "FIN");
+      },
+      // A reset on one side is a reset on the other.
+      error: (error) => {
+        if (this.#severed) return;
+        if (isOfTls(error)) {
+          // Such as a certificate that the function does not trust: it says so, and then ends the connection with a FIN.
+          connection.tls = "failed";
+          server.end();
+          this.#end(connection, "function", "FIN");
+        } else {
+          server.reset();
+          this.#end(connection, "function", "RST");
+        }
+      },
     });
-    server.on("data", (chunk) => {
-      if (!this.#severed && !client.write(chunk)) server.pause();
-      watch.fromServer(chunk);
-    });
-    client.on("drain", () => server.resume());
-    server.on("drain", () => client.resume());
-
-    client.on("end", () => {
-      if (this.#severed) {
-        client.end();
-        return;
-      }
-      server.end();
-      this.#end(connection, "function", "FIN");
-    });
-    server.on("end", () => {
-      this.#end(connection, "server", "FIN");
-      if (this.#severed) server.destroy();
-      else client.end();
-    });
-
-    // A reset on one side is a reset on the other; a server that refuses the connection arrives here, too.
-    client.on("error", () => {
-      if (this.#severed) return;
-      server.resetAndDestroy();
-      this.#end(connection, "function", "RST");
-    });
-    server.on("error", () => {
-      this.#end(connection, "server", "RST");
-      if (!this.#severed) client.resetAndDestroy();
+    server.listen({
+      data: (chunk) => {
+        const passing = end?.fromServer(chunk) ?? chunk;
+        if (passing.length === 0) return;
+        if (!this.#severed && !client.write(passing)) server.pause();
+        watch.fromServer(passing);
+      },
+      drain: () => {
+        client.resume();
+      },
+      end: () => {
+        this.#end(connection, "server", "FIN");
+        if (this.#severed) server.destroy();
+        else client.end();
+      },
+      // A server that refuses the connection arrives here, too.
+      error: () => {
+        this.#end(connection, "server", "RST");
+        if (!this.#severed) client.reset();
+      },
     });
   }
 
@@ -159,4 +188,9 @@ export class Relay extends EventEmitter<RelayEvents> {
     connection.closedBy = by === "server" && connection.quitAt !== undefined ? "function" : by;
     this.emit("close", connection);
   }
+}
+
+/** Of the TLS between the function and the relay, and not of TCP. */
+function isOfTls({ code = "" }: NodeJS.ErrnoException): boolean {
+  return /^ERR_(SSL|TLS)_/.test(code);
 }

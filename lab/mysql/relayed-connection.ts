@@ -14,8 +14,10 @@ export interface RelayedConnection {
   readonly protocol?: Protocol;
   /** When the protocol's end message passed, which makes a close clean: COM_QUIT, Terminate or QUIT. */
   readonly quitAt: number | undefined;
-  /** With TLS, COM_QUIT cannot be seen: only the server's Aborted_clients tells a clean close then. */
+  /** With TLS up to the server, COM_QUIT cannot be seen: only the server's Aborted_clients tells a clean close then. */
   readonly encrypted: boolean;
+  /** What became of TLS whose other end is the relay, which sees COM_QUIT. @default - the function asked for none */
+  readonly tls?: "at the relay" | "failed";
   /**
    * When the first side ended it. A connection that outlives its environment stays open here, as it does on the server.
    */
