@@ -1,10 +1,9 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { startSecretsManagerMock } from "../lab/lambda/secrets-manager-mock";
-import { createCertificates } from "../lab/mysql/certificates";
-import { MisbehavingServer } from "../lab/mysql/misbehaving-server";
+import { startIamServer } from "../lab/mysql/iam-server";
 import { findServerProgram, startThrowawayServer } from "../lab/mysql/throwaway-server";
-import type { Subject } from "../lab/subjects/subject";
+import { startAwsStandIns } from "../lab/subjects/aws-stand-ins";
+import { deployedVariables } from "../lab/subjects/log-in";
+import { templateVariables, type Subject } from "../lab/subjects/subject";
 import { stageUnbundled } from "../lab/subjects/unbundled-code";
 import type { SubjectKey } from "./subjects";
 
@@ -24,15 +23,6 @@ export interface ColdSubjects {
   stop(): Promise<void>;
 }
 
-const SECRET_ARN = "arn:aws:secretsmanager:us-east-1:012345678901:secret:bench-AbCdEf";
-
-/** As long as those that Lambda hands to a function. */
-const AWS_CREDENTIALS = {
-  AWS_ACCESS_KEY_ID: "AKIAIOSFODNN7EXAMPLE",
-  AWS_SECRET_ACCESS_KEY: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-  AWS_SESSION_TOKEN: "session+".repeat(100),
-};
-
 /**
  * Starts what a deployed function talks to: a server with TLS, the stand-in for Secrets Manager behind TLS, and the
  * lab's half of MySQL's protocol for IAM tokens, which no server at hand takes. All of them show certificates of the
@@ -47,26 +37,18 @@ export async function startColdSubjects(
 ): Promise<ColdSubjects> {
   const program = await findServerProgram(undefined);
   if (program === undefined) throw new Error("cold starts need mariadbd or mysqld: the stand-in server has no TLS");
-  const directory = join(scratch, "certificates");
-  mkdirSync(directory);
-  const { rightName: certificate, authorityFile } = createCertificates(directory);
+  const standIns = await startAwsStandIns(scratch);
+  const { certificate } = standIns;
   const database = await startThrowawayServer(program, { certificate });
-  const iam = await MisbehavingServer.start({ plugin: "mysql_clear_password", certificate, token: /Action=connect/ });
-  const secrets = await startSecretsManagerMock(SECRET_ARN, certificate);
-  secrets.put({ username: database.user, password: database.password });
+  const iamDatabase = await startIamServer(certificate);
+  standIns.secretsManager.put({ username: database.user, password: database.password });
 
   const documented = join(scratch, "aws-docs");
   stageUnbundled(join(__dirname, "subjects/aws-docs"), documented, ["mysql2"]);
 
-  const at = ({ port, database: name }: { readonly port: number; readonly database: string }) =>
-    ({ DB_HOST: "localhost", DB_PORT: String(port), DB_NAME: name }) as const;
-  const login = { DB_AUTH: "password", DB_USER: database.user, DB_PASSWORD: database.password };
-  const password = { ...at(database), ...login, DB_TLS: "off" };
-  const tls = { DB_TLS: "verify", NODE_EXTRA_CA_CERTS: authorityFile };
-  const secret = {
-    ...{ ...at(database), ...tls, ...AWS_CREDENTIALS, DB_AUTH: "secret", DB_SECRET_ARN: SECRET_ARN },
-    AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.endpoint,
-  };
+  const login = { ...database, host: "localhost" };
+  const password = templateVariables(login);
+  const secret = deployedVariables("secret", login, standIns);
   const subject = (name: string, { lambdaFunction, extensions }: Subject, variables: ColdSubject["variables"]) => ({
     ...{ name, lambdaFunction, extensions, variables },
   });
@@ -74,11 +56,13 @@ export async function startColdSubjects(
     subjects: {
       floor: subject("an empty handler", floor, {}),
       password: subject("this function: password", ours, password),
-      passwordTls: subject("this function: password, TLS", ours, { ...password, ...tls }),
+      passwordTls: subject("this function: password, TLS", ours, deployedVariables("password", login, standIns)),
       secretTls: subject("this function: secret, TLS", ours, secret),
-      iamTls: subject("this function: IAM, TLS", ours, {
-        ...{ ...at(iam), ...tls, ...AWS_CREDENTIALS, DB_AUTH: "iam", DB_USER: iam.account.user },
-      }),
+      iamTls: subject(
+        "this function: IAM, TLS",
+        ours,
+        deployedVariables("iam", { ...iamDatabase, host: "localhost" }, standIns),
+      ),
       article: subject("the article's way: password", article, password),
       awsDocs: subject(
         "AWS's documentation: SDK, mysql2, TLS",
@@ -87,7 +71,7 @@ export async function startColdSubjects(
       ),
     },
     stop: async () => {
-      await Promise.all([secrets.close(), iam.close(), database.stop()]);
+      await Promise.all([standIns.stop(), iamDatabase.stop(), database.stop()]);
     },
   };
 }

@@ -40,7 +40,7 @@ export function benchSubjects(
       bundle("close-with-grace", join(__dirname, "../lab/subjects/alternatives"), scratch),
     ),
     bare: like("mysql2 alone", bundle("bare", join(__dirname, "subjects"), scratch)),
-    noExtension: noExtension(synthesized),
+    noExtension: noExtension(ours),
     leaves: like("floor: this function, leaves at once", leaves(synthesized, scratch)),
     floor: like("floor: an empty handler, leaves at once", join(__dirname, "subjects/floor")),
   };

@@ -4,9 +4,11 @@ import colors from "picocolors";
 import { INTERRUPTED } from "./exit-codes";
 import { containerRuntime } from "../lambda/container-image";
 import { startDatabaseServer } from "../mysql/database-server";
+import { startIamServer } from "../mysql/iam-server";
 import type { DatabaseServer } from "../mysql/server";
 import { lambdaRuntime, type LambdaRuntime } from "../lambda/lambda-runtime";
 import { temporaryDirectory } from "../processes/reaper";
+import { startAwsStandIns, type AwsStandIns } from "../subjects/aws-stand-ins";
 import { findProject, type Project } from "../subjects/project";
 import { synth } from "../subjects/synth";
 import { synthesizedFunction, type SynthesizedFunction } from "../subjects/synthesized-function";
@@ -33,8 +35,12 @@ export interface CommandContext {
   synthesized(): Promise<SynthesizedFunction>;
   /** @param image a container image instead of this machine's Node.js */
   runtime(name: string, image?: string): Promise<LambdaRuntime>;
-  /** The server to talk to; it is stopped at the end. */
+  /** The same at each call. The first call starts them, and they are stopped at the end. */
+  awsStandIns(): Promise<AwsStandIns>;
+  /** The server to talk to, whose log-in the secret holds from then on; it is stopped at the end. */
   database(): Promise<DatabaseServer>;
+  /** One for IAM tokens; it is stopped at the end. */
+  iamDatabase(): Promise<DatabaseServer>;
 }
 
 /** The same marks as in a verdict. */
@@ -52,6 +58,8 @@ export async function inCommandContext<T>(work: (context: CommandContext) => Pro
   const progress = ora({ stream: process.stderr });
   const scratch = temporaryDirectory();
   const databases: DatabaseServer[] = [];
+  let standIns: Promise<AwsStandIns> | undefined;
+  const awsStandIns: CommandContext["awsStandIns"] = () => (standIns ??= startAwsStandIns(scratch.path));
   const step: CommandContext["step"] = async (title, doIt, done) => {
     progress.start(title);
     let lastLine = performance.now();
@@ -93,16 +101,23 @@ export async function inCommandContext<T>(work: (context: CommandContext) => Pro
       database: async () => {
         const server = await step(
           "starting the database",
-          () => startDatabaseServer(),
+          async () => startDatabaseServer({ certificate: (await awsStandIns()).certificate }),
           ({ description }) => `database     ${description}`,
         );
+        databases.push(server);
+        (await awsStandIns()).secretsManager.put({ username: server.user, password: server.password });
+        return server;
+      },
+      awsStandIns,
+      iamDatabase: async () => {
+        const server = await startIamServer((await awsStandIns()).certificate);
         databases.push(server);
         return server;
       },
     });
   } finally {
     progress.stop();
-    await Promise.all(databases.map((server) => server.stop()));
+    await Promise.all([...databases.map((server) => server.stop()), standIns?.then((each) => each.stop())]);
     scratch.remove();
   }
 }

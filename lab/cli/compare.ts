@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { advice, type AdviceContext } from "../scenarios/advice";
 import { comparison, failuresOf, logOfFailure, timelineOf } from "../scenarios/comparison";
+import { logInLine } from "../scenarios/log-in";
 import { runVerdict, verdictLine, type Verdict } from "../scenarios/verdict";
 import type { DatabaseServer } from "../mysql/server";
 import { events } from "./events";
@@ -8,6 +9,7 @@ import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { run, type RunResult } from "../scenarios/run";
 import { inCommandContext, type CommandContext } from "./command-context";
 import {
+  authOption,
   besideOthers,
   chosen,
   timeoutOption,
@@ -43,6 +45,7 @@ export function compareCommand(): Command {
       ),
   )
     .addOption(timeoutOption())
+    .addOption(authOption())
     .option("--events <file>", "what to invoke each with, a JSON array or JSON lines (default: --event twice)", events)
     .addHelpText(
       "after",
@@ -103,7 +106,7 @@ export function show(
   }
   report("compare", [{ name: first.subject, result: verdictKind, message: sentence }], reporter);
   if (json || ownsOutput(reporter)) return verdict;
-  console.log(`\n${timelineOf(first)}\n\n${comparison(results)}\n`);
+  console.log(`\n${timelineOf(first)}\n\n${comparison(results)}\n\n${logInLine(first.logIn)}\n`);
   const failures = failuresOf(first);
   if (failures !== "") console.log(failures);
   const log = logOfFailure(first);

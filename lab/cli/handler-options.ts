@@ -3,6 +3,8 @@ import { join, relative } from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { fromInvocationDirectory } from "./invocation-directory";
 import { RUNTIMES } from "../lambda/lambda-runtime";
+import type { AwsStandIns } from "../subjects/aws-stand-ins";
+import { AUTH_KINDS, authOf, deployed, deployedVariables, type AuthKind } from "../subjects/log-in";
 import { filledIn, userFunction, userVariables } from "../subjects/user-function";
 import type { Events, Project } from "../subjects/project";
 import type { SynthesizedFunction } from "../subjects/synthesized-function";
@@ -34,6 +36,7 @@ export interface HandlerOptions {
   /** Seconds. */
   readonly timeout?: number;
   readonly extension?: ExtensionKind;
+  readonly auth?: AuthKind;
   readonly env: Readonly<Record<string, string>>;
   /** @default none */
   readonly tcp?: readonly TcpServer[];
@@ -63,7 +66,9 @@ const DEFAULTS = { timeoutMs: 3_000, memorySizeMb: 128 };
 export const VARIABLES_HELP = `
 A handler of your own finds the server in the usual variables: DB_HOST, DB_PORT, DB_USER, DB_PASSWORD, DB_NAME and
 DB_DATABASE; MYSQL_HOST, MYSQL_PORT, MYSQL_USER, MYSQL_PASSWORD and MYSQL_DATABASE; MYSQL_URL and DATABASE_URL.
-For others, --env NAME=VALUE fills in {host} {port} {user} {password} {database} {url}. There is no TLS.`;
+For others, --env NAME=VALUE fills in {host} {port} {user} {password} {database} {url}. The server takes TLS as well:
+{ca} is the file of the lab's certificate authority. With --auth secret, {secret} is the ARN of the lab's secret, and
+AWS_ENDPOINT_URL_SECRETS_MANAGER leads to the lab's stand-in.`;
 
 /** Adds what `run`, `compare` and `faults` have in common. */
 export function withHandlerOptions(command: Command, extensions: readonly ExtensionKind[] = EXTENSION_KINDS): Command {
@@ -126,15 +131,44 @@ export async function besideOthers(context: CommandContext, first: Chosen): Prom
   const like = synthesized ?? { ...first.subject.lambdaFunction, handler: "index.handler" };
   return [
     first.subject,
-    ...(first.synthesized === undefined && synthesized !== undefined ? [thisFunction(synthesized)] : []),
+    ...(first.synthesized === undefined && synthesized !== undefined ? [await asDeployed(context, synthesized)] : []),
     articleSubject(like, join(context.scratch, "article")),
-    noExtension(first.subject.lambdaFunction, first.subject.variables),
+    noExtension(first.subject),
   ];
 }
 
 /** A project without a CDKTF app has no function of its own to put beside the handler. */
 function hasApp({ root }: Project): boolean {
   return existsSync(join(root, "cdktf.json"));
+}
+
+/**
+ * The synthesized function with the log-in that its stack says. It logs in with a password and without TLS if the stack
+ * does not say how.
+ *
+ * @param auth another log-in than the stack's
+ */
+async function asDeployed(
+  context: CommandContext,
+  synthesized: SynthesizedFunction,
+  auth?: AuthKind,
+): Promise<Subject> {
+  const standIns = await context.awsStandIns();
+  const ours = { ...thisFunction(synthesized), tls: standIns.tls() };
+  const kind = auth ?? authOf(synthesized);
+  if (kind === undefined) return ours;
+  return {
+    ...deployed(ours, kind, standIns),
+    ...(kind === "iam" ? { database: await context.iamDatabase() } : {}),
+  };
+}
+
+/** For the commands that play one log-in; the faults play each. */
+export function authOption(): Option {
+  return new Option(
+    "--auth <kind>",
+    "how the function logs in, over verified TLS (default: the stack's; a password without TLS for a handler of yours)",
+  ).choices(AUTH_KINDS);
 }
 
 /** For the commands in which a time-out is not of the command's making. */
@@ -147,7 +181,9 @@ export async function chosen(context: CommandContext, options: HandlerOptions): 
   const { handler, extension, env } = options;
   checkReporters(options.reporter, options.json);
   if (handler !== undefined) {
-    const { subject, compiledFrom } = userSubject(handler, context.scratch, options);
+    const standIns = await context.awsStandIns();
+    const { subject: brought, compiledFrom } = userSubject(handler, context.scratch, options, standIns);
+    const subject = options.auth === "iam" ? { ...brought, database: await context.iamDatabase() } : brought;
     const runtime = options.runtime ?? RUNTIMES[0];
     if (compiledFrom !== undefined) context.say(`compiled     ${compiledFrom}, with esbuild`);
     context.say(
@@ -156,7 +192,10 @@ export async function chosen(context: CommandContext, options: HandlerOptions): 
     return {
       ...{ subject, runtime, extensionIsAssumed: extension === undefined },
       events: eventsOf(options, { quick: {} }),
-      adviceContext: { code: handlerCode(subject.lambdaFunction), given: Object.keys(env) },
+      adviceContext: {
+        code: handlerCode(subject.lambdaFunction),
+        given: [...Object.keys(env), ...(options.auth === undefined ? [] : ["DB_SECRET_ARN"])],
+      },
     };
   }
   for (const option of ["entry", "name", "runtime"] as const) {
@@ -166,14 +205,16 @@ export async function chosen(context: CommandContext, options: HandlerOptions): 
   context.say(
     `function     ${synthesized.handler} on ${synthesized.runtime}, code in ${relative(process.cwd(), synthesized.directory)}`,
   );
-  const ours =
-    extension === undefined ? thisFunction(synthesized) : withExtension(thisFunction(synthesized), extension);
+  const asItIs = await asDeployed(context, synthesized, options.auth);
+  const ours = extension === undefined ? asItIs : withExtension(asItIs, extension);
+  const { variables = templateVariables } = ours;
+  const filled = ofStandIns(env, await context.awsStandIns());
   const timeoutMs = options.timeout === undefined ? synthesized.timeoutMs : options.timeout * 1_000;
   return {
     subject: {
       ...ours,
       lambdaFunction: { ...ours.lambdaFunction, timeoutMs },
-      variables: (login, addresses) => ({ ...templateVariables(login), ...filledIn(env, login, addresses) }),
+      variables: (login, addresses) => ({ ...variables(login), ...filledIn(filled, login, addresses) }),
       ...(options.tcp === undefined ? {} : { tcp: options.tcp }),
     },
     runtime: synthesized.runtime,
@@ -190,21 +231,47 @@ interface Brought {
   readonly compiledFrom?: string;
 }
 
-function userSubject(path: string, scratch: string, options: HandlerOptions): Brought {
-  const { entry, name, runtime, timeout, extension, env } = options;
+function userSubject(path: string, scratch: string, options: HandlerOptions, standIns: AwsStandIns): Brought {
+  const { entry, name, runtime, timeout, extension, auth } = options;
   const { compiledFrom, ...found } = userFunction(fromInvocationDirectory(path), scratch, entry, runtime);
   const timeoutMs = timeout === undefined ? DEFAULTS.timeoutMs : timeout * 1_000;
+  const env = ofStandIns(options.env, standIns);
   const subject: Subject = {
     name: name ?? found.name,
     lambdaFunction: { ...DEFAULTS, ...found, timeoutMs, environment: {} },
     extensions: [],
-    variables: (login, addresses) => userVariables(login, env, addresses),
+    variables: (login, addresses) => {
+      const usual = userVariables(login, {}, addresses);
+      const own = filledIn(env, login, addresses);
+      if (auth === undefined) return { ...usual, ...own };
+      const known = auth === "password" ? usual : withoutPassword(usual);
+      return { ...known, ...deployedVariables(auth, { ...login, host: "localhost" }, standIns), ...own };
+    },
+    tls: standIns.tls(),
     ...(options.tcp === undefined ? {} : { tcp: options.tcp }),
   };
   return {
     subject: withExtension(subject, extension ?? "external"),
     ...(compiledFrom === undefined ? {} : { compiledFrom }),
   };
+}
+
+/** `{secret}` and `{ca}` filled in. */
+function ofStandIns(
+  env: HandlerOptions["env"],
+  { secretArn, authorityFile }: AwsStandIns,
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(env).map(([name, value]) => [
+      name,
+      value.replaceAll("{secret}", secretArn).replaceAll("{ca}", authorityFile),
+    ]),
+  );
+}
+
+/** The usual variables that hold no password. */
+function withoutPassword(variables: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(variables).filter(([name]) => !/PASSWORD|URL/.test(name)));
 }
 
 /**

@@ -78,6 +78,7 @@ interface Result {
   readonly outcomes: readonly string[];
   readonly abortedClients: number;
   readonly logs: readonly string[];
+  readonly logIn: { readonly auth: string; readonly tls: string };
   readonly shutdown: { readonly endedBy: string };
   readonly timeline: readonly { readonly what: string }[];
 }
@@ -92,6 +93,68 @@ test("run takes the synthesized function through the events of a file, freezes i
   expect(result.invocations.map(({ ok }) => ok)).toEqual([true, true, true]);
   expect(result.timeline.map(({ what }) => what)).toContain("frozen");
   expect(stderr).toContain("aws-lambda-ric");
+});
+
+test.each([
+  ["--auth secret", { auth: "secret", tls: "verified" }],
+  ["--auth iam", { auth: "iam", tls: "verified" }],
+  ["--auth password", { auth: "password", tls: "verified" }],
+  ["--auth password --env DB_TLS=off", { auth: "password", tls: "none" }],
+])("run %s gives everything back, and says how it logged in", async (args, logIn) => {
+  const { code, stdout } = await lab("run", ...args.split(" "), "--end", "idle", "--json");
+  const { clean, result } = JSON.parse(stdout) as Printed;
+  expect({ code, clean, logIn: result.logIn, outcomes: result.outcomes }).toEqual({
+    ...{ code: 0, clean: true, logIn, outcomes: ["closed"] },
+  });
+});
+
+test("what is deployed does not log in to a server whose certificate it does not trust, or with another secret", async () => {
+  const untrusted = await lab("run", "--end", "idle", "--env", `NODE_EXTRA_CA_CERTS=${file("none.pem", "")}`, "--json");
+  const { clean, result } = JSON.parse(untrusted.stdout) as Printed;
+  expect({ clean, logIn: result.logIn }).toEqual({ clean: false, logIn: { auth: "secret", tls: "unknown" } });
+  const other = await lab("run", "--end", "idle", "--env", "DB_SECRET_ARN=arn:aws:secretsmanager:us-east-1:0:secret:b");
+  expect(other.stdout).toContain("ResourceNotFoundException");
+  expect(other.stdout).toContain("log-in: secret from the lab's Secrets Manager stand-in, no connection");
+});
+
+const READS_A_SECRET = `
+import { readFileSync } from "node:fs";
+import { SecretsManager } from "@aws-sdk/client-secrets-manager";
+import mysql from "mysql2/promise";
+const { SecretString } = await new SecretsManager().getSecretValue({ SecretId: process.env.MY_SECRET });
+const { username, password } = JSON.parse(SecretString);
+const { DB_HOST: host, DB_PORT: port, DB_NAME: database } = process.env;
+const ssl = { ca: readFileSync(process.env.MY_CA), verifyIdentity: true };
+const pool = mysql.createPool({ host, port: Number(port), database, user: username, password, ssl });
+export const handler = async () => {
+  const withPassword = Object.keys(process.env).filter((name) => /PASSWORD|URL$/.test(name));
+  return { withPassword, rows: (await pool.query("SELECT 1"))[0] };
+};
+process.once("SIGTERM", async () => { await pool.end(); process.kill(process.pid, "SIGTERM"); });`;
+
+test("--auth secret gives a handler of yours a secret and TLS in the place of a password", async () => {
+  const directory = mkdtempSync(join(scratch, "secret-"));
+  writeFileSync(join(directory, "index.mjs"), READS_A_SECRET);
+  const variables = ["--env", "MY_SECRET={secret}", "--env", "MY_CA={ca}"];
+  const { code, stdout } = await lab("run", "--handler", directory, "--auth", "secret", ...variables, "--json");
+  const { result } = JSON.parse(stdout) as Printed;
+  expect(result.invocations).toMatchObject([{ ok: true, payload: { withPassword: [] } }]);
+  expect({ code, logIn: result.logIn, outcomes: result.outcomes }).toEqual({
+    ...{ code: 0, logIn: { auth: "secret", tls: "verified" }, outcomes: ["closed"] },
+  });
+});
+
+test("a handler of yours that speaks TLS and logs in with its password is seen to close with COM_QUIT", async () => {
+  const directory = mkdtempSync(join(scratch, "tls-"));
+  const withTls = READS_A_SECRET.replace(/const \{ SecretString[^]*?SecretString\);/, "")
+    .replace(/^import \{ SecretsManager.*$/m, "")
+    .replace("const { DB_HOST", "const { DB_USER: username, DB_PASSWORD: password, DB_HOST");
+  writeFileSync(join(directory, "index.mjs"), withTls);
+  const { stdout } = await lab("run", "--handler", directory, "--env", "MY_CA={ca}", "--json");
+  const { result } = JSON.parse(stdout) as Printed;
+  expect({ logIn: result.logIn, outcomes: result.outcomes }).toEqual({
+    ...{ logIn: { auth: "password", tls: "used" }, outcomes: ["closed"] },
+  });
 });
 
 test("run --end timeout shows the reset in the middle of a statement, and the connection closed all the same", async () => {
@@ -338,6 +401,14 @@ test("--help of each command has examples and the exit codes, and ends with 0", 
 });
 
 describe("without a MySQL server", () => {
+  test("run plays what is deployed: the relay is the end of TLS, which the stand-in does not have", async () => {
+    const { code, stdout } = await labIn(withoutServer(), "run", "--end", "idle", "--json");
+    const { clean, result } = JSON.parse(stdout) as Printed;
+    expect({ code, clean, logIn: result.logIn, outcomes: result.outcomes }).toEqual({
+      ...{ code: 0, clean: true, logIn: { auth: "secret", tls: "verified" }, outcomes: ["closed"] },
+    });
+  });
+
   test("a storm counts what the lab saw, and no counter that the stand-in does not have", async () => {
     const theirs = ["--handler", join(USER_HANDLERS, "exits"), "--entry", "index.main", "--env", "THEIR_DSN={url}"];
     const args = [...theirs, "--subject", "ours", "--extension", "none", "--environments", "2", "--seconds", "1"];

@@ -5,7 +5,7 @@ import { fromInvocationDirectory } from "./invocation-directory";
 import { reportData, type ReportData } from "../report/report-data";
 import { MAX_ENVIRONMENTS, STORM_DEFAULTS } from "../scenarios/storm";
 import { UsageError } from "./usage-error";
-import { VARIABLES_HELP, withFunctionOptions, type HandlerOptions } from "./handler-options";
+import { authOption, VARIABLES_HELP, withFunctionOptions, type HandlerOptions } from "./handler-options";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 
 interface ReportOptions extends HandlerOptions {
@@ -20,7 +20,7 @@ interface ReportOptions extends HandlerOptions {
 
 const OF_THE_MEASUREMENT = [
   ...(["environments", "seed", "seconds", "faults", "event", "slowEvent"] as const),
-  ...(["handler", "entry", "name", "runtime", "image", "extension", "env"] as const),
+  ...(["handler", "entry", "name", "runtime", "image", "extension", "auth", "env"] as const),
 ] as const;
 
 export function reportCommand(): Command {
@@ -34,6 +34,7 @@ export function reportCommand(): Command {
       ),
     ["external", "internal"],
   )
+    .addOption(authOption())
     .option("--out <file>", "the page to write", "report.html")
     .option("--svg <directory>", "write the charts there as well: timeline.svg, storm.svg, shutdown.svg, faults.svg")
     .option("--data <file>", "measure nothing, draw what an earlier report --json printed")

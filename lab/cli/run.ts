@@ -7,6 +7,7 @@ import { WORKERS_PER_VCPU } from "../lambda/managed-environment";
 import { managedVerdict, runManaged, type ManagedRunConfig } from "../scenarios/managed-run";
 import { advice } from "../scenarios/advice";
 import { comparison, failuresOf, logOf, logOfFailure, timelineOf } from "../scenarios/comparison";
+import { logInLine } from "../scenarios/log-in";
 import { runVerdict, verdictLine, type Verdict } from "../scenarios/verdict";
 import { events } from "./events";
 import type { Events } from "../subjects/project";
@@ -17,7 +18,14 @@ import { fromInvocationDirectory } from "./invocation-directory";
 import { inCommandContext, type CommandContext } from "./command-context";
 import { ownsOutput, report } from "./reporters";
 import { UsageError } from "./usage-error";
-import { chosen, timeoutOption, VARIABLES_HELP, withHandlerOptions, type HandlerOptions } from "./handler-options";
+import {
+  authOption,
+  chosen,
+  timeoutOption,
+  VARIABLES_HELP,
+  withHandlerOptions,
+  type HandlerOptions,
+} from "./handler-options";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 
 const ENDS = ["spindown", "idle", "timeout", "failure"] as const;
@@ -50,6 +58,7 @@ export function runCommand(): Command {
   );
   return command
     .addOption(timeoutOption())
+    .addOption(authOption())
     .option("--events <file>", "what to invoke it with, a JSON array or JSON lines (default: --event once)", events)
     .addOption(
       new Option(
@@ -85,6 +94,7 @@ export function runCommand(): Command {
 Examples:
   $ npx lambda-shutdown-lab run                                       what is deployed, at its best
   $ npx lambda-shutdown-lab run --extension none                      without SIGTERM: its connection is leaked
+  $ npx lambda-shutdown-lab run --auth iam                            with an IAM token in the place of the secret
   $ npx lambda-shutdown-lab run --end timeout                         SIGTERM in the middle of a statement
   $ npx lambda-shutdown-lab run --handler ./theirs --events day.jsonl --logs
   $ npx lambda-shutdown-lab run --handler theirs.zip --env 'SQL_HOST={host}' --end failure
@@ -163,7 +173,7 @@ async function runAndShow(context: CommandContext, options: RunOptions): Promise
   }
   report("run", [{ name: subject.name, result: verdictKind, message: sentence }], options.reporter);
   if (options.json === true || ownsOutput(options.reporter)) return verdict;
-  console.log(`\n${timelineOf(result)}\n\n${comparison([result])}\n`);
+  console.log(`\n${timelineOf(result)}\n\n${comparison([result])}\n\n${logInLine(result.logIn)}\n`);
   const failures = failuresOf(result);
   if (failures !== "") console.log(failures);
   const log = options.logs === true ? logOf("its log", result.logs) : logOfFailure(result);
@@ -208,7 +218,7 @@ async function runOnManagedInstances(
     return verdict;
   }
   if (options.logs === true) console.log(logOf("its log", result.logs));
-  console.log(verdictLine(verdict));
+  console.log(`${logInLine(result.logIn)}\n\n${verdictLine(verdict)}`);
   return verdict;
 }
 

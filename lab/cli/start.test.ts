@@ -36,9 +36,11 @@ test("npm start shows the timeline, three ways side by side and the verdict, and
     "no extension",
     "COM_QUIT to the server",
     "leaked until wait_timeout",
+    "\nlog-in: secret from the lab's Secrets Manager stand-in, TLS verified against the lab's certificate authority\n",
   ]) {
     expect(stdout).toContain(text);
   }
+  expect(stdout).toMatch(/│ Log-in +│ secret, TLS verified +│ password, no TLS +│ secret, TLS verified +│/);
   expect(stdout.trim().split("\n").at(-1)).toMatch(
     /^✓ this function gave every connection back: 1 opened, 1 closed with COM_QUIT/,
   );
@@ -55,10 +57,13 @@ test("npm start -- --json prints the results and nothing else, from the server i
     const result = JSON.parse(stdout) as {
       clean: boolean;
       database: { kind: string };
-      results: { outcomes: string[] }[];
+      results: { outcomes: string[]; logIn: object }[];
     };
     expect(result).toMatchObject({ clean: true, database: { kind: "url" } });
     expect(result.results.map(({ outcomes }) => outcomes)).toEqual([["closed"], ["closed"], ["leaked"]]);
+    const asDeployed = { auth: "secret", tls: "verified" };
+    const articles = { auth: "password", tls: "none" };
+    expect(result.results.map(({ logIn }) => logIn)).toEqual([asDeployed, articles, asDeployed]);
     expect(stdout).not.toContain(password);
     expect(code).toBe(0);
   } finally {

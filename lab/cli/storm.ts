@@ -17,6 +17,7 @@ import { inCommandContext, type CommandContext } from "./command-context";
 import { ownsOutput, report } from "./reporters";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 import {
+  authOption,
   besideOthers,
   chosen,
   VARIABLES_HELP,
@@ -46,6 +47,7 @@ export function stormCommand(): Command {
           "reclaimed busy, idle and frozen, and new ones come in their place, while the server's connections are sampled.",
       ),
   )
+    .addOption(authOption())
     .option(
       "--environments <n>",
       `how many are alive at once, 1 to ${MAX_ENVIRONMENTS}`,
@@ -66,7 +68,7 @@ export function stormCommand(): Command {
     .addHelpText(
       "after",
       `
-Each environment takes 20 MB of memory and 0.2 s of CPU to start; what does not fit is said before anything starts.
+Each environment takes 20 MB of memory and 0.2 s of CPU to start, log-in included; what does not fit is said before anything starts.
 Init and Shutdown are bounded by the number of cores: 300 ms are real time, and a crowd would measure itself.
 
 Examples:

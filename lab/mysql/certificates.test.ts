@@ -7,7 +7,7 @@ import { createCertificates, type Certificates } from "./certificates";
 const directory = mkdtempSync(join(tmpdir(), "certificates-"));
 let certificates: Certificates;
 beforeAll(() => {
-  certificates = createCertificates(directory, ["db.example.com"]);
+  certificates = createCertificates(directory);
 });
 afterAll(() => {
   rmSync(directory, { recursive: true, force: true });
@@ -40,7 +40,8 @@ test("each is for its names and addresses only", () => {
       (found) => found !== undefined,
     );
   };
-  expect(isFor(certificates.rightName)).toEqual([true, true, false, true]);
+  expect(isFor(certificates.rightName)).toEqual([true, false, false, true]);
+  expect(isFor(certificates.named("db.example.com"))).toEqual([true, true, false, true]);
   expect(isFor(certificates.wrongName)).toEqual([false, false, true, false]);
   expect(isFor(certificates.addressOnly)).toEqual([false, false, false, true]);
   expect(isFor(certificates.nameOnly)).toEqual([true, false, false, false]);

@@ -13,22 +13,23 @@ export interface Certificates {
   readonly authorityFile: string;
   /** An authority that has signed none of them. */
   readonly otherAuthorityFile: string;
-  /** For localhost and 127.0.0.1, and for the names that were asked for. */
+  /** For localhost and 127.0.0.1. */
   readonly rightName: ServerCertificate;
   readonly wrongName: ServerCertificate;
   /** For 127.0.0.1, but for no name. */
   readonly addressOnly: ServerCertificate;
   /** For localhost, but not for its address. */
   readonly nameOnly: ServerCertificate;
+  /** Makes one more, for this name, localhost and 127.0.0.1. */
+  readonly named: (name: string) => ServerCertificate;
 }
 
 /**
  * Makes an authority of the lab's own and server certificates that it signs.
  *
  * @param directory an existing directory, which is the caller's to remove
- * @param names further names that the certificate with the right name is for
  */
-export function createCertificates(directory: string, names: readonly string[] = []): Certificates {
+export function createCertificates(directory: string): Certificates {
   const write = (name: string, text: string, mode: number): string => {
     const file = join(directory, name);
     writeFileSync(file, text, { mode });
@@ -49,9 +50,10 @@ export function createCertificates(directory: string, names: readonly string[] =
   return {
     authorityFile: write("authority.pem", signer.pem, 0o644),
     otherAuthorityFile: write("other-authority.pem", authority("other-authority").pem, 0o644),
-    rightName: server("right-name", "localhost", ["localhost", ...names], ["127.0.0.1"]),
+    rightName: server("right-name", "localhost", ["localhost"], ["127.0.0.1"]),
     wrongName: server("wrong-name", "elsewhere.invalid", ["elsewhere.invalid"]),
     addressOnly: server("address-only", "the lab's server", [], ["127.0.0.1"]),
     nameOnly: server("name-only", "localhost", ["localhost"]),
+    named: (name) => server(`named-${name}`, name, [name, "localhost"], ["127.0.0.1"]),
   };
 }

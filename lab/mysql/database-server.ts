@@ -1,5 +1,6 @@
 import { ANSWER_WITHIN_MS, Observer } from "./observer";
 import type { DatabaseServer, Login } from "./server";
+import type { ServerCertificate } from "./certificates";
 import { startStandInServer } from "./stand-in-server";
 import { DIRECTORIES_BESIDE_PATH, findServerProgram, startThrowawayServer } from "./throwaway-server";
 
@@ -15,6 +16,11 @@ export interface DatabaseServerConfig {
    */
   readonly kind?: DatabaseServer["kind"];
   /**
+   * What a server of the lab's own shows to clients that ask for TLS; the stand-in has no TLS.
+   * @default - it does not speak TLS
+   */
+  readonly certificate?: ServerCertificate;
+  /**
    * Told what takes its time.
    * @default - nobody is told
    */
@@ -23,7 +29,7 @@ export interface DatabaseServerConfig {
 
 export async function startDatabaseServer(config: DatabaseServerConfig = {}): Promise<DatabaseServer> {
   const url = config.url ?? process.env["MYSQL_URL"] ?? "";
-  const { kind, onProgress = () => undefined } = config;
+  const { kind, certificate, onProgress = () => undefined } = config;
 
   if (kind === "stand-in") return startStandInServer();
   if (kind === "url" || (kind === undefined && url !== "")) return useServer(url);
@@ -32,7 +38,7 @@ export async function startDatabaseServer(config: DatabaseServerConfig = {}): Pr
   if (program !== undefined) {
     onProgress(`starting ${program.file} on a throwaway directory`);
     try {
-      return await startThrowawayServer(program);
+      return await startThrowawayServer(program, certificate === undefined ? {} : { certificate });
     } catch (error) {
       // Such as Ubuntu's mysqld, which AppArmor keeps to its own directories.
       if (kind !== undefined) throw error;

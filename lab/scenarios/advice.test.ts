@@ -11,6 +11,7 @@ const CLEAN: RunResult = {
   quitMs: 3,
   outcomes: ["closed", "closed"],
   abortedClients: 0,
+  logIn: { auth: "secret", tls: "verified" },
   timeline: [],
   logs: [],
 };

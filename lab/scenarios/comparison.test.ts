@@ -11,12 +11,14 @@ const CLEAN: RunResult = {
   quitMs: 3.14,
   outcomes: ["closed"],
   abortedClients: 0,
+  logIn: { auth: "secret", tls: "verified" },
   timeline: [],
   logs: [],
 };
 const ABORTED: RunResult = {
   ...CLEAN,
   subject: "the article's way",
+  logIn: { auth: "password", tls: "none" },
   shutdown: { endedBy: "SIGKILL at its deadline", runtimeMs: 309.4 },
   quitMs: undefined,
   outcomes: ["closed", "aborted"],
@@ -112,6 +114,7 @@ describe("on a terminal", () => {
 test("the ways stand side by side, a column each", () => {
   expect(rows(comparison([CLEAN, ABORTED, LEAKED, { ...FAILED, outcomes: [] }], Infinity))).toEqual([
     ["", "this function", "the article's way", "no extension", "this function"],
+    ["Log-in", "secret, TLS verified", "password, no TLS", "secret, TLS verified", "secret, TLS verified"],
     ["Init: runtime ready", "62 ms", "62 ms", "62 ms", "62 ms"],
     ["Invoke", "ok", "ok", "ok", "ok, failed"],
     ["Shutdown: first signal", "SIGTERM", "SIGTERM", "SIGKILL", "SIGTERM"],

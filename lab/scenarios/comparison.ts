@@ -1,6 +1,7 @@
 import colors from "picocolors";
 import type { LambdaError } from "../lambda/runtime-api";
 import type { Outcome, RunResult } from "./run";
+import { logInCell } from "./log-in";
 import { sideBySide, type Row } from "./side-by-side";
 import type { TcpConnection } from "./tcp-connections";
 
@@ -66,6 +67,7 @@ export function comparison(results: readonly RunResult[], width?: number): strin
   const row = (title: string, cell: (result: RunResult) => string): void => {
     rows.push([title, ...results.map(cell)]);
   };
+  row("Log-in", ({ logIn }) => logInCell(logIn));
   row("Init: runtime ready", ({ initMs = NaN }) =>
     Number.isNaN(initMs) ? colors.red("failed") : milliseconds(initMs),
   );

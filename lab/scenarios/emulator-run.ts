@@ -2,9 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import colors from "picocolors";
 import { Emulator } from "../lambda/emulator";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
-import { Relay } from "../mysql/relay";
 import type { DatabaseServer } from "../mysql/server";
-import { templateVariables, type Subject } from "../subjects/subject";
+import type { Subject } from "../subjects/subject";
+import { databaseAccess } from "./database-access";
 import { TcpRelays } from "./tcp-connections";
 import { connectionsOf, verdictOf, type VerdictKind } from "./verdict";
 import type { End, Outcome, RunResult } from "./run";
@@ -30,27 +30,20 @@ const SETTLE_MS = 100;
 export async function runInEmulator(
   subject: Subject,
   runtime: LambdaRuntime,
-  database: DatabaseServer,
+  server: DatabaseServer,
   events: readonly unknown[],
   end: End,
   program: string,
 ): Promise<EmulatorResult> {
+  const database = subject.database ?? server;
   const abortedBefore = await database.abortedClients();
-  const relay = await Relay.start({ host: database.host, port: database.port });
-  const { user, password, database: name } = database;
-  const login = { user, password, database: name };
+  const { relay, variables } = await databaseAccess(subject, database);
   const tcp = await TcpRelays.start(subject.tcp ?? [], () => undefined);
   const emulator = await Emulator.start({
     program,
     runtime,
     extensions: subject.extensions,
-    lambdaFunction: {
-      ...subject.lambdaFunction,
-      environment: {
-        ...subject.lambdaFunction.environment,
-        ...(subject.variables ?? templateVariables)({ ...login, host: "127.0.0.1", port: relay.port }, tcp.addresses),
-      },
-    },
+    lambdaFunction: { ...subject.lambdaFunction, environment: variables(tcp.addresses) },
   });
   try {
     const invocations: boolean[] = [];

@@ -83,7 +83,7 @@ test("an environment that was never invoked gives back the connection of its Ini
 });
 
 test("the same code without an extension leaves its connection on the server", async () => {
-  const result = await run(noExtension(synthesized), runtime, database);
+  const result = await run(noExtension(thisFunction(synthesized)), runtime, database);
   expect(result).toMatchObject({ outcomes: ["leaked"], quitMs: undefined, shutdown: { endedBy: "SIGKILL at once" } });
 });
 

@@ -2,9 +2,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { ManagedEnvironment, type ManagedResult, WORKERS_PER_VCPU } from "../lambda/managed-environment";
-import { Relay } from "../mysql/relay";
 import type { DatabaseServer } from "../mysql/server";
-import { templateVariables, type Subject } from "../subjects/subject";
+import type { Subject } from "../subjects/subject";
+import { databaseAccess } from "./database-access";
+import { logInOf, type LogIn } from "./log-in";
 import { connectionsOf, invocationsOf, verdictOf, type Verdict } from "./verdict";
 import type { Outcome, RunResult } from "./run";
 
@@ -14,6 +15,7 @@ export interface ManagedRunResult extends Pick<
   "subject" | "shutdown" | "outcomes" | "abortedClients" | "logs"
 > {
   readonly workers: number;
+  readonly logIn: LogIn;
   readonly invocations: readonly ManagedResult[];
   /** How many invocations ran when the Shutdown phase began. */
   readonly busy: number;
@@ -38,11 +40,10 @@ const SETTLE_MS = 100;
 
 /** Init, an invocation on each worker at the same time, and the Shutdown phase. */
 export async function runManaged(config: ManagedRunConfig): Promise<ManagedRunResult> {
-  const { subject, runtime, database, workers = WORKERS_PER_VCPU, event = {}, slowEvent } = config;
+  const { subject, runtime, workers = WORKERS_PER_VCPU, event = {}, slowEvent } = config;
+  const database = subject.database ?? config.database;
   const abortedBefore = await database.abortedClients();
-  const relay = await Relay.start({ host: database.host, port: database.port });
-  const { user, password, database: name } = database;
-  const login = { host: "127.0.0.1", port: relay.port, user, password, database: name };
+  const { relay, variables } = await databaseAccess(subject, database);
   const environment = new ManagedEnvironment({
     runtime,
     workers,
@@ -50,10 +51,7 @@ export async function runManaged(config: ManagedRunConfig): Promise<ManagedRunRe
     onGone: () => {
       relay.sever();
     },
-    lambdaFunction: {
-      ...subject.lambdaFunction,
-      environment: { ...subject.lambdaFunction.environment, ...(subject.variables ?? templateVariables)(login) },
-    },
+    lambdaFunction: { ...subject.lambdaFunction, environment: variables() },
   });
   try {
     await environment.init();
@@ -69,6 +67,7 @@ export async function runManaged(config: ManagedRunConfig): Promise<ManagedRunRe
     const connections = relay.connections.filter(({ loggedIn }) => loggedIn);
     return {
       ...{ subject: subject.name, workers, invocations, busy, shutdown },
+      logIn: logInOf(variables(), connections),
       outcomes: connections.map(({ quitAt, closedAt }): Outcome =>
         quitAt !== undefined ? "closed" : closedAt === undefined ? "leaked" : "aborted",
       ),

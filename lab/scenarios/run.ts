@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { DatabaseServer, Login } from "../mysql/server";
+import type { DatabaseServer } from "../mysql/server";
 import { endingOf } from "../lambda/ending";
 import {
   ExecutionEnvironment,
@@ -9,12 +9,14 @@ import {
   type TimelineEntry,
 } from "../lambda/execution-environment";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
-import { Relay, type RelayedConnection } from "../mysql/relay";
+import type { RelayedConnection } from "../mysql/relay";
 import type { LambdaError } from "../lambda/runtime-api";
 import type { Outcome } from "./outcome";
 import { TcpRelays, type TcpConnection } from "./tcp-connections";
 import { handlerLanguage, type HandlerLanguage } from "../subjects/handler-language";
-import { templateVariables, type Subject } from "../subjects/subject";
+import type { Subject } from "../subjects/subject";
+import { databaseAccess } from "./database-access";
+import { logInOf, type LogIn } from "./log-in";
 
 export type { Outcome } from "./outcome";
 
@@ -62,6 +64,8 @@ export interface RunResult {
   readonly isLabClient?: true;
   readonly timeline: readonly TimelineEntry[];
   readonly logs: readonly string[];
+  /** As the function's variables say, and the relay has seen. */
+  readonly logIn: LogIn;
   /** Connections to the subject's other servers; {@link outcomes} has them as well, behind those to the database. */
   readonly tcp?: readonly TcpConnection[];
   /** What the handler is written in. @default "nodejs" */
@@ -78,15 +82,17 @@ const RELEASE_MS = 1_000;
 export async function run(
   subject: Subject,
   runtime: LambdaRuntime,
-  database: DatabaseServer,
+  server: DatabaseServer,
   events: readonly unknown[] = [{}],
   end: End = { how: "idle" },
 ): Promise<RunResult> {
+  const database = subject.database ?? server;
   const abortedBefore = await database.abortedClients();
-  const relay = await Relay.start({ host: database.host, port: database.port });
+  const { relay, variables } = await databaseAccess(subject, database);
   const tcp = await TcpRelays.start(subject.tcp ?? [], (what) => {
     environment.record(what);
   });
+  const environmentVariables = variables(tcp.addresses);
   const createdAt = performance.now();
   const environment: ExecutionEnvironment = new ExecutionEnvironment({
     runtime,
@@ -95,16 +101,7 @@ export async function run(
       relay.sever();
       tcp.sever();
     },
-    lambdaFunction: {
-      ...subject.lambdaFunction,
-      environment: {
-        ...subject.lambdaFunction.environment,
-        ...(subject.variables ?? templateVariables)(
-          { ...loginOf(database), host: "127.0.0.1", port: relay.port },
-          tcp.addresses,
-        ),
-      },
-    },
+    lambdaFunction: { ...subject.lambdaFunction, environment: environmentVariables },
   });
   relay.on("open", ({ threadId }) => {
     if (threadId !== undefined) environment.record(`connection to the server (its thread ${threadId})`);
@@ -156,6 +153,7 @@ export async function run(
       invocations,
       shutdown,
       quitMs: quits.length === 0 ? undefined : Math.max(...quits),
+      logIn: logInOf(environmentVariables, connections),
       closedBefore: allQuits.length - quits.length,
       outcomes: [
         ...connections.map((connection) => outcome(connection, held)),
@@ -214,10 +212,6 @@ function outcome({ threadId, quitAt, closedAt }: RelayedConnection, held: Readon
   // One that was closed under a statement is held as well, but only until that ends.
   if (threadId !== undefined && closedAt === undefined && held.has(threadId)) return "leaked";
   return quitAt === undefined ? "aborted" : "closed";
-}
-
-function loginOf({ host, port, user, password, database }: DatabaseServer): Login {
-  return { host, port, user, password, database };
 }
 
 function between(timeline: readonly TimelineEntry[], from: string, to: string): number | undefined {

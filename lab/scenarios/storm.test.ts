@@ -56,7 +56,7 @@ function sum(endings: StormResult["endings"]): number {
 }
 
 test("without an extension every environment that is reclaimed leaves its connection", async () => {
-  const result = await blow(noExtension(synthesized));
+  const result = await blow(noExtension(thisFunction(synthesized)));
   expect(stormVerdict(result).clean).toBe(false);
   expect(result.closed).toBe(0);
   expect(Object.keys(result.endings)).toEqual(["SIGKILL at once"]);

@@ -10,9 +10,11 @@ import { ExecutionEnvironment, InitError, type ExternalExtension } from "../lamb
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { endedChildrenCpuMs } from "../processes/process-cpu";
 import type { LambdaError } from "../lambda/runtime-api";
-import { Relay } from "../mysql/relay";
+import type { Relay } from "../mysql/relay";
 import type { Events } from "../subjects/project";
-import { templateVariables, type Subject } from "../subjects/subject";
+import type { Subject } from "../subjects/subject";
+import { databaseAccess } from "./database-access";
+import { logInOf, type LogIn } from "./log-in";
 import { endedByOf } from "./run";
 
 export type { StormSample } from "../mysql/connection-samples";
@@ -60,6 +62,8 @@ export interface StormResult {
   /** CPU time of the lab's own process, and of the processes that it ran; null where there is no /proc. */
   readonly cpu: { readonly labMs: number; readonly functionsMs: number | null };
   readonly peakEnvironments: number;
+  /** As the function's variables say, and the relays have seen. @default - an earlier version of the lab did not look */
+  readonly logIn?: LogIn;
 }
 
 export const STORM_DEFAULTS = { environments: 100, seed: 1, seconds: 15 } as const;
@@ -88,8 +92,11 @@ const RELEASE_MS = 35_000;
 const HAPPENINGS = { "reclaimed idle": 5, "reclaimed frozen": 5, "reclaimed busy": 3, "time-out": 2 } as const;
 type Happening = keyof typeof HAPPENINGS | "invocation";
 
-/** Measured with Node.js 24 at 200 environments, in a control group: page tables, sockets and extension included. */
-const ENVIRONMENT_BYTES = 19.5e6;
+/**
+ * Measured with Node.js 24 at 200 environments, in a control group: page tables, sockets and extension included. A secret
+ * and TLS take 0.8 MB of it (measured at 70).
+ */
+const ENVIRONMENT_BYTES = 20.3e6;
 /** The lab itself, and the server. */
 const LAB_BYTES = 300e6;
 /**
@@ -189,6 +196,9 @@ class Storm {
   private phase: "scale-up" | "storm" | "over" = "scale-up";
   private allUp: () => void = () => undefined;
   private readonly over = new AbortController();
+  private readonly database: DatabaseServer;
+  /** Of the newest environment; those of the others differ in the port. */
+  private variables: Readonly<Record<string, string>> = {};
 
   constructor(private readonly config: StormConfig) {
     ({
@@ -197,6 +207,7 @@ class Storm {
       seconds: this.seconds = STORM_DEFAULTS.seconds,
       events: this.events = { quick: {} },
     } = config);
+    this.database = config.subject.database ?? config.database;
   }
 
   private get alive(): number {
@@ -204,7 +215,8 @@ class Storm {
   }
 
   async blow(): Promise<StormResult> {
-    const { subject, database, onProgress = () => undefined } = this.config;
+    const { database } = this;
+    const { subject, onProgress = () => undefined } = this.config;
     await checkRoom(this.environments, this.seconds, database);
     setMaxListeners(0, this.over.signal); // each environment's pause ends with it
     const labBefore = process.cpuUsage();
@@ -253,6 +265,7 @@ class Storm {
           functionsMs: Number.isNaN(functionsMs) ? null : functionsMs,
         },
         peakEnvironments: this.peak,
+        logIn: logInOf(this.variables, connections),
       };
     } finally {
       clearInterval(ticker);
@@ -271,14 +284,13 @@ class Storm {
   }
 
   private async begin(): Promise<Lifecycle> {
-    const { subject, runtime, database } = this.config;
-    const relay = await Relay.start({ host: database.host, port: database.port });
+    const { subject, runtime } = this.config;
+    const { relay, variables } = await databaseAccess(subject, this.database);
     this.relays.push(relay);
+    this.variables = variables();
     relay.on("open", ({ threadId }) => {
       if (threadId !== undefined) this.threads.set(threadId, undefined);
     });
-    const { user, password } = database;
-    const login = { host: "127.0.0.1", port: relay.port, user, password, database: database.database };
     const environment = new ExecutionEnvironment({
       runtime,
       extensions: subject.extensions.map((extension) =>
@@ -295,11 +307,7 @@ class Storm {
       lambdaFunction: {
         ...subject.lambdaFunction,
         timeoutMs: Math.min(TIMEOUT_MS, subject.lambdaFunction.timeoutMs),
-        environment: {
-          ...LIGHT_RUNTIME,
-          ...subject.lambdaFunction.environment,
-          ...(subject.variables ?? templateVariables)(login),
-        },
+        environment: { ...LIGHT_RUNTIME, ...this.variables },
       },
     });
     const lifecycle = { environment, relay };
@@ -394,7 +402,7 @@ class Storm {
 
   private async released(ids: readonly number[]): Promise<void> {
     const deadline = performance.now() + RELEASE_MS;
-    while ((await this.config.database.heldThreads(ids)).size > 0 && performance.now() < deadline) await sleep(20);
+    while ((await this.database.heldThreads(ids)).size > 0 && performance.now() < deadline) await sleep(20);
   }
 }
 

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import type { Login } from "../mysql/server";
+import type { SecureContext } from "node:tls";
+import type { DatabaseServer, Login } from "../mysql/server";
 import { AWS_LIMITS, type ExternalExtension, type LambdaFunction } from "../lambda/execution-environment";
 import type { SynthesizedFunction } from "./synthesized-function";
 import { stageUnbundled } from "./unbundled-code";
@@ -11,6 +12,13 @@ export interface Subject {
   readonly extensions: readonly ExternalExtension[];
   /** The environment variables that tell it where the database and the servers in {@link tcp} are. @default templateVariables */
   readonly variables?: (login: Login, tcp?: Addresses) => Readonly<Record<string, string>>;
+  /**
+   * What the lab's relay shows to a function that asks for TLS.
+   * @default - TLS passes through to the server, and COM_QUIT in it cannot be seen
+   */
+  readonly tls?: SecureContext;
+  /** A server of its own, where it cannot log in to the others. @default - the one that all are run with */
+  readonly database?: DatabaseServer;
   /** Servers beside the database that the lab watches. @default none */
   readonly tcp?: readonly TcpServer[];
 }
@@ -34,7 +42,7 @@ const INSIGHTS_STAND_IN: ExternalExtension = {
   command: [process.execPath, join(__dirname, "../lambda/insights-stand-in.mjs")],
 };
 
-/** What the function of this template reads. The relay is plain TCP on loopback, hence no TLS. */
+/** What the function of this template reads with a password and without TLS, which it takes on loopback only. */
 export function templateVariables({ host, port, user, password, database }: Login): Readonly<Record<string, string>> {
   return {
     DB_HOST: host,
@@ -55,9 +63,9 @@ export function thisFunction(lambdaFunction: SynthesizedFunction): Subject {
   return { name: "this function", lambdaFunction, extensions: insights ? [INSIGHTS_STAND_IN] : [] };
 }
 
-/** The same code without anything that makes Lambda send SIGTERM. */
-export function noExtension(lambdaFunction: LambdaFunction, variables?: Subject["variables"]): Subject {
-  return { name: "no extension", lambdaFunction, extensions: [], ...(variables === undefined ? {} : { variables }) };
+/** The same code, which logs in the same way, without anything that makes Lambda send SIGTERM. */
+export function noExtension(subject: Subject): Subject {
+  return { ...subject, name: "no extension", extensions: [] };
 }
 
 /** The same code with this kind of extension: an internal one is the function's own to register. */

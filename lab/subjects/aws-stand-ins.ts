@@ -1,0 +1,47 @@
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import tls, { type SecureContext } from "node:tls";
+import { startSecretsManagerMock, type SecretsManagerMock } from "../lambda/secrets-manager-mock";
+import { createCertificates, type ServerCertificate } from "../mysql/certificates";
+
+/** What stands in for AWS where a function logs in as it would be deployed. */
+export interface AwsStandIns {
+  /** PEM file of the lab's certificate authority, in the place of RDS's and Amazon's. */
+  readonly authorityFile: string;
+  /** For localhost and 127.0.0.1, signed by that authority. */
+  readonly certificate: ServerCertificate;
+  /**
+   * What a server shows under TLS.
+   *
+   * @param serverName another name that the certificate is for, apart from localhost @default none
+   */
+  readonly tls: (serverName?: string) => SecureContext;
+  /** It has the one secret, and speaks TLS as AWS's endpoint does. */
+  readonly secretsManager: SecretsManagerMock;
+  readonly secretArn: string;
+  stop(): Promise<void>;
+}
+
+const SECRET_ARN = "arn:aws:secretsmanager:us-east-1:012345678901:secret:lab-AbCdEf";
+
+/** @param scratch an existing directory, which is the caller's to remove */
+export async function startAwsStandIns(scratch: string): Promise<AwsStandIns> {
+  const directory = join(scratch, "certificates");
+  mkdirSync(directory);
+  const { rightName: certificate, authorityFile, named } = createCertificates(directory);
+  const secretsManager = await startSecretsManagerMock(SECRET_ARN, certificate);
+  const contexts = new Map<string | undefined, SecureContext>();
+  return {
+    ...{ authorityFile, certificate, secretsManager, secretArn: SECRET_ARN },
+    tls: (serverName) => {
+      const context = contexts.get(serverName) ?? secureContext(serverName ? named(serverName) : certificate);
+      contexts.set(serverName, context);
+      return context;
+    },
+    stop: () => secretsManager.close(),
+  };
+}
+
+function secureContext({ certificateFile, keyFile }: ServerCertificate): SecureContext {
+  return tls.createSecureContext({ cert: readFileSync(certificateFile), key: readFileSync(keyFile) });
+}
