@@ -24,7 +24,7 @@ function cdktf(...args: readonly string[]): void {
   execFileSync(join(ROOT, "node_modules/.bin/cdktf"), [...args, "--output", outdir], { cwd: ROOT, env, stdio: "pipe" });
 }
 
-test("cdktf synth writes the stack as JSON, and with --hcl as HCL, which says the same", () => {
+test("cdktf synth writes the stack as JSON, and with --hcl as HCL with the same content", () => {
   cdktf("synth", "--hcl");
   const stack = join(outdir, "stacks", mainSetting("STACK_NAME"));
   const hcl = readFileSync(join(stack, "cdk.tf"), "utf8");

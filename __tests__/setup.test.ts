@@ -22,7 +22,7 @@ function lockedPackages(...directory: readonly string[]): Readonly<Record<string
   return lock.packages;
 }
 
-test("what is prepared is not prepared again: nothing is run, nothing is said", () => {
+test("finished steps are not repeated: no command runs, nothing is printed", () => {
   const { status, stdout, stderr } = setup("--test");
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "", stderr: "" });
 });
@@ -60,12 +60,12 @@ const INSTALL = "install -y --no-install-recommends chromium";
 // Without a lab, there is no report to show.
 const mayInstall = existsSync(join(ROOT, "lab")) && process.platform === "linux" && process.getuid?.() === 0;
 
-test("who may install a browser for the report's tests has one installed, others are not stopped for it", () => {
+test("a user who may install a browser for the report's tests gets one, and others are not stopped", () => {
   const { status, asked } = setupWithoutBrowser("nothing");
   expect({ status, asked }).toEqual({ status: 0, asked: mayInstall ? ["update", INSTALL] : [] });
 });
 
-test("a browser that cannot be installed is said, and does not stop the other tests", () => {
+test("a browser that cannot be installed is reported, and does not stop the other tests", () => {
   const { status, stderr } = setupWithoutBrowser("chromium");
   expect(status).toBe(0);
   expect(stderr.includes("E: no chromium here")).toBe(mayInstall);
@@ -81,7 +81,7 @@ test("CDK Terrain is locked, apart from the project's own dependencies, with the
   expect(terrain["node_modules/constructs"]?.version).toBe(own["node_modules/constructs"]?.version);
 });
 
-test("a command of a folder that was deleted says so, and what works without it", () => {
+test("a command of a deleted folder says so, and names what works without it", () => {
   const run = join(ROOT, "scripts/run.mjs");
   const { status, stderr } = spawnSync(process.execPath, [run, "deleted/program.ts"], { encoding: "utf8" });
   expect(status).toBe(1);

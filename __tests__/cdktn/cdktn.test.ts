@@ -67,7 +67,7 @@ function differences(left: Json | undefined, right: Json | undefined, path = "")
     .sort();
 }
 
-test("main.ts synthesizes to the same JSON, but for the named differences", () => {
+test("main.ts synthesizes to the same JSON, except for the named differences", () => {
   const cdktf = synthesize(process.execPath, "cdktf", {});
   const cdktn = synthesize(node, "cdktn", { TSX_TSCONFIG_PATH: join(CDKTN, "tsconfig.json") });
   expect(differences(cdktf, cdktn)).toEqual(DIFFERENCES);
@@ -78,7 +78,7 @@ test("main.ts synthesizes to the same JSON, but for the named differences", () =
   expect(cdktn).toMatchObject({ "//": { metadata: { version } } });
 });
 
-test("main.ts and modules/ have the types that it wants, and none of CDKTF", () => {
+test("main.ts and modules/ pass its type check, without CDKTF", () => {
   const { status, stdout } = run(join(ROOT, "node_modules/.bin/tsc"), ["--listFiles", "--project", CDKTN]);
   if (status !== 0) throw new Error(stdout);
   const read = stdout.split("\n");
@@ -87,7 +87,7 @@ test("main.ts and modules/ have the types that it wants, and none of CDKTF", () 
   expect(read.filter((file) => others.some((other) => file.startsWith(other)))).toEqual([]);
 });
 
-test("the tests of modules/ pass, with nothing of CDKTF within their reach", () => {
+test("the tests of modules/ pass without CDKTF", () => {
   const jest = join(ROOT, "node_modules/jest/bin/jest.js");
   const { status, stderr } = run(node, [jest, "--config", join(CDKTN, "jest.config.cjs"), "--silent"]);
   if (status !== 0) throw new Error(stderr);

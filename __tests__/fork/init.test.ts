@@ -28,7 +28,7 @@ afterAll(() => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-test("the copy has names of its own, says what to run, and synthesizes", async () => {
+test("the copy has its own names, says what to run, and synthesizes", async () => {
   const { port } = server.address() as AddressInfo;
   const template = `http://127.0.0.1:${port}/template.zip`;
   const options = '--local --project-name "Orders API" --project-description orders --enable-crash-reporting false';

@@ -48,7 +48,7 @@ test.each(["start", "run lab", "run bench"])("npm %s says what is missing", asyn
   expect(output).toMatch(/needs the folder (lab|bench)\/, and this project has none/);
 });
 
-test("the README tells how many lines such a fork carries", () => {
+test("the README tells how many lines such a fork has", () => {
   const lines = (directory: string): number =>
     readdirSync(directory, { withFileTypes: true }).reduce((sum, entry) => {
       const path = join(directory, entry.name);

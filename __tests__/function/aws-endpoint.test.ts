@@ -40,7 +40,7 @@ describe.each(REGIONS)("%s", (region) => {
   );
 });
 
-test("a configured endpoint goes first, the service's before the general one, unless they are to be ignored", () => {
+test("a configured endpoint wins, the service's before the general one, unless they are ignored", () => {
   const general = { AWS_ENDPOINT_URL: "http://127.0.0.1:4566" };
   const both = { ...general, AWS_ENDPOINT_URL_SECRETS_MANAGER: "https://vpce.example/path" };
   expect(secretsManagerEndpoint("eu-west-1", general).origin).toBe("http://127.0.0.1:4566");

@@ -38,13 +38,13 @@ async function token(config: DatabaseSettings): Promise<string> {
   return sent.slice(0, -1);
 }
 
-test("TLS: 1.2 at the least, the certificate has to name the host, and the authorities are those next to the code", async () => {
+test("TLS: 1.2 or later, the certificate must name the host, and the authorities are those next to the code", async () => {
   const { host, ssl } = await credentials(settings(PASSWORD));
   expect(host).toBe("db.example");
   expect(ssl).toEqual({ ca: [ROOT], verifyIdentity: true, minVersion: "TLSv1.2" });
 });
 
-test("TLS: another name is the one that the certificate has to have", async () => {
+test("TLS: with another name the certificate must have that name", async () => {
   expect((await credentials(settings(PASSWORD, { tlsServerName: "db.rds.example" }))).host).toBe("db.rds.example");
 });
 
@@ -53,7 +53,7 @@ test("TLS: one object for the same settings, since mysql2 keeps the session with
   expect((await credentials(config)).ssl).toBe((await credentials(config)).ssl);
 });
 
-test("without TLS there is nothing but the log-in", async () => {
+test("without TLS there is only the log-in", async () => {
   const config = settings(PASSWORD, { host: "localhost", tls: "off" });
   expect(await credentials(config)).toEqual({ user: "app", password: "x" });
 });
@@ -101,7 +101,7 @@ describe("IAM", () => {
     }
   });
 
-  test("each connect gets a token of its own", async () => {
+  test("each connect gets its own token", async () => {
     jest.useFakeTimers({
       now: new Date("2026-03-04T05:06:07Z"),
       doNotFake: ["setTimeout", "nextTick", "setImmediate"],
@@ -132,7 +132,7 @@ describe("IAM", () => {
 });
 
 describe("authorities", () => {
-  test("only those of the function's region, of the RDS endpoint's, of any region and without one are taken", async () => {
+  test("only those of the function's region, of the RDS endpoint's region and without a region count", async () => {
     const [a = "", b = "", c = "", d = "", e = ""] = rootCertificates;
     writeFileSync(
       join(directory, "certificate-authorities.pem"),
@@ -160,13 +160,13 @@ describe("authorities", () => {
     expect((await credentials(settings(PASSWORD))).ssl).toMatchObject({ ca: [other] });
   });
 
-  test("a file of one's own takes the place of the one that came with the bundle", async () => {
+  test("a file of yours replaces the bundled one", async () => {
     const [, other = ""] = rootCertificates;
     writeFileSync(join(directory, "own.pem"), other);
     expect((await credentials(settings(PASSWORD, { tlsCaFile: "own.pem" }))).ssl).toMatchObject({ ca: [other] });
   });
 
-  test("no authority at all is an error that names both ways to bring one", async () => {
+  test("without any authority the error names both ways to add one", async () => {
     rmSync(join(directory, "certificate-authorities.pem"));
     const message =
       "no certificate authority can verify db.example: certificate-authorities.pem is not next to the code";
@@ -174,7 +174,7 @@ describe("authorities", () => {
     await expect(credentials(settings(PASSWORD))).rejects.toThrow("DB_TLS_CA_FILE or NODE_EXTRA_CA_CERTS");
   });
 
-  test("a file that is not there, or has no certificate, is named", async () => {
+  test("a file that is missing or has no certificate is named", async () => {
     writeFileSync(join(directory, "empty.pem"), "no certificate");
     for (const tlsCaFile of ["missing.pem", "empty.pem"]) {
       await expect(credentials(settings(PASSWORD, { tlsCaFile }))).rejects.toThrow(

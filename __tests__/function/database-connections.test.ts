@@ -39,7 +39,7 @@ function laterBy(ms: number): void {
   jest.spyOn(Date, "now").mockReturnValue(later);
 }
 
-test("a statement inside a transaction that needs a second connection is refused at once, with the cure", async () => {
+test("a statement inside a transaction that needs a second connection is refused at once, and the error says what to do", async () => {
   const nested = open();
   const { error, ms } = await failing(nested.transaction(() => nested.query("SELECT 1")));
   expect(error).toBeInstanceOf(DatabaseUnreachableError);

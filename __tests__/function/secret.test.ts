@@ -58,13 +58,13 @@ async function errorOf(promise: Promise<unknown>): Promise<string> {
 }
 
 describe("the secret", () => {
-  test("brings user and password; DB_USER may name another user", async () => {
+  test("provides user and password; DB_USER may name another user", async () => {
     await standIn(RIGHT);
     expect(await credentials(settings())).toEqual({ user: "app", password: "p4ssw0rd" });
     expect(await credentials(settings({}, "reader"))).toEqual({ user: "reader", password: "p4ssw0rd" });
   });
 
-  test("needs no username where DB_USER names the user", async () => {
+  test("needs no username if DB_USER names the user", async () => {
     await standIn({ body: { SecretString: '{"password":"p4ssw0rd"}' } });
     expect(await credentials(settings({}, "reader"))).toEqual({ user: "reader", password: "p4ssw0rd" });
   });
@@ -94,7 +94,7 @@ describe("the secret", () => {
     ["an inherited field", { SecretString: '{"__proto__":{"username":"a","password":"p4ssw0rd"}}' }, "has no username"],
     ["bytes", { SecretBinary: Buffer.from("p4ssw0rd").toString("base64") }, "has no SecretString (it may be binary)"],
     ["nothing", {}, "has no SecretString (it may be binary)"],
-  ])("is refused without a word of its content: %s", async (_, body, expected) => {
+  ])("is refused without showing its content: %s", async (_, body, expected) => {
     await standIn({ body });
     expect(await errorOf(credentials(settings()))).toBe(
       `secret ${ARN} (DB_SECRET_ARN) ${expected.replace(/password$|username$/, "$&, or its $& is not a non-empty string")}; ` +
@@ -109,7 +109,7 @@ describe("the service's errors", () => {
     ["AccessDeniedException", "the function's role needs secretsmanager:GetSecretValue on the secret, and kms:Decrypt"],
     ["DecryptionFailure", "the function's role needs kms:Decrypt on the secret's key"],
     ["InvalidRequestException", "the secret must not be marked for deletion"],
-  ])("%s names the secret and the cure, and is not tried again", async (type, cure) => {
+  ])("%s names the secret and what to do, and is not tried again", async (type, cure) => {
     const server = await standIn({ status: 400, body: { __type: `com.amazonaws#${type}`, message: "as it is" } });
     const message = await errorOf(credentials(settings()));
     expect(message).toContain(
@@ -119,7 +119,7 @@ describe("the service's errors", () => {
     expect(server.received).toHaveLength(1);
   });
 
-  test("a type may stand in a header", async () => {
+  test("the type may be in a header", async () => {
     await standIn({ status: 400, type: "ResourceNotFoundException:http://internal/", body: {} });
     expect(await errorOf(credentials(settings()))).toContain(": ResourceNotFoundException; ");
   });
@@ -130,7 +130,7 @@ describe("the service's errors", () => {
     expect(await errorOf(credentials(settings()))).toMatch(/: InvalidSignatureException$/);
   });
 
-  test("a text that quotes what is secret is shown without it, in one line, and not endless", async () => {
+  test("a text that quotes a secret is shown without it, in one line, and shortened", async () => {
     const text = `${SESSION_TOKEN}\n${SECRET_KEY} ${"0a".repeat(32)} ${"x".repeat(9_000)}`;
     await standIn({ status: 400, body: { __type: "AccessDeniedException", message: text } });
     const message = await errorOf(credentials(settings()));
@@ -143,7 +143,7 @@ describe("the service's errors", () => {
     ["an array", { body: [] }],
     ["an error without a type", { status: 418, body: "" }],
     ["a type that is no type", { status: 400, body: { __type: "<b>\n".repeat(50) } }],
-  ])("an answer that is none of the service's is an error, not a crash: %s", async (_, answer) => {
+  ])("an answer that is not the service's is an error, not a crash: %s", async (_, answer) => {
     await standIn(answer);
     expect(await errorOf(credentials(settings()))).toContain(`refused secret ${ARN}`);
   });
@@ -161,13 +161,13 @@ describe("another attempt", () => {
     ["InternalServiceError", { status: 500, body: { __type: "InternalServiceError" } }],
     ["status 503", { status: 503, body: "<html>" }],
     ["a connection that is reset", "reset"],
-  ])("comes after %s, each signed anew", async (_, answer) => {
+  ])("comes after %s, each with a new signature", async (_, answer) => {
     const server = await standIn(answer, answer, RIGHT);
     expect(await credentials(settings())).toMatchObject({ password: "p4ssw0rd" });
     expect(server.received).toHaveLength(3);
   });
 
-  test("is the third at the most", async () => {
+  test("is at most the third", async () => {
     const server = await standIn({ status: 400, body: { __type: "ThrottlingException", message: "Rate exceeded" } });
     expect(await errorOf(credentials(settings()))).toContain(
       "ThrottlingException: Rate exceeded; the account reads too many secrets",
@@ -175,7 +175,7 @@ describe("another attempt", () => {
     expect(server.received).toHaveLength(3);
   });
 
-  test("is not waited for beyond the limit, and the error says what the last one got", async () => {
+  test("does not exceed the limit, and the error names the last one's result", async () => {
     jest.spyOn(Math, "random").mockReturnValue(0.99);
     await standIn({ status: 400, body: { __type: "ThrottlingException" } });
     const message = await errorOf(credentials(settings({ connectTimeoutMs: 200 })));
@@ -279,7 +279,7 @@ describe("the request", () => {
 });
 
 describe("AWS's SDK", () => {
-  test("may be handed in, and its errors are told as the own ones", async () => {
+  test("may be passed in, and its errors are reported in the same way", async () => {
     const server = await standIn(RIGHT, {
       status: 400,
       body: { __type: "ResourceNotFoundException", message: "gone" },
@@ -293,7 +293,7 @@ describe("AWS's SDK", () => {
     secretsManager.destroy();
   });
 
-  test("and what it throws is not trusted to be an error", async () => {
+  test("may throw anything, also no Error", async () => {
     const secretsManager = { getSecretValue: () => Promise.reject(new Error("p4ssw0rd in a text")) };
     expect(await errorOf(credentials(settings({ secretsManager })))).toMatch(/\(DB_SECRET_ARN\): Error$/);
     const odd = {
@@ -336,7 +336,7 @@ describe("the credentials of a container, as with SnapStart", () => {
     },
   });
 
-  test("are asked for once, with the token, and used until shortly before their end", async () => {
+  test("are requested once, with the token, and used until shortly before they expire", async () => {
     const endpoint = await container(valid(60));
     const server = await standIn(RIGHT);
     await credentials(settings());
@@ -348,7 +348,7 @@ describe("the credentials of a container, as with SnapStart", () => {
     expect(server.received[1]?.headers.authorization).toContain("Credential=ASIAEXAMPLE/");
   });
 
-  test("are asked for anew five minutes before their end; the old ones do while the endpoint fails", async () => {
+  test("are requested again five minutes before they expire; the old ones remain while the endpoint fails", async () => {
     const endpoint = await container(valid(4, "FIRST"), valid(4, "SECOND"), { status: 400, body: "" });
     const server = await standIn(RIGHT);
     for (let count = 0; count < 3; count += 1) await credentials(settings());

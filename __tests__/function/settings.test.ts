@@ -24,7 +24,7 @@ test("a password is enough to choose DB_AUTH=password; port, TLS and connect tim
   });
 });
 
-test("TLS: another name for the certificate and authorities of one's own", () => {
+test("TLS: another name for the certificate and authorities of your own", () => {
   expect(
     databaseSettings({ ...PASSWORD, DB_TLS_SERVER_NAME: "db.rds.example", DB_TLS_CA_FILE: "ca.pem" }),
   ).toMatchObject({
@@ -37,7 +37,7 @@ test("the construct may shorten the connect timeout", () => {
   expect(databaseSettings({ ...PASSWORD, DB_CONNECT_TIMEOUT_MS: "500" }).connectTimeoutMs).toBe(500);
 });
 
-test("a secret brings its own user, unless DB_USER names one", () => {
+test("a secret has its own user, unless DB_USER names one", () => {
   const env = { DB_HOST: "db", DB_NAME: "shop", DB_AUTH: "secret", DB_SECRET_ARN: SECRET_ARN };
   expect(databaseSettings(env).login).toEqual({ type: "secret", secretArn: SECRET_ARN, user: undefined });
   expect(databaseSettings({ ...env, DB_USER: "app" }).login).toMatchObject({ user: "app" });
@@ -69,7 +69,7 @@ test("an empty variable counts as not set", () => {
   expect(messageOf({ ...PASSWORD, DB_HOST: "" })).toContain("DB_HOST is not set");
 });
 
-test("everything that is wrong is said in one line, with where to set it", () => {
+test("all problems are reported in one line, with where to set the values", () => {
   const message = messageOf({ DB_PORT: "99999", DB_TLS: "maybe", DB_AUTH: "kerberos" });
   expect(message).toBe(
     "DB_HOST is not set, expected a host name or an IP address; " +

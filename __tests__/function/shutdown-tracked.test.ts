@@ -27,7 +27,7 @@ afterEach(() => {
   expect(underWay()).toBe(0);
 });
 
-test("counts an async handler until it settles, and passes on what it is given and what it answers", async () => {
+test("counts an async handler until it settles, and passes on its arguments and its answer", async () => {
   const handler = tracked(async function (this: unknown, event: { n: number }, context: string) {
     await waits;
     return [this, event.n, context];
@@ -126,6 +126,6 @@ test("each kind of function can be wrapped, and wrapped twice", () => {
   expect(handlers.map((handler) => tracked(handler)())).toEqual([1, 1, 1, 1]);
 });
 
-test("what is no function is refused at Init", () => {
+test("anything but a function is refused at Init", () => {
   expect(() => tracked(undefined as never)).toThrow(new TypeError("tracked: undefined is not a function"));
 });

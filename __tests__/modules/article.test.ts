@@ -68,7 +68,7 @@ describe("the table of docs/article.md", () => {
   const synthesized = synthesizedValues(synthesizeMain(mainWith(SAMPLE_SETTINGS)));
   const key = ({ element, attribute }: Row): string => `${element}, ${attribute}`;
 
-  test("has every attribute that is synthesized, once, and no other", () => {
+  test("has every synthesized attribute once, and no other", () => {
     const listed = table.filter(({ ours }) => ours !== NONE).map(key);
     expect(listed.sort()).toEqual([...synthesized.keys()].sort());
   });

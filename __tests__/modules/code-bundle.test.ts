@@ -91,7 +91,7 @@ test("the same input gives the same bytes and path, whatever the checkout path, 
   }
 });
 
-test("another input gives another path, if and only if its code is another", () => {
+test("another input gives another path if and only if its code differs", () => {
   const index = PROJECT["function/index.ts"];
   const comment = { ...PROJECT, "function/index.ts": ["// A comment leaves no trace in the code.", ...index] };
   const code = { ...PROJECT, "function/index.ts": [...index, `export const more = 1;`] };
@@ -131,11 +131,11 @@ describe("a type error", () => {
     expect(() => stage(entry)).toThrow(expected);
   });
 
-  test("is found again as long as it is there", () => {
+  test("is found again until it is corrected", () => {
     expect(CodeBundle.problems({ entry })).toHaveLength(1);
   });
 
-  test("that is mended is found no more", () => {
+  test("that is corrected is no longer found", () => {
     writeFileSync(path.join(path.dirname(entry), "name.ts"), `export type Name = string;`);
     expect(CodeBundle.problems({ entry })).toEqual([]);
   });

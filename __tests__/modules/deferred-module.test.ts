@@ -57,7 +57,7 @@ test("mysql2's error codes have a file of their own, which is read when an error
   expect(answer(bundle)).toEqual({ answered: [1045, "ER_ACCESS_DENIED_ERROR"], read: ["deferred/mysql2.cjs"] });
 });
 
-test("integers of 64 bits are what they were", () => {
+test("64-bit integers stay exact", () => {
   const source = `
     import Packet from ${imported("./lib/packets/packet.js")};
     const bytes = Buffer.from("000000000123456789abcdef", "hex");

@@ -90,7 +90,7 @@ describe("the function", () => {
     expect([...(only(resource, "aws_lambda_function").depends_on as string[])].sort()).toEqual(ids.sort());
   });
 
-  test("gives its names away as outputs", () => {
+  test("has its names as outputs", () => {
     expect(Object.keys(stack.output).sort()).toEqual([
       "function_arn",
       "function_insights_layer_arn",
@@ -162,7 +162,7 @@ describe("an option", () => {
       { shutdownExtension: ShutdownExtension.insights(InsightsLayer.arn(LAYER)), layers: [LAYER] },
       { layers: [LAYER, LAYER] },
     ],
-  ])("%j reaches the function, and is not there without", (settings, attributes) => {
+  ])("%j reaches the function, and is absent without the option", (settings, attributes) => {
     expect(only(synthesize(settings).resource, "aws_lambda_function")).toMatchObject(attributes);
     expect(only(synthesize().resource, "aws_lambda_function")).not.toMatchObject(attributes);
   });
@@ -189,7 +189,7 @@ describe("an option", () => {
     expect(only(synthesize().resource, "aws_iam_role")).not.toHaveProperty("permissions_boundary");
   });
 
-  test("functionUrl makes a URL that is not open to everybody, and tells it", () => {
+  test("functionUrl creates a URL that is not open to everybody, and an output for it", () => {
     const { resource, output } = synthesize({ functionUrl: true });
     const [id] = Object.keys(resource.aws_lambda_function_url ?? {});
     const [lambda] = Object.keys(resource.aws_lambda_function ?? {});
@@ -220,7 +220,7 @@ describe("an alias", () => {
     expect(synthesize().resource).not.toHaveProperty("aws_lambda_alias");
   });
 
-  test("has environments that are kept ready, if that is asked for", () => {
+  test("has environments that are kept ready, on request", () => {
     const { resource } = synthesize({ alias: "live", provisionedConcurrency: 2 });
     const [alias] = Object.keys(resource.aws_lambda_alias ?? {});
     expect(only(resource, "aws_lambda_provisioned_concurrency_config")).toMatchObject({
@@ -231,7 +231,7 @@ describe("an alias", () => {
 });
 
 describe("a role that exists", () => {
-  test("gets a policy for each thing that the function needs", () => {
+  test("gets a policy for each purpose", () => {
     const { resource, output } = synthesize({ ...EVERYTHING, role: ROLE });
     expect(resource).not.toHaveProperty("aws_iam_role");
     expect(Object.values(resource.aws_iam_policy ?? {})).toHaveLength(7);
@@ -240,7 +240,7 @@ describe("a role that exists", () => {
     expect(output.function_role_arn?.value).toBe(ROLE.arn);
   });
 
-  test("is left alone, if that is asked for", () => {
+  test("is not changed, on request", () => {
     const stack = newStack();
     const role = { ...ROLE, policies: "none" } as const;
     const { resource } = synthesize({ database, vpc: VPC, role }, stack);
@@ -286,7 +286,7 @@ describe("what others build on", () => {
     expect(lambda.alias).toBeUndefined();
   });
 
-  test("is allowed more later, without a cycle where the statement names the function", () => {
+  test("gets more permissions later, without a cycle if the statement names the function", () => {
     const policies = Object.values(resource.aws_iam_policy ?? {});
     const queue = policies.find(({ name }) => name === "orders-us-east-1-queue");
     expect(policy(String(queue?.policy).replaceAll(/aws_lambda_function\.\w+\.arn/g, '"ARN"')).Statement).toEqual([
@@ -311,7 +311,7 @@ describe("what others build on", () => {
 });
 
 describe("the log group", () => {
-  test("has name and class of the settings, and is kept if that is asked for", () => {
+  test("has the name and class of the settings, and is kept on request", () => {
     const logGroup = { name: "/orders", class: "INFREQUENT_ACCESS", skipDestroy: true } as const;
     const { resource, output } = synthesize({ logGroup });
     expect(only(resource, "aws_cloudwatch_log_group")).toMatchObject({
@@ -324,7 +324,7 @@ describe("the log group", () => {
     expect(policies.join()).toContain(":log-group:/orders:*");
   });
 
-  test("is the stack's, and keeps a year", () => {
+  test("belongs to the stack and keeps lines for a year", () => {
     const group = only(synthesize().resource, "aws_cloudwatch_log_group");
     expect(group).toMatchObject({ name: "/aws/lambda/orders", retention_in_days: 365 });
     expect(group).not.toHaveProperty("kms_key_id");
@@ -360,7 +360,7 @@ describe("Insights in a VPC", () => {
     { vpc: { ...VPC, reachesLogs: true } },
     { vpc: VPC, shutdownExtension: ShutdownExtension.internal() },
     { vpc: VPC, shutdownExtension: ShutdownExtension.layer(LAYER) },
-  ])("and no other is: %j", (settings) => {
+  ])("causes no warning otherwise: %j", (settings) => {
     expect(warnings(settings)).not.toContainEqual(warning);
   });
 });
@@ -424,7 +424,7 @@ describe("values that only Terraform knows", () => {
     });
   });
 
-  test("can be written as they stand in HCL", () => {
+  test("can be written as in HCL", () => {
     const { resource } = synthesize({ deadLetterTargetArn: "${aws_sqs_queue.failed.arn}" });
     expect(only(resource, "aws_lambda_function").dead_letter_config).toEqual({
       target_arn: "${aws_sqs_queue.failed.arn}",
@@ -477,7 +477,7 @@ describe("maps that only Terraform knows", () => {
     });
   });
 
-  test("as part of the environment leave the other part to be looked at", () => {
+  test("as part of the environment do not hide the other part from the checks", () => {
     const [token, stack] = map();
     expect(variables({ ...token, LOG_LEVEL: "${var.level}", TEXT: "a" }, stack).environment).toEqual({
       variables: `\${merge(var.map, {"LOG_LEVEL" = var.level, "TEXT" = "a"}, {${own}})}`,

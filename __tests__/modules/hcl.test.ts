@@ -5,7 +5,7 @@ function resource(body: Json): string {
   return block.replace(/^resource "aws_x" "y" \{\n/, "").replace(/\}\n$/, "");
 }
 
-test("a block has as many labels as its type calls for, and one is written for each", () => {
+test("a block has the labels of its type, and each label gives one block", () => {
   expect(hclBlocks("terraform", { required_version: ">= 1.2.0" })).toEqual([
     'terraform {\n  required_version = ">= 1.2.0"\n}\n',
   ]);
@@ -16,7 +16,7 @@ test("a block has as many labels as its type calls for, and one is written for e
   expect(hclBlocks("data", { aws_x: { y: {} } })).toEqual(['data "aws_x" "y" {\n}\n']);
 });
 
-test("an object is a block, once or for each of a list, but for maps and defaults", () => {
+test("an object becomes a block, once or for each in a list, except for maps and defaults", () => {
   expect(resource({ lifecycle: { precondition: [{ condition: "${a}" }, { condition: "${b}" }] } })).toBe(`  lifecycle {
     precondition {
       condition = a
@@ -70,7 +70,7 @@ test("a policy document is written in lines, references and conditions as they a
 `);
 });
 
-test("a text without an end is an error, and so is a block that is none", () => {
+test("a text without an end is an error, and so is an invalid block", () => {
   expect(() => resource({ a: "${f(" })).toThrow("${f( has no )");
   expect(() => hclBlocks("output", { a: 1 })).toThrow("output.a is no block");
 });

@@ -202,7 +202,7 @@ describe("the rules of scanners", () => {
   const [, ...rows] = tables["The rules of scanners"] ?? [];
   const byDefault = synthesize({ functionUrl: true });
 
-  test("are all in docs/infrastructure.md, and no other", () => {
+  test("are all in docs/infrastructure.md, and no others", () => {
     expect(rows.map(([id]) => id)).toEqual(RULES.map(({ id }) => id));
   });
 

@@ -148,7 +148,7 @@ describe("an architecture that only Terraform knows", () => {
     );
   });
 
-  test("leaves a region that has no layer at all to no plan", () => {
+  test("fails the plan for a region without any layer", () => {
     expect(InsightsLayer.latest().problems("us-moon-1", architecture)).toEqual([
       expect.stringMatching(
         /^region "us-moon-1" is not one of af-south-1, .*, the regions with .* for arm64 or x86_64$/,

@@ -101,11 +101,11 @@ describe("the server", () => {
     expect(instance(settings)).toMatchObject(expected);
   });
 
-  test("takes no final snapshot's name along when it takes none", () => {
+  test("has no name for a final snapshot if there is none", () => {
     expect(instance({ finalSnapshot: false })).not.toHaveProperty("final_snapshot_identifier");
   });
 
-  test("has its password made by RDS, which nothing here knows", () => {
+  test("has a password that RDS makes and nothing here knows", () => {
     expect(instance().manage_master_user_password).toBe(true);
     const mentions = JSON.stringify(synthesize({ iamAuthentication: true })).match(/"[^"]*password[^"]*"/gi);
     expect(mentions).toEqual(['"manage_master_user_password"']);
@@ -115,11 +115,11 @@ describe("the server", () => {
     expect(parameters()).toEqual({ require_secure_transport: "1", wait_timeout: "300", interactive_timeout: "300" });
   });
 
-  test("drops idle connections when it is told to", () => {
+  test("drops idle connections after the given time", () => {
     expect(parameters({ waitTimeout: 60 })).toMatchObject({ wait_timeout: "60", interactive_timeout: "60" });
   });
 
-  test("is destroyed before, so that its protection keeps, every way to it", () => {
+  test("is destroyed first, so that its protection also protects the way to it", () => {
     const { resource } = synthesize();
     const ways = ["endpoint", "security_group_egress_rule", "security_group_ingress_rule"].flatMap((name) =>
       Object.keys(resource[`aws_vpc_${name}`] ?? {}).map((id) => `aws_vpc_${name}.${id}`),
@@ -176,7 +176,7 @@ describe("the network", () => {
     );
   });
 
-  test("has a subnet in each zone that is given, and no zone that is not", () => {
+  test("has a subnet in each given zone, and in no other", () => {
     const given = synthesize({ availabilityZones: ["us-east-1a", "us-east-1c", "us-east-1f"] });
     expect(JSON.stringify(given)).not.toContain("aws_availability_zones");
     const subnets = all(given, "aws_subnet");
@@ -184,11 +184,11 @@ describe("the network", () => {
     for (const each of subnets) expect(each).not.toHaveProperty("lifecycle");
   });
 
-  test("has the addresses that are given", () => {
+  test("has the given addresses", () => {
     expect(only(synthesize({ cidrBlock: "172.20.16.0/20" }).resource, "aws_vpc").cidr_block).toBe("172.20.16.0/20");
   });
 
-  test("lets the function reach the server and the endpoints, and nobody anything else", () => {
+  test("lets the function reach the server and the endpoints, and allows nothing else", () => {
     const names = groupNames(stack);
     const rules = (direction: string): unknown[] =>
       all(stack, `aws_vpc_security_group_${direction}_rule`)
@@ -217,7 +217,7 @@ describe("the network", () => {
     expect(JSON.stringify(stack)).not.toMatch(/0\.0\.0\.0\/0|::\/0|cidr_ipv|prefix_list/);
   });
 
-  test("gives the server the one group that lets the function in", () => {
+  test("gives the server the one group that admits the function", () => {
     const groups = only(stack.resource, "aws_db_instance").vpc_security_group_ids as string[];
     expect(groups.map((id) => groupNames(stack)[id])).toEqual(["orders-db-database"]);
   });
@@ -242,7 +242,7 @@ describe("the network", () => {
     expect(only(stack.resource, "aws_vpc")).toMatchObject({ enable_dns_support: true, enable_dns_hostnames: true });
   });
 
-  test("has the endpoints that are asked for", () => {
+  test("has the requested endpoints", () => {
     const names = all(synthesize({ region: "eu-west-1", endpoints: ["xray"] }), "aws_vpc_endpoint");
     expect(names.map((each) => each.service_name)).toEqual(["com.amazonaws.eu-west-1.xray"]);
   });
@@ -283,7 +283,7 @@ describe("what it gives a function", () => {
     expect(vpc.securityGroupIds).toHaveLength(1);
   });
 
-  test("says how many connections the server admits, if that was set", () => {
+  test("tells how many connections the server accepts, if that is set", () => {
     const { settings } = new MysqlDatabase(newStack(), "database", { ...REQUIRED, maxConnections: 250 });
     expect(settings).toMatchObject({ maxConnections: 250 });
     expect(parameters({ maxConnections: 250 }).max_connections).toBe("250");
@@ -298,7 +298,7 @@ describe("what it gives a function", () => {
     expect(new MysqlDatabase(newStack(), "database", settings).vpc.reachesLogs).toBe(reachesLogs);
   });
 
-  test("are settings for a user of its own with IAM authentication", () => {
+  test("include settings for a user of the function's own with IAM authentication", () => {
     const mysql = new MysqlDatabase(newStack(), "database", { ...REQUIRED, iamAuthentication: true });
     const settings = mysql.iamSettings("app");
     expect(databaseProblems(settings)).toEqual([]);
@@ -306,14 +306,14 @@ describe("what it gives a function", () => {
     expect(JSON.stringify(settings)).not.toContain("secret");
   });
 
-  test("are no such settings while IAM authentication is off", () => {
+  test("include no such settings while IAM authentication is off", () => {
     const mysql = new MysqlDatabase(newStack(), "database", REQUIRED);
     expect(() => mysql.iamSettings("app")).toThrow(
       "iamAuthentication false does not allow user app to log in with IAM",
     );
   });
 
-  test("can be taken by a stack of its own", () => {
+  test("can be used by another stack", () => {
     const app = Testing.app({ outdir: temporaryDirectory() });
     const servers = new TerraformStack(app, "servers");
     const { settings, vpc } = new MysqlDatabase(servers, "database", REQUIRED);
@@ -346,7 +346,7 @@ describe("what it gives a function", () => {
     expect(functions.dependencies).toEqual([servers]);
   });
 
-  test("stands in outputs with plain names", () => {
+  test("is in outputs with plain names", () => {
     expect(Object.keys(synthesize().output).sort()).toEqual([
       "database_host",
       "database_name",
@@ -416,11 +416,11 @@ describe("settings that are wrong", () => {
     expect(problems({ endpoints })).toEqual([`endpoints ${expectation}`]);
   });
 
-  test("are told all at once", () => {
+  test("are reported all at once", () => {
     expect(problems({ name: "Orders", waitTimeout: 0, cidrBlock: "here", endpoints: [""] })).toHaveLength(4);
   });
 
-  test("are not looked for in what only Terraform knows, but for the number of subnets", () => {
+  test("are not searched in values that only Terraform knows, except for the number of subnets", () => {
     const stack = newStack();
     const text = new TerraformVariable(stack, "text", { type: "string" });
     const number = new TerraformVariable(stack, "number", { type: "number" });
@@ -498,7 +498,7 @@ describe("what is logged and measured", () => {
     expect(String(only(resource, "aws_iam_role_policy").policy)).toContain(`aws_cloudwatch_log_group.${group}.arn`);
   });
 
-  test("is refused where it cannot be", () => {
+  test("is refused where it is not possible", () => {
     expect(problems({ monitoringInterval: 7, logExports: ["all"], flowLogDays: 2 })).toEqual([
       "monitoringInterval 7 is not one of 0, 1, 5, 10, 15, 30, 60",
       'logExports "all" is not one of audit, error, general, slowquery',

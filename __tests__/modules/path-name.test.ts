@@ -33,7 +33,7 @@ test.each([[["my function"]], [["my.function"]], [["funktiÃ³n"]], [["1"]], [["æ—
   },
 );
 
-test("paths that would have one name have two, whatever the file system makes of capitals", () => {
+test("paths that would share a name get two, also on a file system that ignores case", () => {
   const stack = newStack();
   const paths = [
     ["orders_function"],
@@ -49,7 +49,7 @@ test("paths that would have one name have two, whatever the file system makes of
   expect(new Set(names).size).toBe(paths.length);
 });
 
-test("a long path is named within what a file system takes", () => {
+test("a long path gets a name that a file system accepts", () => {
   const stack = newStack();
   const names = [["x".repeat(300)], ["x".repeat(301)], ["x".repeat(100), "x".repeat(200)]].map((path) =>
     pathName(at(stack, path), "insights_layer_arn"),
@@ -58,7 +58,7 @@ test("a long path is named within what a file system takes", () => {
   for (const name of names) expect(name.length).toBeLessThan(200);
 });
 
-describe("an id that CDKTF makes names of which Terraform refuses", () => {
+describe("an id whose names Terraform refuses", () => {
   const settings = { region: "us-east-1", functionName: "orders", code: { entry: ENTRY } };
   const database = { region: "us-east-1", name: "orders", databaseName: "orders" };
 
@@ -90,7 +90,7 @@ describe("an id that CDKTF makes names of which Terraform refuses", () => {
   });
 });
 
-test("an output's name is of one construct, too", () => {
+test("an output's name also belongs to one construct", () => {
   const stack = newStack();
   const names = [
     pathName(at(stack, ["function"]), "log_group_name"),
@@ -146,7 +146,7 @@ describe("two teams in one stack, each with a function and a database of the sam
   });
 });
 
-describe("a name that AWS has once is refused for a second construct of the stack", () => {
+describe("a name that must be unique in AWS is refused for a second construct of the stack", () => {
   const settings = { region: "us-east-1", functionName: "orders", code: { entry: ENTRY } };
 
   test("of a function, but not in another region or stack", () => {

@@ -75,7 +75,7 @@ describe.each(COMPILERS)("with %s", (compiler) => {
     ]);
   });
 
-  test("what cdktf init gives does not matter either", () => {
+  test("the options of cdktf init do not matter either", () => {
     const stock = `{
       "compilerOptions": { "alwaysStrict": true, "declaration": true, "experimentalDecorators": true,
         "inlineSourceMap": true, "inlineSources": true, "lib": ["es2018"], "module": "CommonJS", "noEmitOnError": true,
@@ -85,7 +85,7 @@ describe.each(COMPILERS)("with %s", (compiler) => {
     expect(errorsIn(project({ ...GOOD, "tsconfig.json": stock }, compiler))).toEqual([]);
   });
 
-  test("options come by extends, of files and packages, with paths and comments", () => {
+  test("options come through extends, from files and packages, with paths and comments", () => {
     const root = project(
       {
         "function/index.ts": `import { b } from "@lib/b"; import { c } from "#c"; export const handler = async (e) => [e, b, c];`,
@@ -183,7 +183,7 @@ describe("a stamp", () => {
     expect(errorsIn(root)).toEqual([expect.stringContaining("the TypeScript compiler failed")]);
   });
 
-  test("of another version of the compiler is none", () => {
+  test("of another version of the compiler does not count", () => {
     const root = project(files);
     expect(errorsIn(root)).toEqual([]);
     rmSync(path.join(root, "node_modules/typescript7"));

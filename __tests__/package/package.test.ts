@@ -160,7 +160,7 @@ function synthesized(app: string): { readonly names: readonly string[]; readonly
 
 const DEPLOYED = ["certificate-authorities.pem", "deferred", "index.mjs", "index.mjs.map"];
 
-test("what is packed is what is built, and nothing of the sources and the lab", () => {
+test("the package contains the build, and nothing of the sources and the lab", () => {
   const outside = packed.filter((name) => !name.startsWith("package/dist/")).sort();
   expect(outside).toEqual(["package/LICENSE", "package/README.md", "package/package.json"]);
   const folders = [...new Set(packed.map((name) => /^package\/dist\/([^/]+)\//.exec(name)?.[1]))].filter(Boolean);
@@ -180,7 +180,7 @@ test("npm builds it for a Git URL, and not in a clone that is set up", () => {
   expect(prepare({ npm_package_resolved: source })).toBe(true);
 });
 
-describe("in what cdktf init makes", () => {
+describe("in a project of cdktf init", () => {
   let app = "";
   beforeAll(() => {
     app = newApp("stock", linked([...APP, ...TYPES]));
@@ -201,7 +201,7 @@ describe("in what cdktf init makes", () => {
     expect(code).toContain("onShutdown");
   }, 120_000);
 
-  test("the types are right, and those of a wrong setting are not", () => {
+  test("right settings pass the type check, and a wrong one does not", () => {
     const check = (): string => run(process.execPath, ["node_modules/typescript/bin/tsc", "--noEmit"], app);
     expect(check()).toBe("");
     write(app, { "main.ts": main("cdktf").replace("functionName:", "functionNam:") });
@@ -209,7 +209,7 @@ describe("in what cdktf init makes", () => {
     write(app, { "main.ts": main("cdktf") });
   }, 240_000);
 
-  test("a type error of the function is one of the synthesis, named from cdktf.json's directory", () => {
+  test("a type error of the function fails the synthesis, with a path relative to cdktf.json", () => {
     write(app, { "orders/wrong.ts": `${FUNCTION}\nexport const x: number = database;` });
     const failing = (): string =>
       run("npx", ["--no-install", "ts-node", "-T", "main.ts"], app, { ENTRY: "orders/wrong.ts" });
