@@ -38,6 +38,6 @@ test.each(faultRuns.map(({ fault, extension }, index) => [fault.name, extension,
   },
 );
 
-test("the table in the documents is this one", () => {
+test("docs/faults.md has this table", () => {
   expect(readFileSync(join(ROOT, "docs/faults.md"), "utf8")).toContain(faultPage(FAULTS));
 });

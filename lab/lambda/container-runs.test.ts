@@ -101,7 +101,7 @@ if (!isProvable) {
     ["spindown", [], "closed", "itself"],
     ["timeout", ["--end", "timeout"], "closed", "itself"],
     ["no extension", ["--extension", "none"], "leaked", "SIGKILL at once"],
-  ])("a container is invoked, and ended as the runtime is: %s", async (_, args, outcome, endedBy) => {
+  ])("a container is invoked and ended like the runtime: %s", async (_, args, outcome, endedBy) => {
     const running = lab(...args, "--json");
     let text = "";
     running.stdout?.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));

@@ -162,7 +162,7 @@ function expectInOrder(events: readonly string[], wanted: readonly string[]): vo
 }
 
 describe("Init", () => {
-  test("extensions register before the runtime starts, and everybody has asked before it ends", async () => {
+  test("extensions register before the runtime starts, and Init ends when all have asked for an event", async () => {
     const extensions = [extension({ registerAfterMs: 150, askAfterMs: 600 }), extension({}, "outside-too")];
     const lab = environment({ extensions });
     await lab.init();
@@ -177,7 +177,7 @@ describe("Init", () => {
     ["the runtime", { probe: { FIRST_INIT: "hang" } }],
     ["an extension that never registers", { extensions: [extension({ mode: "silent" })] }],
     ["an extension that never asks", { extensions: [extension({ askAfterMs: 60_000 })] }],
-  ])("ends at its limit, no matter who keeps it waiting: %s", async (_, setting: Setting) => {
+  ])("ends at its limit, whatever delays it: %s", async (_, setting: Setting) => {
     const lab = environment({ ...setting, limits: { initMs: 700 } });
     const begun = performance.now();
     const error = await initFailure(lab.init());
@@ -235,7 +235,7 @@ describe("Invoke", () => {
     expect((await answer(lab.invoke({}))).pid).toBe(payload.pid);
   });
 
-  test("the function is told its deadline, the Init within the invocation counted", async () => {
+  test("the function gets its deadline, which includes an Init within the invocation", async () => {
     const lab = environment({ extensions: [extension({ registerAfterMs: 500 })], timeoutMs: 20_000 });
     expect((await answer(lab.invoke({}))).remainingMs).toBeLessThan(19_500);
     const { remainingMs } = await answer(lab.invoke({}));
@@ -243,7 +243,7 @@ describe("Invoke", () => {
     expect(remainingMs).toBeLessThanOrEqual(20_000);
   });
 
-  test("the function sees what Lambda gives it and nothing of this machine", async () => {
+  test("the function sees Lambda's variables and none of this machine's", async () => {
     process.env["DATABASE_ADMIN_PASSWORD"] = "of this machine";
     const lab = environment({ probe: { TICKS: "1000" } });
     const { environment: seen = {} } = await answer(lab.invoke({ environment: true }));
@@ -340,7 +340,7 @@ describe("Invoke", () => {
 });
 
 describe("Shutdown", () => {
-  test("nobody registered: SIGKILL at once, and the function hears nothing", async () => {
+  test("no extension: SIGKILL at once, without a signal before", async () => {
     const goneWhile: boolean[] = [];
     let pid = 0;
     const lab = environment({ probe: { ON_SIGTERM: "ignore" }, onGone: () => goneWhile.push(isAlive(pid)) });
@@ -457,14 +457,14 @@ describe("Shutdown", () => {
     await until(() => !pids.flat().some(isAlive));
   });
 
-  test("what was written last is in the logs", async () => {
+  test("the last line is in the logs", async () => {
     const lab = environment({ extensions: [extension()], probe: { ON_SIGTERM: "raise" } });
     await lab.init();
     await lab.shutdown();
     expect(lab.logs).toContainEqual(expect.stringMatching(/SIGTERM arrived$/));
   });
 
-  test("of one that is gone before ends nothing", async () => {
+  test("of an environment that is gone already does nothing", async () => {
     const onGone = jest.fn();
     const lab = environment({ onGone });
     await failure(lab.invoke({ exit: 3 }));
@@ -491,7 +491,7 @@ describe("between invocations", () => {
     expectInOrder(lab.events, ["frozen", "thawed"]);
   });
 
-  test("a frozen one that is shut down hears SIGTERM", async () => {
+  test("a frozen environment gets SIGTERM at its shutdown", async () => {
     const lab = environment({ extensions: [extension()], probe: { ON_SIGTERM: "raise" } });
     await answer(lab.invoke({}));
     lab.freeze();

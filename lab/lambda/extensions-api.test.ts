@@ -63,7 +63,7 @@ function refusal(status: number, errorType: string, errorMessage: unknown = expe
 }
 
 describe("register", () => {
-  test("answers with an identifier and with what the function is", async () => {
+  test("answers with an identifier and the function's name, version and handler", async () => {
     const { status, headers, body } = await register("outside", ["INVOKE", "SHUTDOWN"]);
     expect(status).toBe(200);
     expect(headers.get("lambda-extension-identifier")).toMatch(UUID);
@@ -79,7 +79,7 @@ describe("register", () => {
     expect([api.count("external"), api.count("internal"), api.allExternalsRegistered]).toEqual([2, 1, true]);
   });
 
-  test("who is subscribed to what", async () => {
+  test("subscriptions", async () => {
     await register("outside", ["SHUTDOWN"]);
     const subscriptions = [
       api.isSubscribed("outside", "SHUTDOWN"),
@@ -94,7 +94,7 @@ describe("register", () => {
     expect(api.isSubscribed("outside", "INVOKE") || api.isSubscribed("outside", "SHUTDOWN")).toBe(false);
   });
 
-  test("who asks for the account is told it", async () => {
+  test("an extension that asks for the account gets it", async () => {
     const headers = { "Lambda-Extension-Name": "outside", "Lambda-Extension-Accept-Feature": "another, accountId" };
     const { body } = await ask("POST", "/register", headers, '{"events":[]}');
     expect(body).toMatchObject({ accountId: expect.stringMatching(/^\d{12}$/) as string, functionName: "a-function" });
@@ -119,7 +119,7 @@ describe("register", () => {
       expect(answer).toEqual(refusal(403, "InvalidRequestFormat"));
     });
 
-    test("for an event that there is not", async () => {
+    test("for an event that does not exist", async () => {
       const wanted = refusal(403, "Extension.InvalidEventType", "THAW: ErrorInvalidEventType");
       expect(await register("outside", ["INVOKE", "THAW"])).toEqual(wanted);
       expect(await register("inside", ["THAW"])).toEqual(wanted);
@@ -187,14 +187,14 @@ describe.each([
 });
 
 describe.each(["init", "exit"])("%s/error", (phase) => {
-  test("the type of the error is asked for before it is looked who asks", async () => {
+  test("the type of the error is checked before the identifier", async () => {
     const unknown = { "Lambda-Extension-Identifier": UNKNOWN };
     expect(await ask("POST", `/${phase}/error`, unknown)).toEqual(refusal(403, "Extension.MissingHeader"));
     const nobody = await ask("POST", `/${phase}/error`);
     expect(nobody).toEqual(refusal(403, "Extension.MissingExtensionIdentifier"));
   });
 
-  test("may be said again, and ends the extension's asking for events", async () => {
+  test("may be repeated, and the extension gets no further events", async () => {
     const id = await registered("outside");
     const headers = { "Lambda-Extension-Identifier": id, "Lambda-Extension-Function-Error-Type": "Extension.Broken" };
     for (let time = 1; time <= 2; time++)
@@ -231,7 +231,7 @@ test("init/error is refused once Init is over, exit/error is not", async () => {
   expect(await ask("POST", "/exit/error", headers)).toMatchObject({ status: 202 });
 });
 
-test("an unknown path is 404, a known one with another method 405, before anything else is looked at", async () => {
+test("an unknown path is 404, a known one with another method 405, before any other check", async () => {
   expect(await ask("GET", "/event/previous")).toMatchObject({ status: 404 });
   for (const [method, path] of [
     ["POST", "/event/next"],
@@ -242,7 +242,7 @@ test("an unknown path is 404, a known one with another method 405, before anythi
 });
 
 describe("event/next", () => {
-  test("waits, and is answered with the event that was subscribed to", async () => {
+  test("waits, and gets the event of its subscription", async () => {
     const outside = await next(await registered("outside", ["INVOKE", "SHUTDOWN"]));
     const inside = await next(await registered("inside", ["INVOKE"]));
     expect(api.allReady).toBe(true);
@@ -269,7 +269,7 @@ describe("event/next", () => {
     expect(others.map(({ answer }) => answer)).toEqual([undefined, undefined]);
   });
 
-  test("one that subscribed to nothing waits for ever, and is ready", async () => {
+  test("an extension without subscriptions waits for ever, and is ready", async () => {
     const { answered } = await next(await registered("inside", []));
     api.send("INVOKE", {});
     api.send("SHUTDOWN", {});
@@ -277,7 +277,7 @@ describe("event/next", () => {
     expect(api.allReady).toBe(true);
   });
 
-  test("an event that comes while the extension is busy waits for it, and only the last one does", async () => {
+  test("an event waits while the extension is busy, and only the last event does", async () => {
     const id = await registered("outside", ["INVOKE", "SHUTDOWN"]);
     api.send("INVOKE", { requestId: "1" });
     api.send("SHUTDOWN", { shutdownReason: "timeout" });
@@ -295,7 +295,7 @@ describe("event/next", () => {
     expect((await first.answered).body).toEqual({ eventType: "INVOKE", requestId: "1" });
   });
 
-  test("nobody is ready who has not asked", async () => {
+  test("an extension that has not asked for an event is not ready", async () => {
     expect(api.allReady).toBe(true);
     await register("inside");
     expect(api.allReady).toBe(false);

@@ -82,7 +82,7 @@ test("a time-out fails that invocation only: the code runs on, its late answer i
   expect(await lab.invoke(2)).toMatchObject({ ok: true, payload: { ms: 2 } });
 });
 
-test("nobody registered: SIGKILL at once", async () => {
+test("no extension: SIGKILL at once", async () => {
   await start({ ON_SIGTERM: "leave" });
   expect(await lab.shutdown()).toMatchObject({ endedBy: "SIGKILL at once" });
   expect(lab.logs).not.toContain("heard");
@@ -133,12 +133,12 @@ test.each([
   expect(types).toEqual(heard.map((type) => `platform.${type}`));
 });
 
-test("nobody may subscribe to INVOKE", async () => {
+test("no extension may subscribe to INVOKE", async () => {
   await start({ INTERNAL: "1" });
   expect(lab.logs).toContain("INVOKE 403");
   expect(lab.extensions.count("internal")).toBe(1);
 });
 
-test("an Init that fails says what the runtime wrote", async () => {
+test("the error of a failed Init contains the runtime's output", async () => {
   await expect(start({ NODE_OPTIONS: "--require=/nowhere.cjs" })).rejects.toThrow("nowhere.cjs");
 });

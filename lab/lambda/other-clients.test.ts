@@ -74,7 +74,7 @@ describe.each([
     expect(await pid(lab.invoke(2))).toBe(first);
   });
 
-  it("no extension: SIGKILL, and it hears nothing", async () => {
+  it("no extension: SIGKILL, and no signal before", async () => {
     const lab = environment(client);
     await lab.init();
     expect(await lab.shutdown()).toMatchObject({ endedBy: "SIGKILL at once" });
@@ -109,7 +109,7 @@ describe.each([
   });
 });
 
-test("a bootstrap is not told an execution environment: AWS_EXECUTION_ENV is that of AWS's runtimes", async () => {
+test("a bootstrap gets no AWS_EXECUTION_ENV, which names AWS's runtimes", async () => {
   writeFileSync(join(folder, "bootstrap"), "#!/bin/sh\nenv\n", { mode: 0o755 });
   const environmentOf = async (name: string): Promise<readonly string[]> => {
     const lambdaFunction = { name: "f", directory: folder, handler: "x", memorySizeMb: 128, timeoutMs: 3_000 };
@@ -125,7 +125,7 @@ test("a bootstrap is not told an execution environment: AWS_EXECUTION_ENV is tha
   expect(provided.filter((line) => line.startsWith("AWS_EXECUTION_ENV"))).toEqual([]);
 });
 
-test("the Runtime API answers until the runtime is gone: on SIGTERM an answer is taken as before", async () => {
+test("the Runtime API answers until the runtime is gone: on SIGTERM an answer is accepted as before", async () => {
   const program = `#!${process.execPath}
     const api = "http://" + process.env.AWS_LAMBDA_RUNTIME_API + "/2018-06-01/runtime/";
     process.on("SIGTERM", () => setTimeout(async () => {
@@ -148,7 +148,7 @@ test("the Runtime API answers until the runtime is gone: on SIGTERM an answer is
   expect(created.logs).not.toContainEqual(expect.stringContaining("closed"));
 });
 
-test("what the lab says of such a runtime", () => {
+test("the lab's description of such a runtime", () => {
   expect(lambdaRuntime("provided")).toEqual({
     name: "provided",
     command: ["./bootstrap"],

@@ -102,7 +102,7 @@ test("a reset begins with the runtime, and the next invocation has new extension
   expect(notes("outside registered")).toHaveLength(2);
 });
 
-test("what cannot be started is called so", async () => {
+test("a program that cannot be started is reported with Lambda's error types", async () => {
   const missing = join(folder, "no-such-program");
   const config = {
     runtime: { name: "provided", command: [missing], isAwsClient: false, description: "" },
@@ -132,7 +132,7 @@ test("what cannot be started is called so", async () => {
   ]);
 });
 
-test("an extension does not see the runtime's own variables, and its INVOKE says the trace", async () => {
+test("an extension does not see the runtime's own variables, and its INVOKE has the trace", async () => {
   const lab = environment(ANSWERS, { events: ["INVOKE"] });
   expect(await lab.invoke({})).toMatchObject({ ok: true });
   const [started] = notes("outside started") as {
@@ -144,7 +144,7 @@ test("an extension does not see the runtime's own variables, and its INVOKE says
   expect(notes("outside got INVOKE")).toMatchObject([{ event: { tracing: { type: "X-Amzn-Trace-Id" } } }]);
 });
 
-test("an extension that says /exit/error and leaves is Extension.ExitError", async () => {
+test("an extension that reports /exit/error and exits is Extension.ExitError", async () => {
   const lab = environment(ANSWERS, { mode: "exit error" });
   expect(await lab.invoke({})).toMatchObject({
     ok: false,
@@ -152,7 +152,7 @@ test("an extension that says /exit/error and leaves is Extension.ExitError", asy
   });
 });
 
-test("what goes wrong first is what is reported: an internal extension's /exit/error, not the runtime's end after it", async () => {
+test("the first error counts: an internal extension's /exit/error, not the runtime's end after it", async () => {
   const lab = environment(
     `const url = \`http://\${process.env.AWS_LAMBDA_RUNTIME_API}/2020-01-01/extension\`;
     const post = (path, headers) => fetch(url + path, { method: "POST", headers, body: "{}" });

@@ -14,7 +14,7 @@ test("an unknown runtime is refused, with those that are known", () => {
   expect(stderr).toContain('the lab has no runtime "nodejs14.x", expected one of nodejs22.x, nodejs24.x');
 });
 
-test("a runtime that is ready is not prepared again: its folder is all that is written", () => {
+test("a runtime that is ready is not prepared again, and only its folder is printed", () => {
   prepare("nodejs24.x");
   const { status, stdout, stderr } = prepare("nodejs24.x");
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: `${join(RUNTIMES, "nodejs24.x")}\n`, stderr: "" });

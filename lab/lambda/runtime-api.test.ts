@@ -74,7 +74,7 @@ function json({ body }: Answer): unknown {
 }
 
 describe("next", () => {
-  test("waits until there is an invocation, and says all that a runtime needs to know of it", async () => {
+  test("waits for an invocation, and has all that a runtime needs to know", async () => {
     const { answered } = await next();
     expect(events).toEqual(["ready"]);
     expect(await Promise.race([answered, sleep(50, "still waiting")])).toBe("still waiting");
@@ -100,7 +100,7 @@ describe("next", () => {
     expect(headers.get("content-length")).toBe(String(Buffer.byteLength(event)));
   });
 
-  test("asked again before the answer, the same invocation is given again", async () => {
+  test("gives the same invocation again if asked before the answer", async () => {
     await invoked();
     const again = await ask("GET", NEXT);
     expect([again.headers.get("lambda-runtime-aws-request-id"), again.body.toString()]).toEqual([
@@ -123,7 +123,7 @@ describe("next", () => {
     expect(api.runtimeIsReady).toBe(false);
   });
 
-  test("nobody can be invoked who has not asked", () => {
+  test("a runtime that has not asked gets no invocation", () => {
     expect(() => {
       api.invoke(INVOCATION);
     }).toThrow("the runtime does not wait for an invocation");
@@ -140,14 +140,14 @@ describe("next", () => {
 });
 
 describe("response and error", () => {
-  test("a response is handed on as it is", async () => {
+  test("a response is passed on unchanged", async () => {
     await invoked();
     const answer = await ask("POST", RESPONSE, '{"grüße":"👋"}');
     expect([answer.status, json(answer)]).toEqual([202, { status: "OK" }]);
     expect(events).toEqual(["ready", { requestId: INVOCATION.requestId, response: '{"grüße":"👋"}' }]);
   });
 
-  test("an error is handed on with its type, message and stack", async () => {
+  test("an error is passed on with its type, message and stack", async () => {
     await invoked();
     const error = { errorType: "RangeError", errorMessage: "too far", stackTrace: ["at the end"] };
     const headers = { "Lambda-Runtime-Function-Error-Type": "Unhandled" };
@@ -226,7 +226,7 @@ describe("response and error", () => {
 describe("the response mode", () => {
   const mode = (value: string): Record<string, string> => ({ "Lambda-Runtime-Function-Response-Mode": value });
 
-  test("streaming is taken, and collected", async () => {
+  test("streaming is accepted and collected", async () => {
     await invoked();
     expect(await ask("POST", RESPONSE, "in parts", mode("streaming"))).toHaveProperty("status", 202);
     expect(events[1]).toEqual({ requestId: INVOCATION.requestId, response: "in parts" });
@@ -247,7 +247,7 @@ describe("the response mode", () => {
 describe("init/error", () => {
   const ERROR_BODY = { errorType: "Runtime.ImportModuleError", errorMessage: "no such module" };
 
-  test("is handed on, and ends the Init for good", async () => {
+  test("is passed on, and ends the Init for good", async () => {
     const answer = await ask("POST", "/2018-06-01/runtime/init/error", JSON.stringify(ERROR_BODY));
     expect([answer.status, json(answer)]).toEqual([202, { status: "OK" }]);
     expect(events).toEqual([{ initError: ERROR_BODY }]);
@@ -288,7 +288,7 @@ test.each([
   expect(await ask(method, path)).toHaveProperty("status", 405);
 });
 
-test("a subscription to the Logs API is accepted, and told that nothing will come", async () => {
+test("a subscription to the Logs API is accepted, with a notice that no logs come", async () => {
   const answer = await ask("PUT", "/2020-08-15/logs", "{}");
   expect([answer.status, json(answer)]).toEqual([
     202,

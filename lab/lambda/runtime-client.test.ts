@@ -76,7 +76,7 @@ async function invoke(event: unknown, requestId = "1"): Promise<(typeof outcomes
   return outcomes.at(-1);
 }
 
-test("answers one event after the other, with what it knows of the invocation", async () => {
+test("answers one event after the other, with the invocation's context", async () => {
   start(`export const handler = async (event, { awsRequestId, functionName, getRemainingTimeInMillis }) =>
     ({ event, awsRequestId, functionName, remaining: getRemainingTimeInMillis() });`);
   for (const [requestId, event] of [
@@ -105,7 +105,7 @@ test("a handler that returns nothing answers null", async () => {
   expect(await invoke({})).toEqual({ response: "null" });
 });
 
-test("reports what the handler throws, and goes on", async () => {
+test("reports the handler's errors, and goes on", async () => {
   start(`export const handler = async ({ text }) => { if (text) throw text; throw new RangeError("too far"); };`);
   expect(await invoke({})).toEqual({
     error: {

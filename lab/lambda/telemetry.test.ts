@@ -125,7 +125,7 @@ test("the log comes a line an event, the last line before SHUTDOWN", async () =>
 test.each([
   ["exit", "error", { errorType: "Runtime.ExitError" }],
   ["sleep", "timeout", {}],
-])("an invocation that fails (%s) is done as well, with the status %s", async (event, status, more) => {
+])("an invocation that fails (%s) is also done, with the status %s", async (event, status, more) => {
   const lab = environment(SAYS);
   expect(await lab.invoke(event)).toHaveProperty("ok", false);
   for (const type of ["platform.runtimeDone", "platform.report"]) {
@@ -144,7 +144,7 @@ test("an Init that fails is reported, and a second try is a part of the invocati
   expect(records("platform.initStart")).toMatchObject([{ phase: "init" }, { phase: "invoke" }]);
 });
 
-test("a frozen environment hears nothing until it is thawed", async () => {
+test("a frozen environment gets no events until the thaw", async () => {
   const lab = environment(SAYS);
   await lab.invoke("hello");
   lab.freeze();

@@ -65,18 +65,18 @@ describe("MariaDB on a throwaway directory", () => {
     await client.end();
   });
 
-  test("nobody gets in without a password", async () => {
+  test("no log-in works without a password", async () => {
     const { host, port } = server;
     for (const user of ["root", "lab", "observer", ""]) {
       await expect(mysql.createConnection({ host, port, user })).rejects.toThrow("Access denied");
     }
   });
 
-  test("no secret stands on a command line", () => {
+  test("no command line shows a secret", () => {
     expect(execFileSync("ps", ["-A", "-o", "args="], { encoding: "utf8" })).not.toContain(server.password);
   });
 
-  test("held threads and aborted clients are those of the function, not of the lab", async () => {
+  test("held threads and aborted clients count the function's, not the lab's", async () => {
     expect(await server.abortedClients()).toBe(0);
     const [clean, aborted, held] = [await connect(server), await connect(server), await connect(server)];
     const ids = [clean.threadId, aborted.threadId, held.threadId];
@@ -107,7 +107,7 @@ describe("MariaDB on a throwaway directory", () => {
   });
 });
 
-test("a port that somebody else has taken meanwhile is given up for another", async () => {
+test("if another program takes the port meanwhile, the server gets another", async () => {
   const intruder = net.createServer().listen(0, "127.0.0.1");
   await once(intruder, "listening");
   const { port } = intruder.address() as net.AddressInfo;
@@ -164,12 +164,12 @@ describe("when the lab is killed", () => {
     return fs.readdirSync(temporary).filter((name) => name.startsWith("lab-"));
   }
 
-  test("with SIGKILL, the server and its directory go, too", async () => {
+  test("with SIGKILL, the server and its directory also go", async () => {
     await killLab("ready");
     await until(() => labDirectories().length === 0 && commandLines().length === 0);
   });
 
-  test.each([50, 150, 250, 350, 450])("with SIGKILL %i ms into the start, they go, too", async (delay) => {
+  test.each([50, 150, 250, 350, 450])("with SIGKILL %i ms into the start, they also go", async (delay) => {
     await killLab(delay);
     await until(() => labDirectories().length === 0 && commandLines().length === 0);
   });
@@ -200,7 +200,7 @@ describe("a server program that does not start", () => {
     fs.writeFileSync(path.join(directory, name), script, { mode: 0o755 });
   }
 
-  test("is an error with the end of its log where it was asked for", async () => {
+  test("is an error with the end of its log if it was requested", async () => {
     install("mariadbd", "10.11.19-MariaDB");
     const start = startDatabaseServer({ kind: "mariadbd" });
     await expect(start).rejects.toThrow(/mariadbd did not start: .*\n.*disk is full, said after .*--bootstrap/);
@@ -229,7 +229,7 @@ describe("a server program that does not start", () => {
     await expect(startDatabaseServer({ kind: "mariadbd" })).rejects.toThrow(/mysqld did not start: .*\n.*--bootstrap/);
   });
 
-  test("is an error that says what to install where there is none", async () => {
+  test("is an error that says what to install if there is no server", async () => {
     jest.spyOn(fs, "accessSync").mockImplementation(() => {
       throw new Error("ENOENT");
     });
@@ -262,11 +262,11 @@ describe("MYSQL_URL", () => {
     expect(String(error)).not.toContain("secret");
   });
 
-  test("is missing where a server by URL is asked for", async () => {
+  test("must be set if a server by URL is requested", async () => {
     await expect(startDatabaseServer({ url: "", kind: "url" })).rejects.toThrow('MYSQL_URL "" is not set; expected');
   });
 
-  test("leads to a server, goes before every other, and is never stopped", async () => {
+  test("names the server that is used before all others and never stopped", async () => {
     const server = await startDatabaseServer({ kind: "mariadbd" });
     const { user, password, host, port, database } = server;
     const before = process.env["MYSQL_URL"];

@@ -127,7 +127,7 @@ describe("answers", () => {
     expect(result).toMatchObject({ affectedRows: 1, insertId: 1 });
   });
 
-  test("what it does not know with an error, not with something made up", async () => {
+  test("unknown statements with an error", async () => {
     await start();
     const connection = await connect();
     await expect(connection.query("SELECT SHA1('x')")).rejects.toMatchObject({ errno: 1064 });
@@ -267,7 +267,7 @@ describe("misbehaves", () => {
     expect(await rows(connection, "SELECT CONNECTION_ID() AS id")).toEqual([{ id: 8 }]);
   });
 
-  test("as two servers behind one port, so that a KILL may hit somebody else", async () => {
+  test("as two servers behind one port, so that a KILL may hit another client", async () => {
     await start({ backends: 2 });
     const [first, second] = [await connect(), await connect()];
     server.addOtherClient({ backend: 1, connectionId: 8 });

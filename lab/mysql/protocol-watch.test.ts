@@ -63,7 +63,7 @@ describe("PostgreSQL", () => {
     await ready;
   }
 
-  test("psql says Terminate, then FIN", async () => {
+  test("psql sends Terminate, then FIN", async () => {
     const args = [
       "-h",
       "127.0.0.1",
@@ -82,7 +82,7 @@ describe("PostgreSQL", () => {
     expect(relay.connections[0]?.quitAt).toBeDefined();
   });
 
-  test("Terminate in pieces is one, the same bytes in a statement are none", async () => {
+  test("Terminate in pieces counts, the same bytes in a statement do not", async () => {
     const socket = await client();
     await logIn(socket);
     socket.write(message("Q", `SELECT '${TERMINATE.toString("latin1").replaceAll("\0", " ")}X'\0`));
@@ -115,7 +115,7 @@ describe("PostgreSQL", () => {
     await until(() => relay.connections[0]?.quitAt !== undefined);
   });
 
-  test("a request to cancel is no session", async () => {
+  test("a request to cancel is not a session", async () => {
     const socket = await client();
     socket.write(CANCEL);
     await until(() => relay.connections[0]?.loggedIn === false);
@@ -140,7 +140,7 @@ describe("Redis", () => {
     ["*3\r\n$3\r\nSET\r\n$4\r\nQUIT\r\n$4\r\nQUIT\r\n", false],
     ["*3\r\n$3\r\nSET\r\n$1\r\na\r\n$19\r\n\r\n*1\r\n$4\r\nQUIT\r\n\r\n\r\n", false],
     ["*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nQUIT\r\n", true],
-  ])("%j is a goodbye: %s, in one piece and byte by byte", async (text, isGoodbye) => {
+  ])("%j ends the session: %s, in one piece and byte by byte", async (text, isGoodbye) => {
     for (const pieces of [[text], Array.from(text)]) {
       const socket = await client();
       socket.write("*1\r\n$4\r\nPING\r\n");

@@ -100,7 +100,7 @@ describe("between a client and MariaDB", () => {
     await until(() => only(relay).quitAt !== undefined);
   });
 
-  test("20 MB that hold COM_QUIT over and over pass intact both ways and are no COM_QUIT", async () => {
+  test("20 MB full of COM_QUIT pass intact both ways and do not count as COM_QUIT", async () => {
     const text = COM_QUIT.toString("latin1").repeat(4_000_000);
     const client = await connect();
     const [rows] = await client.query<RowDataPacket[]>(`SELECT MD5('${text}') AS arrived, '${text}' AS returned`);
@@ -173,7 +173,7 @@ describe("between a client and MariaDB", () => {
     expect(only(relay)).toMatchObject({ quitAt: undefined, closedBy: "server" });
   });
 
-  test("close() ends what is open, as the lab's doing, and nothing listens any more", async () => {
+  test("close() ends open connections on the lab's behalf, and nothing listens any more", async () => {
     const client = await connect();
     const { port } = relay;
     const lost = once(client as unknown as NodeJS.EventEmitter, "error");
@@ -242,7 +242,7 @@ describe("between two bare sockets", () => {
     expect(quits).toBe(1);
   });
 
-  test("the same bytes in the log-in, as a continuation or as another command's are no COM_QUIT", async () => {
+  test("the same bytes in the log-in, in a continuation or in another command do not count as COM_QUIT", async () => {
     const ping = packet(0, Buffer.from([0x0e]));
     await sendByteByByte(
       Buffer.concat([logIn(0, 40), packet(3, Buffer.from([1])), packet(1, COM_QUIT), packet(0, COM_QUIT), ping]),
@@ -314,7 +314,7 @@ describe("between two bare sockets", () => {
     expect(only(relay).closedBy).toBe("server");
   });
 
-  test("after sever() a server that ends the connection is let go, and the function does not hear of it", async () => {
+  test("after sever() a server may end the connection, and the function does not notice", async () => {
     const heard: string[] = [];
     for (const event of ["data", "end", "error", "close"]) client.on(event, () => heard.push(event));
     relay.sever();

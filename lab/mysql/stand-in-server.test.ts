@@ -32,7 +32,7 @@ test("it says plainly what it is", () => {
   });
 });
 
-test("a sample of it has no Aborted_clients instead of a count that it does not have", async () => {
+test("a sample of it has no Aborted_clients, because it does not count them", async () => {
   const sampler = await ConnectionSampler.start(standIn, () => ({ environments: 0, threads: new Map() }));
   expect(await sampler.stop()).toMatchObject({ connections: 0, aborted: null });
 });
@@ -103,7 +103,7 @@ test("a close without COM_QUIT is aborted", async () => {
   expect(await standIn.abortedClients()).toBe(1);
 });
 
-test("who never logged in is no aborted client", async () => {
+test("a client that never logged in is not an aborted client", async () => {
   const socket = net.connect({ host: standIn.host, port: standIn.port });
   await once(socket, "data");
   socket.destroy();

@@ -101,7 +101,7 @@ describe("npx lambda-shutdown-lab report", () => {
     expect((await report("--data", "leaked.json", "--out", "leaked.html")).code).toBe(1);
   });
 
-  test("--json prints data that --data takes, and writes nothing that was not asked for", async () => {
+  test("--json prints data that --data takes, and writes only requested files", async () => {
     const { stdout } = await report("--data", "data.json", "--json");
     expect(reportData(stdout, "standard output")).toEqual(MADE_UP);
     expect(JSON.parse(stdout)).toMatchObject({
@@ -131,7 +131,7 @@ describe("npx lambda-shutdown-lab report", () => {
     expect(code).toBe(expected);
   });
 
-  test("measures: five lives and a storm of each of three functions, and knows what became of their connections", async () => {
+  test("measures five runs and a storm of each of three functions, with the outcome of each connection", async () => {
     const { stdout, stderr } = await report(..."--environments 3 --seconds 1 --no-faults --json".split(" "));
     expect(stderr).toContain("storm        no extension: ");
     const { runs, storms, faults, versions } = reportData(stdout, "standard output");
@@ -243,7 +243,7 @@ if (executablePath === undefined) {
       await page.close();
     });
 
-    test("is dark for who wants it dark, its charts as well", async () => {
+    test("is dark in the dark colour scheme, with its charts", async () => {
       const colours = async (scheme: "light" | "dark"): Promise<readonly string[]> => {
         const { page } = await open("data.html", scheme);
         const found = await inPage<string[]>(
@@ -306,7 +306,7 @@ if (executablePath === undefined) {
       },
     );
 
-    test("says what each function and each mark is, where it is read", async () => {
+    test("explains each function and each mark beside it", async () => {
       const { page } = await open("data.html", "light", 390);
       const text = await inPage<string>(page, "document.body.innerText");
       expect(text).toContain('the handler of the article "AWS Lambda Graceful Shutdown"');

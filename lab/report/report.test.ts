@@ -138,7 +138,7 @@ describe("the timeline", () => {
     expect(texts(figure(fiveLives, "timeline").body)).toContain("Init 95 ms (p50 of 5, 88–140), 1 invocation");
   });
 
-  test("has all that happened as a table", () => {
+  test("has every event in a table", () => {
     expect(table.slice(1)).toHaveLength(runs.flatMap(({ timeline }) => timeline).length);
     expect(table).toContainEqual(["this function", "124.0", "Shutdown", "COM_QUIT to the server (its thread 7)"]);
   });
@@ -154,7 +154,7 @@ describe("the timeline", () => {
 describe("the storm", () => {
   const { body, table } = figure(plain, "storm");
 
-  test("has a line for each way, through each sample, and no two alike without their colours", () => {
+  test("has a line for each subject through each sample, and different lines even without colours", () => {
     const lines = [0, 1, 2].map((subject) => group(body, `line-${subject}`, "path"));
     expect(lines.map((paths) => paths.length)).toEqual([1, 1, 1]);
     // A step goes along and then up or down: two points for each sample but the first.
@@ -173,7 +173,7 @@ describe("the storm", () => {
     );
   });
 
-  test("keeps labels apart whose lines end together", () => {
+  test("separates labels whose lines end together", () => {
     const { body: same } = figure(sameEnd, "storm");
     const places = [...same.matchAll(/<g transform="translate\(12,([\d.-]+)\)"/g)].map(([, y]) => Number(y));
     expect(places).toHaveLength(3);
@@ -190,7 +190,7 @@ describe("the storm", () => {
 describe("the faults", () => {
   const { body, table } = figure(plain, "faults");
 
-  test("have a cell for each play, of one kind for those with nothing wrong and of another for the rest", () => {
+  test("have a cell for each run, which shows whether something was wrong", () => {
     expect(group(body, "good-cell", "rect")).toHaveLength(3);
     expect(group(body, "bad-cell", "rect")).toHaveLength(2);
     expect(texts(body)).toEqual(expect.arrayContaining(["✕ 1 aborted", "✕ SIGKILL, + 1"]));
@@ -212,7 +212,7 @@ describe("the faults", () => {
     ]);
   });
 
-  test("stand apart for each extension where there are two", () => {
+  test("are separate for each extension if there are two", () => {
     const [head] = figure(twoExtensions, "faults").table;
     expect(head).toContain("mysql2 alone, external");
     expect(head).toContain("mysql2 alone, internal");
@@ -248,14 +248,14 @@ describe("the ends", () => {
     expect(marks.length).toBeLessThanOrEqual(300);
   });
 
-  test("of nobody are none", () => {
+  test("of no environment are empty", () => {
     expect(figure(nobody, "shutdown").table[1]?.slice(0, 3)).toEqual(["this function", "0", ""]);
   });
 });
 
 describe("the verdict", () => {
   const verdictOf = (change: Partial<ReportData>): boolean => reportVerdict({ ...MADE_UP, ...change }).clean;
-  test("is about the first way, and says what it rests on", () => {
+  test("is about the first subject, and names its facts", () => {
     expect(reportVerdict(MADE_UP)).toEqual({
       kind: "clean",
       clean: true,
@@ -304,7 +304,7 @@ describe("the page", () => {
     expect(new Set(ids).size).toBe(ids.length);
   });
 
-  test("names nothing that would have to be fetched", () => {
+  test("needs no request", () => {
     expect(html.replaceAll('xmlns="http://www.w3.org/2000/svg"', "")).not.toMatch(/(src|href)=|url\(|@import|https?:/);
   });
 
@@ -314,7 +314,7 @@ describe("the page", () => {
   });
 });
 
-test("whatever stands in the data is text in the page and in each file", () => {
+test("all data appear as text in the page and in each file", () => {
   expect(evil?.files).toHaveLength(4);
   for (const markup of [evil?.html ?? "", ...(evil?.files ?? [])]) {
     expect(markup.includes("&lt;/title&gt;")).toBe(true);
@@ -342,7 +342,7 @@ describe("the colours", () => {
   test.each<[string, Palette]>([
     ["light", LIGHT],
     ["dark", DARK],
-  ])("of the %s scheme are strong enough for text, as WCAG has it", (_, palette) => {
+  ])("of the %s scheme have enough contrast for text, by WCAG", (_, palette) => {
     const { paper, ink, soft, good, bad, goodPaper, badPaper, init, subjects } = palette;
     const pairs: readonly (readonly [string, string])[] = [
       ...[ink, soft, good, bad, ...subjects].map((colour) => [colour, paper] as const),
@@ -382,7 +382,7 @@ describe("earlier data", () => {
     expect(() => reportData(JSON.stringify(data), "data.json")).toThrow("data.json is not what `report --json` prints");
   });
 
-  test("that are no JSON are refused by their name", () => {
+  test("that are not JSON are refused with the file's name", () => {
     expect(() => reportData("{", "data.json")).toThrow("data.json is not JSON");
   });
 });

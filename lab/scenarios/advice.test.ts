@@ -22,7 +22,7 @@ const FAILED = {
   durationMs: 1,
 } as const;
 
-test("there is nothing to change where every connection was given back", () => {
+test("there is nothing to change if every connection was closed", () => {
   expect(advice(CLEAN)).toBeUndefined();
   expect(advice(CLEAN, true)).toBeUndefined();
 });
@@ -91,13 +91,13 @@ test.each<[string, Partial<RunResult>, RegExp]>([
   expect(found).not.toContain("\n");
 });
 
-test("who owes SIGTERM to the lab is told to deploy an extension as well, who got none only to register one", () => {
+test("a handler that got SIGTERM from the lab also needs an extension, one without SIGTERM only an extension", () => {
   const nobodyListens: RunResult = { ...CLEAN, outcomes: ["aborted"], quitMs: undefined };
   expect(advice(nobodyListens, true)).toMatch(/^listen to SIGTERM.*deploy it with an extension, as the lab ran it/);
   expect(advice(nobodyListens)).not.toContain("deploy it with an extension");
 });
 
-describe("a handler that is not Node.js hears what to do in its own language", () => {
+describe("a handler in another language gets advice for that language", () => {
   const languages = ["go", "rust", "python", "java", "other"] as const;
   const OF_NODEJS = /process\.|pool\.end|registerExtension|function\/shutdown/;
 

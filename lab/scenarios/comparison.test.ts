@@ -55,7 +55,7 @@ function rows(table: string): string[][] {
 describe("the log of a failure", () => {
   const logs = Array.from({ length: 30 }, (_, index) => `line ${index + 1}`);
 
-  test("is what was written last, where an invocation or the Init failed", () => {
+  test("has the last lines, if an invocation or the Init failed", () => {
     const said = logOfFailure({ ...FAILED, logs });
     expect(said).toMatch(/^this function logged \(the last 20 of 30 lines\):\n {2}line 11\n/);
     expect(said).toMatch(/\n {2}line 30\n$/);
@@ -63,14 +63,14 @@ describe("the log of a failure", () => {
     expect(logOfFailure({ ...CLEAN, initError, logs: ["why"] })).toBe("this function logged:\n  why\n");
   });
 
-  test("is nothing where nothing failed, or nothing was written", () => {
+  test("is empty if nothing failed or nothing was written", () => {
     expect(logOfFailure({ ...CLEAN, logs })).toBe("");
     expect(logOfFailure(FAILED)).toBe("");
   });
 });
 
 describe("the failures", () => {
-  test("are said with the stack frames that are the function's own", () => {
+  test("show the stack frames of the function only", () => {
     const trace = [
       "TypeError: no host",
       "    at Pool.open (/var/task/db.js:3:9)",
@@ -111,7 +111,7 @@ describe("on a terminal", () => {
   });
 });
 
-test("the ways stand side by side, a column each", () => {
+test("the subjects are side by side, a column each", () => {
   expect(rows(comparison([CLEAN, ABORTED, LEAKED, { ...FAILED, outcomes: [] }], Infinity))).toEqual([
     ["", "this function", "the article's way", "no extension", "this function"],
     ["Log-in", "secret, TLS verified", "password, no TLS", "secret, TLS verified", "secret, TLS verified"],
@@ -127,7 +127,7 @@ test("the ways stand side by side, a column each", () => {
   ]);
 });
 
-test("a pool's connections are counted, an Init that failed and a signal that never came are said", () => {
+test("a pool's connections are counted, and a failed Init and a missing signal are shown", () => {
   const result: RunResult = {
     ...ABORTED,
     initMs: NaN,
@@ -141,7 +141,7 @@ test("a pool's connections are counted, an Init that failed and a signal that ne
 });
 
 describe("the timeline", () => {
-  test("has a line for each thing that happened", () => {
+  test("has a line for each event", () => {
     const timeline = [
       { at: 0.4, phase: "Init", what: "runtime started" },
       { at: 1234.5, phase: "Shutdown", what: "SIGTERM to the runtime" },
@@ -153,7 +153,7 @@ describe("the timeline", () => {
     ]);
   });
 
-  test("of nothing is nothing", () => {
+  test("of no events is empty", () => {
     expect(timelineOf(undefined)).toBe("");
   });
 });

@@ -115,7 +115,7 @@ test.each(CASES)(
   },
 );
 
-test("nothing of the emulator or of its function is left, and /opt/extensions is as it was", async () => {
+test("the emulator and its function leave nothing, and /opt/extensions is unchanged", async () => {
   if (program === undefined) {
     console.warn("not proven here: the emulator needs Linux and Go");
     return;
@@ -128,7 +128,7 @@ test("nothing of the emulator or of its function is left, and /opt/extensions is
   expect(spawnSync("pgrep", ["-f", program], { encoding: "utf8" }).stdout).toBe("");
 });
 
-test("a program that is not there is an error that says how to get it", () => {
+test("a missing program is an error that says how to get it", () => {
   expect(() => emulatorProgram(join(scratch, "nowhere"))).toThrow(`go install ${EMULATOR_PACKAGE}`);
 });
 

@@ -106,7 +106,7 @@ test("internal: SIGTERM arrives without a layer, and every connection is given b
   expect(reports(result.logs, "shutdown extension")).toEqual([]);
 });
 
-test("not set, and no layer has brought an extension: the same", async () => {
+test("not set, and no layer with an extension: the same", async () => {
   const result = await run(subject({ SHUTDOWN_EXTENSION: "" }), runtime, database);
   expect(result).toMatchObject({ outcomes: ["closed"], abortedClients: 0, shutdown: { endedBy: "itself" } });
   expect(registrations(result)).toEqual([REGISTERED]);
@@ -118,7 +118,7 @@ test("external: the layer's extension is the only one that registers", async () 
   expect(result).toMatchObject({ outcomes: ["closed"], shutdown: { endedBy: "itself" } });
 });
 
-test("none: nobody registers, and Lambda kills", async () => {
+test("none: no extension registers, and Lambda sends SIGKILL", async () => {
   const result = await run(subject({ SHUTDOWN_EXTENSION: "none" }), runtime, database);
   expect(registrations(result)).toEqual([]);
   expect(result).toMatchObject({ outcomes: ["leaked"], shutdown: { endedBy: "SIGKILL at once" } });
@@ -138,7 +138,7 @@ test("freezing and thawing do not disturb the extension", async () => {
   expect(reports(environment.logs, "shutdown extension")).toEqual([]);
 });
 
-test("an environment that is reset after a time-out registers anew", async () => {
+test("an environment that is reset after a time-out registers again", async () => {
   const code = `await registerExtension();
     export const handler = ({ hang }) => hang ? new Promise(() => setInterval(() => {}, 1_000)) : Promise.resolve();`;
   const environment = started(INTERNAL, [], scenario("hangs", code), 3_000);

@@ -94,7 +94,7 @@ test(`this function leaves nothing behind (STORM_SEED=${SEED})`, async () => {
   expect(times).toEqual([...times].sort((a, b) => a - b));
 });
 
-test("the article's way is as busy as this function: it closes under its statement, which is not a leak", async () => {
+test("the article's way closes while its statement runs, which is not a leak", async () => {
   const subject = articleSubject(synthesized, join(scratch, "article"));
   const impatient = { ...subject, lambdaFunction: { ...subject.lambdaFunction, timeoutMs: 1_000 } };
   // Longer than the run looks at the server, and over before anyone else does.
@@ -108,7 +108,7 @@ test("a function whose Init fails is an error, not a storm that never begins", a
   await expect(blow(broken)).rejects.toThrow("nobody");
 });
 
-test("what does not fit is said before anything starts, all at once", async () => {
+test("missing memory, files and connections are reported before the storm, all at once", async () => {
   const problems = await checkRoom(1_000_000, 0, database).catch((error: unknown) => String(error));
   expect(problems).toContain("environments 1000000 is not a whole number from 1 to 1000 (--environments)");
   expect(problems).toContain("seconds 0 is not a whole number from 1 to 3600 (--seconds)");
@@ -119,7 +119,7 @@ test("what does not fit is said before anything starts, all at once", async () =
   await expect(checkRoom(1, 1, database)).resolves.toBeUndefined();
 });
 
-test("the command says what it does and refuses what it cannot do", async () => {
+test("the command shows its progress and refuses wrong options", async () => {
   const command = (...args: readonly string[]): Promise<string> => {
     const script = `require(${JSON.stringify(COMMAND)}).stormCommand().parse(${JSON.stringify(args)}, { from: "user" })`;
     return promisify(execFile)(process.execPath, ["--import", "tsx", "-e", script]).then(

@@ -49,7 +49,7 @@ test.each(USER_HANDLERS.map((handler) => [handler.name, handler] as const))("%s"
   }
 });
 
-test("a handler whose package is not here cannot be judged, and is told which", async () => {
+test("a handler with a missing package gets no verdict, and the advice names the package", async () => {
   const code = 'import { a } from "a-database-nobody-has/promise"; import { readFileSync } from "node:fs";';
   expect(await judge.missing({ name: "theirs", code, verdict: "clean" })).toBe("no a-database-nobody-has");
 });

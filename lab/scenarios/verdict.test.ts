@@ -123,7 +123,7 @@ test.each<[string, Partial<RunResult>, string]>([
     },
     "1 opened, 0 closed, 1 aborted,",
   ],
-])("a closed connection has its protocol's goodbye: %s", (_, result, facts) => {
+])("a closed connection has its protocol's end message: %s", (_, result, facts) => {
   expect(runVerdict({ ...CLEAN, ...result }).sentence).toContain(facts);
 });
 
@@ -133,7 +133,7 @@ test("an exit that AWS's client would hang in is not proven on the lab's client"
   expect(runVerdict({ ...CLEAN, timeline }).kind).toBe("clean");
 });
 
-test("the stand-in has no Aborted_clients, so the verdict does not speak of it", () => {
+test("the stand-in has no Aborted_clients, so the verdict does not mention it", () => {
   const { abortedClients, ...onStandIn } = CLEAN;
   expect(abortedClients).toBe(0);
   expect(runVerdict(onStandIn).sentence).not.toContain("Aborted_clients");
