@@ -1,5 +1,6 @@
 /**
- * `npx cdktf init --template <URL of this project's zip>` copies the files and runs this: the copy gets names of its own.
+ * `npx cdktf-cli@0.21.0 init --template <URL of this project's zip>` copies the files and runs this. The copy gets its own
+ * names.
  * https://developer.hashicorp.com/terraform/cdktf/create-and-deploy/remote-templates
  */
 const { readFileSync, rmSync, writeFileSync } = require("node:fs");

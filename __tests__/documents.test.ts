@@ -87,8 +87,12 @@ function commandsOf({ codes }: Page): readonly string[] {
   return lines.map((line) => line.replace(/ +#.*/, "").trim()).filter((line) => line !== "");
 }
 
-const SCRIPTS = (JSON.parse(read("package.json")) as { readonly scripts: Readonly<Record<string, string>> }).scripts;
-const CDKTF = ["synth", "deploy", "diff", "destroy", "init"];
+const { scripts: SCRIPTS, devDependencies } = JSON.parse(read("package.json")) as {
+  readonly scripts: Readonly<Record<string, string>>;
+  readonly devDependencies: Readonly<Record<string, string>>;
+};
+const CDKTF_CLI = `cdktf-cli@${devDependencies["cdktf-cli"] ?? ""}`;
+const CDKTF = ["synth", "deploy", "diff", "destroy"];
 const helps = new Map<string, string>();
 
 function labHelp(command = ""): string {
@@ -110,6 +114,8 @@ function problemsOf(command: string): readonly string[] {
   }
   if (program === "node") return wrong(isThere(first));
   if (program !== "npx") return [];
+  // In an empty folder `npx cdktf` finds no command: cdktf is the package of the library.
+  if (first.startsWith("cdktf-cli")) return wrong(first === CDKTF_CLI && rest[0] === "init");
   switch (first) {
     case "jest": {
       const [pattern = ""] = rest;
