@@ -137,6 +137,14 @@ test("after a failover the host is looked up anew, since its name may lead to an
   expect(lookup.mock.calls.map(([host]) => host)).toEqual(["db.example", "db.example"]);
 });
 
+test("a connection that was idle is asked although the clock was set back meanwhile", async () => {
+  const database = open();
+  await database.query("SELECT 1");
+  laterBy(-60_000);
+  await database.query("SELECT 1");
+  expect(standIn.statements).toEqual(["SELECT 1", "COM_PING", "SELECT 1"]);
+});
+
 test("the dead connections of one freeze are found out together", async () => {
   const pool = open({ connectionLimit: 5 });
   await Promise.all(Array.from({ length: 5 }, () => pool.query("SELECT 1")));

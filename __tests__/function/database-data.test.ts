@@ -194,6 +194,15 @@ describe("what a statement leaves on its connection", () => {
   });
 });
 
+test("a server that does not reset sessions costs connections, and a line in the log says so", async () => {
+  standIn.script.statement = (sql) => (sql === "COM_RESET_CONNECTION" ? { error: 1047 } : undefined);
+  const resetting = standIn.database({ resetSession: true });
+  await resetting.query("SELECT 1");
+  await resetting.query("SELECT 2");
+  expect(standIn.sessions).toMatchObject([{ quit: true }, { quit: true }]);
+  expect(warnings).toHaveBeenLastCalledWith(expect.stringContaining("does not reset the session"));
+});
+
 describe("a statement runs a second time", () => {
   test("never because of a message, whatever words it quotes", async () => {
     const message = "Can't add new command when connection is in closed state; write EPIPE";

@@ -175,7 +175,8 @@ export class ServerConnection {
 
   /** Since the last use. A connection that was never used may have been opened right before a freeze. */
   idleMs(neverUsedMs: number): number {
-    return this.lastUse === undefined ? neverUsedMs : Date.now() - this.lastUse;
+    if (this.lastUse === undefined) return neverUsedMs;
+    return Math.abs(Date.now() - this.lastUse); // the clock may be set back after a thaw
   }
 
   /** @throws NotRunError if the connection is known to have ended, or the server closed before it read the statement */

@@ -17,6 +17,7 @@ export async function tidy(connection: ServerConnection, resetSession: boolean):
     const fit = await isFit(connection, resetSession).catch((error: unknown) => {
       // What the server refuses to undo, such as XA START, ends with the connection.
       if (serverErrorNumber(error) === undefined) throw error;
+      console.warn(`the server does not reset the session, so the connection is closed: ${(error as Error).message}`);
       return false;
     });
     if (fit) return true;
