@@ -80,6 +80,12 @@ function changeInNodejs(result: RunResult, context: AdviceContext): string | und
       ? `on SIGTERM it closed nothing and did not leave: await ${close}, then ${LEAVE}; or ${hook}`
       : `on SIGTERM it closed ${clean} of ${all} connections and did not leave: cancel what still runs, await ${close} with a time limit, then ${LEAVE}; or ${hook}`;
   }
+  if (context.code?.library?.isLocal === true && clean === 0) {
+    return `close the connection where it is opened, because it is a variable of a function: await ${close} in a finally block there. Or open it once, outside of the handler, and on SIGTERM await ${close}, then ${LEAVE}`;
+  }
+  if (clean === 0 && shutdown.endedBy === "itself" && context.code?.listensToSigterm === true) {
+    return `it left on SIGTERM with ${all} of its connections open: await ${close} before it leaves; then ${LEAVE}; or ${hook}`;
+  }
   if (clean === 0) {
     return `listen to SIGTERM, which ended the process with ${all} of its connections open: await ${close}, then ${LEAVE}; or ${hook}`;
   }
@@ -106,6 +112,9 @@ function initAdvice(failure: string, { code, given = [] }: AdviceContext): strin
   }
   if (/callback-based/i.test(failure)) {
     return "make the handler async and return its answer: Node.js 24 runs no handler with a callback (--runtime nodejs22.x still does)";
+  }
+  if (/^Runtime\.ExitError: Runtime exited without providing a reason/.test(failure)) {
+    return "keep the process alive while the handler is loaded: it exited with status 0 before it asked for an event, as process.exit() does";
   }
   const missing = missingVariables(code, given);
   return missing === ""
@@ -136,6 +145,10 @@ export function inputAdvice({ failure, answers = [], code, env = {} }: Input): s
   }
   if (typeof status === "number") {
     return `send it an event that it takes: it answered statusCode ${status} to the lab's; --event <json>, or --events <file> with real ones`;
+  }
+  const elsewhere = /(?:ENOTFOUND|ECONNREFUSED|ETIMEDOUT|EAI_AGAIN|EHOSTUNREACH) (\S+)/.exec(failure ?? "")?.[1];
+  if (failure !== undefined && elsewhere !== undefined) {
+    return `let it connect to the lab's server instead of ${elsewhere} (it fails with ${firstLine(failure)}): read the address from a variable, which the lab or --env NAME={host} sets; a file such as .env in its directory must not set it again`;
   }
   if (failure !== undefined) {
     return isAboutTheEvent(failure)

@@ -95,6 +95,31 @@ exports.handler = async () => { const one = await mysql.createConnection(process
     verdict: "clean",
   },
   {
+    name: "mysql2 connection an invocation, never closed",
+    code: `const mysql = require("mysql2/promise");
+exports.handler = async () => { const one = await mysql.createConnection(process.env.MYSQL_URL); return (await one.query("SELECT 1"))[0]; };`,
+    verdict: "not clean",
+    advice: "close the connection where it is opened, because it is a variable of a function: await one.end()",
+  },
+  {
+    name: "mysql2 connection, destroyed",
+    code: `const mysql = require("mysql2/promise");
+let connection;
+exports.handler = async () => { connection ??= await mysql.createConnection(process.env.MYSQL_URL); return (await connection.query("SELECT 1"))[0]; };
+${onSigterm("connection.destroy()")}`,
+    verdict: "not clean",
+    advice: "it left on SIGTERM with 1 of its connections open: await connection.end() before it leaves",
+  },
+  {
+    name: "mysql2 pool in a class",
+    code: `const mysql = require("mysql2/promise");
+class Orders { constructor() { this.pool = mysql.createPool(process.env.MYSQL_URL); } count() { return this.pool.query("SELECT 1"); } }
+const orders = new Orders();
+exports.handler = async () => (await orders.count())[0];`,
+    verdict: "not clean",
+    advice: "await this.pool.end()",
+  },
+  {
     name: "mysql2 connection, top-level await",
     file: "index.mjs",
     code: `import mysql from "mysql2/promise";
@@ -236,6 +261,23 @@ export const handler = async (): Promise<unknown> => (await db.query("SELECT 1")
     verdict: "not clean",
     emulated: "could not be invoked",
     advice: "fix the Init first",
+  },
+  {
+    name: "process.exit(0) at Init",
+    code: `process.exit(0);`,
+    verdict: "not clean",
+    emulated: "could not be invoked",
+    advice: "keep the process alive while the handler is loaded",
+  },
+  {
+    name: "sets its own address",
+    code: `process.env.DB_HOST = "db.invalid";
+const mysql = require("mysql2/promise");
+const { DB_HOST: host, DB_USER: user, DB_PASSWORD: password } = process.env;
+const pool = mysql.createPool({ host, user, password });
+${SELECT}`,
+    verdict: "could not be invoked",
+    advice: "let it connect to the lab's server instead of db.invalid",
   },
   {
     name: "variable that the lab does not give",

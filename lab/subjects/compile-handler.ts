@@ -1,6 +1,9 @@
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { isBuiltin } from "node:module";
 import { dirname, join } from "node:path";
-import { buildSync, type BuildFailure } from "esbuild";
+import { buildSync, type BuildFailure, type BuildOptions, type Metafile } from "esbuild";
+
+type Output = Metafile["outputs"][string];
 
 export interface Source {
   /** The directory of the user's. */
@@ -25,12 +28,25 @@ export function compileHandler({ directory, source, file, exported, into }: Sour
   const isModule = source.endsWith(".mts") || typeOf(directory) === "module";
   const build = (format: "cjs" | "esm"): readonly string[] | undefined => {
     const outfile = join(into, `${file}.${format === "esm" ? "mjs" : "js"}`);
-    const { metafile } = buildSync({
-      ...{ entryPoints: [entry], outfile, format, bundle: true, packages: "external", platform: "node" },
-      ...{ target: "node22", metafile: true, logLevel: "silent", keepNames: true, sourcemap: "inline" },
-    });
+    const bundle = (externals: Pick<BuildOptions, "packages" | "external">): Output | undefined => {
+      const { metafile } = buildSync({
+        ...{ entryPoints: [entry], outfile, format, bundle: true, platform: "node", ...externals },
+        ...{ target: "node22", metafile: true, logLevel: "silent", keepNames: true, sourcemap: "inline" },
+      });
+      return Object.values(metafile.outputs)[0];
+    };
+    const output = bundle({ packages: "external" });
+    const { installed, missing } = packagesOf(output, directory);
+    // What looks like a package and is none may be a path of tsconfig.json, which esbuild follows if it is not external.
+    if (missing.length > 0) {
+      try {
+        bundle({ external: [...installed] });
+      } catch {
+        bundle({ packages: "external" }); // It is a package that is missing, as Node.js will say.
+      }
+    }
     // Only of an ES module is known what it exports.
-    return format === "esm" ? Object.values(metafile.outputs)[0]?.exports : undefined;
+    return format === "esm" ? output?.exports : undefined;
   };
   try {
     mkdirSync(into, { recursive: true });
@@ -44,6 +60,21 @@ export function compileHandler({ directory, source, file, exported, into }: Sour
     const at = first?.location === null || first?.location === undefined ? "" : ` (line ${first.location.line})`;
     return first === undefined ? String(error) : `${first.text}${at}`;
   }
+}
+
+/** The packages that it imports, and Lambda's own, which are missing nowhere. */
+function packagesOf(
+  output: Output | undefined,
+  directory: string,
+): { readonly installed: readonly string[]; readonly missing: readonly string[] } {
+  const imported = (output?.imports ?? []).filter(({ external, path }) => external === true && !isBuiltin(path));
+  const isInstalled = (path: string): boolean => {
+    const name = path.split("/", path.startsWith("@") ? 2 : 1).join("/");
+    return above(directory).some((folder) => existsSync(join(folder, "node_modules", name)));
+  };
+  const paths = imported.map(({ path }) => path);
+  const installed = paths.filter((path) => isInstalled(path) || path.startsWith("@aws-sdk/"));
+  return { installed, missing: paths.filter((path) => !installed.includes(path)) };
 }
 
 /** Those beside the handler, and the next ones above, where a workspace has them. */

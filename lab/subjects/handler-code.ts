@@ -8,6 +8,8 @@ export interface DatabaseLibrary {
   readonly name: string;
   /** The call that gives its connections back, with the variable of the handler's code. */
   readonly close: string;
+  /** The code opens it in a function, so a listener outside of it cannot close it. @default false */
+  readonly isLocal?: true;
 }
 
 /** What the lab reads in a handler's code, without running it. */
@@ -22,15 +24,17 @@ export interface HandlerCode {
   readonly isCommonJs: boolean;
 }
 
-/** Ordered: what wraps another library stands before it. The variable is the one that the documentation uses. */
-const LIBRARIES: readonly {
+interface Library {
   readonly name: string;
   readonly packages: readonly string[];
   /** What makes it: the name before "(". */
   readonly made: RegExp;
   readonly variable: string;
   readonly close: (variable: string) => string;
-}[] = [
+}
+
+/** Ordered: what wraps another library stands before it. The variable is the one that the documentation uses. */
+const LIBRARIES: readonly Library[] = [
   { name: "knex", packages: ["knex"], made: /(?:knex|Knex)/, variable: "knex", close: (it) => `${it}.destroy()` },
   {
     name: "Sequelize",
@@ -114,17 +118,30 @@ const MAX_FILES = 500;
 const LAMBDAS_OWN = /^(AWS_|LAMBDA_|_HANDLER$|_X_AMZN_|TZ$|LANG$|PATH$|NODE_|HOME$|PWD$|CI$|DEBUG$|npm_)/;
 
 export function handlerCode({ directory }: Pick<LambdaFunction, "directory">): HandlerCode {
-  const own = codeOf(directory).join("\n");
-  const found = LIBRARIES.find(({ packages }) => packages.some((name) => uses(own, name)));
+  const all = codeOf(directory).join("\n");
+  const own = withoutPackages(all);
+  const found = LIBRARIES.find(({ packages }) => packages.some((name) => uses(all, name)));
   return {
-    ...(found === undefined
-      ? {}
-      : { library: { name: found.name, close: found.close(variableOf(own, found.made) ?? found.variable) } }),
+    ...(found === undefined ? {} : { library: libraryOf(found, own) }),
     variables: variablesOf(own),
     listensToSigterm: /["'`]SIGTERM["'`]/.test(own),
     isCommonJs: !/^\s*(import\s*["'{*\w]|export\s+\w|export\s*[{*])/m.test(own),
     callsExit: /process\.(exit|reallyExit)\(/.test(own),
   };
+}
+
+function libraryOf({ name, made, variable, close }: Library, code: string): DatabaseLibrary {
+  const found = variableOf(code, made);
+  return {
+    ...{ name, close: close(found?.name ?? variable) },
+    ...(found?.isLocal === true ? { isLocal: true } : {}),
+  };
+}
+
+/** Bundlers name each file in a comment; what comes from a package says nothing of the function. */
+function withoutPackages(code: string): string {
+  const parts = code.split(/^(?=\/\/ (?:[\w@.-]+\/)*[\w@.$-]+\.[cm]?[jt]sx?$)/m);
+  return parts.filter((part) => !/^\/\/ \S*node_modules\/[^.\s]/.test(part)).join("");
 }
 
 /** The function's own files, without its packages. */
@@ -156,18 +173,28 @@ function uses(code: string, name: string): boolean {
 }
 
 /** The variable that the code gives the pool, the client, the connection. */
-function variableOf(code: string, made: RegExp): string | undefined {
-  const assigned = new RegExp(
-    String.raw`(?:const|let|var)\s+(\w+)(?:\s*:[^=;]+)?\s*=\s*(?:await\s+)?(?:new\s+)?(?:\(0,\s*)?(?:[\w.]+\.)?${made.source}\)?(?:<[^>]*>)?\(`,
-    made.flags,
+function variableOf(code: string, made: RegExp): { readonly name: string; readonly isLocal: boolean } | undefined {
+  const makes = String.raw`(?:await\s+)?(?:new\s+)?(?:\(0,\s*)?(?:[\w.]+\.)?${made.source}\)?(?:<[^>]*>)?\(`;
+  const declared = new RegExp(String.raw`(?:const|let|var)\s+(\w+)(?:\s*:[^=;]+)?\s*=\s*${makes}`, made.flags).exec(
+    code,
   );
-  return (
-    assigned.exec(code)?.[1] ??
-    new RegExp(
-      String.raw`(?:^|[;{}\s])(\w+)\s*(?:\?\?)?=\s*(?:await\s+)?(?:new\s+)?(?:\(0,\s*)?(?:[\w.]+\.)?${made.source}\)?(?:<[^>]*>)?\(`,
-      made.flags,
-    ).exec(code)?.[1]
+  if (declared?.[1] !== undefined) {
+    return { name: declared[1], isLocal: isInFunction(code.slice(0, declared.index)) };
+  }
+  const assigned = new RegExp(String.raw`(?:^|[;{}()\s])((?:this\.)?#?\w+)\s*(?:\?\?)?=\s*${makes}`, made.flags).exec(
+    code,
   );
+  return assigned?.[1] === undefined ? undefined : { name: assigned[1], isLocal: false };
+}
+
+/** More braces are open than closed, after strings and comments are gone. A bundler's wrapper is no function of the user's. */
+function isInFunction(before: string): boolean {
+  const plain = before.replace(
+    /\/\*[^]*?\*\/|\/\/[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/g,
+    "",
+  );
+  if (/__commonJS|__esm|__webpack_require__/.test(plain)) return false;
+  return plain.split("{").length > plain.split("}").length;
 }
 
 function variablesOf(code: string): readonly string[] {
