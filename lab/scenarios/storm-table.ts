@@ -28,11 +28,10 @@ export function stormTable(results: readonly StormResult[], width?: number): str
   row("connections held, at the most", ({ samples }) =>
     String(Math.max(...samples.map(({ connections }) => connections))),
   );
-  row("Shutdown: runtime ended by", ({ endings }) =>
-    Object.entries(endings)
-      .map(([what, count]) => `${what}: ${count}`)
-      .join("\n"),
-  );
+  row("Shutdown: runtime ended by", ({ endings }) => {
+    const lines = Object.entries(endings).map(([what, count]) => `${what}: ${count}`);
+    return lines.join("\n") || "a reset, each time";
+  });
   row("  first signal → gone, p50 / p99", ({ goneMs }) =>
     goneMs.length === 0 ? "nobody left" : `${quantile(goneMs, 0.5)} / ${quantile(goneMs, 0.99)} ms`,
   );

@@ -38,6 +38,25 @@ test.each<[string, Partial<RunResult>, VerdictKind, string]>([
     "✗ theirs did not give every connection back: 2 opened, 1 closed with COM_QUIT, 1 aborted, 0 left on the server (Aborted_clients +1), the runtime's process ended by itself.",
   ],
   [
+    "aborted, after an invocation that timed out",
+    {
+      outcomes: ["aborted"],
+      abortedClients: 1,
+      invocations: [
+        {
+          ok: false,
+          error: {
+            errorType: "Sandbox.Timedout",
+            errorMessage: "RequestId: 6f41dd4d-6b4c Error: Task timed out after 3.00 seconds",
+          },
+          durationMs: 3_000,
+        },
+      ],
+    },
+    "not clean",
+    "✗ theirs did not give every connection back, 1 invocation failed with Sandbox.Timedout: Task timed out after 3.00 seconds: 1 opened, 0 closed with COM_QUIT, 1 aborted, 0 left on the server (Aborted_clients +1), the runtime's process ended by itself.",
+  ],
+  [
     "leaked",
     { outcomes: ["leaked"], shutdown: { endedBy: "SIGKILL at once", runtimeMs: 2 } },
     "not clean",

@@ -59,7 +59,7 @@ export function verdictOf(findings: Findings): Verdict {
   const killed = endings["SIGKILL at its deadline"] ?? 0;
   const goneBefore = endings["gone before"] ?? 0;
   if (connections.aborted + connections.leaked > 0 || closed < opened) {
-    const also = failed > 0 ? `, ${failed} ${failed === 1 ? "invocation" : "invocations"} failed` : "";
+    const also = failed > 0 ? `, ${plural(failed, "invocation")} failed${because}` : "";
     return verdict("not clean", `${subject} did not give every connection back${also}: ${facts}`);
   }
   if (failed > 0) {
@@ -171,7 +171,8 @@ function endedBy(how: string): string {
 }
 
 function inWords({ errorType, errorMessage }: LambdaError): string {
-  return `${errorType}: ${errorMessage.trim().replace(/\.$/, "")}`;
+  const message = errorMessage.trim().replace(/^RequestId: [\da-f-]+ Error: /, "");
+  return `${errorType}: ${message.replace(/\.$/, "")}`;
 }
 
 function all(count: number): string {
