@@ -28,7 +28,10 @@ export class TransactionEndedError extends Error {
   override readonly name = "TransactionEndedError";
 }
 
-/** The connection was lost while COMMIT ran. The server may or may not have committed: only the data can tell. */
+/**
+ * The connection was lost while COMMIT ran, or a procedure ended the transaction. The server may or may not have
+ * committed: only the data can tell.
+ */
 export class CommitOutcomeUnknownError extends Error {
   override readonly name = "CommitOutcomeUnknownError";
 }
