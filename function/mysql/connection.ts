@@ -3,19 +3,20 @@ import type { Duplex } from "node:stream";
 // Not mysql2/promise, which wraps the connection again for each statement: a warm invocation and Init pay for it.
 import mysql, { type Connection, type ConnectionOptions } from "mysql2";
 import { namedForCertificate } from "../login/certificate-name";
-import { fs, net } from "../node-modules";
+import { net } from "../node-modules";
 import { NotRunError } from "./database-errors";
 import { serverErrorNumber } from "./error-origin";
 import {
   identityOf,
   isAsSet,
+  sessionOf,
   SET_SESSION,
   SET_SESSION_AGAIN,
   whoAreYou,
   type ServerIdentity,
-  type Session,
 } from "./session";
 import { schemaAfter, ServerStatus, type Packet } from "./server-status";
+import { hasUnread } from "./unread";
 
 /** Where a connection goes to, and as whom. */
 export interface ConnectionTarget {
@@ -31,9 +32,6 @@ export interface ConnectionTarget {
 interface Driver extends Connection {
   readonly stream: Duplex;
   handlePacket(packet?: Packet): void;
-}
-interface Greeting {
-  readonly serverVersion: string;
 }
 
 /**
@@ -57,7 +55,7 @@ export class ServerConnection {
   phase = "connection (TCP)";
 
   private readonly driver: Driver;
-  private greeting: Greeting | undefined;
+  private greeting: { readonly serverVersion: string } | undefined;
   /** COM_QUIT is written or queued. */
   isLeaving = false;
   private lost = false;
@@ -96,7 +94,7 @@ export class ServerConnection {
     driver.on("error", () => (this.lost = true)).on("end", () => (this.lost = true));
     this.socket.once("data", () => (this.phase = "log-in"));
     this.loggedIn = new Promise((resolve, reject) => {
-      driver.once("connect", (greeting: Greeting) => {
+      driver.once("connect", (greeting: ServerConnection["greeting"]) => {
         this.greeting = greeting;
         resolve();
       });
@@ -112,8 +110,7 @@ export class ServerConnection {
     await this.loggedIn;
     this.phase = "answer to the first statement";
     try {
-      const answer: unknown = await this.run(whoAreYou(this.greeting?.serverVersion ?? ""));
-      const session = Array.isArray(answer) ? (answer[0] as Session | undefined) : undefined;
+      const session = sessionOf(await this.run(whoAreYou(this.greeting?.serverVersion ?? "")));
       this.identity = identityOf(session);
       if (session && this.identity && !isAsSet(session)) await this.run(SET_SESSION);
     } catch (error) {
@@ -143,14 +140,7 @@ export class ServerConnection {
    */
   get hasEndedUnread(): boolean {
     if (this.hasEnded || !this.isLoggedIn || this.underWay > 0) return this.hasEnded;
-    const { fd } = (this.socket as unknown as { readonly _handle: { readonly fd?: number } | null })._handle ?? {};
-    if (fd === undefined || fd < 0) return false;
-    try {
-      fs.readSync(fd, Buffer.alloc(1));
-      return true;
-    } catch (error) {
-      return (error as NodeJS.ErrnoException).code !== "EAGAIN";
-    }
+    return hasUnread(this.socket);
   }
 
   /** MySQL's server speaks first: its first packet opens a connection. */
@@ -175,8 +165,8 @@ export class ServerConnection {
 
   /** Since the last use. A connection that was never used may have been opened right before a freeze. */
   idleMs(neverUsedMs: number): number {
-    if (this.lastUse === undefined) return neverUsedMs;
-    return Math.abs(Date.now() - this.lastUse); // the clock may be set back after a thaw
+    // Absolute, as the clock may be set back after a thaw.
+    return this.lastUse === undefined ? neverUsedMs : Math.abs(Date.now() - this.lastUse);
   }
 
   /** @throws NotRunError if the connection is known to have ended, or the server closed before it read the statement */

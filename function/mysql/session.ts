@@ -35,6 +35,11 @@ export function whoAreYou(serverVersion: string): string {
   );
 }
 
+/** The answer's row. What is no MySQL may answer with no rows at all. */
+export function sessionOf(answer: unknown): Session | undefined {
+  return Array.isArray(answer) ? (answer[0] as Session | undefined) : undefined;
+}
+
 /** @returns undefined if the row is no answer to {@link whoAreYou}: what only speaks the protocol may say anything */
 export function identityOf(row: Partial<Session> | undefined): ServerIdentity | undefined {
   const { id, host, port, serverId, uuid } = row ?? {};
