@@ -11,6 +11,7 @@ import mysql, { type RowDataPacket } from "mysql2/promise";
 import { createCertificates, type Certificates } from "./certificates";
 import { startDatabaseServer } from "./database-server";
 import { MisbehavingServer } from "./misbehaving-server";
+import { CAPABILITIES, greeting, ok } from "./misbehaving-server-packets";
 import { Relay, type RelayedConnection } from "./relay";
 import type { DatabaseServer } from "./server";
 
@@ -91,7 +92,7 @@ describe.each(["MariaDB with TLS", "MariaDB without TLS", "the stand-in, which h
     await until(async () => (await server.abortedClients()) === before + 1);
   });
 
-  test("a reset is told apart from a FIN, and reaches the server as a reset", async () => {
+  test("a reset is told apart from a FIN", async () => {
     const before = await server.abortedClients();
     let socket: net.Socket | undefined;
     const stream = (): net.Socket => (socket = net.connect(relay?.port ?? 0, "127.0.0.1"));
@@ -184,6 +185,31 @@ test.each([
   } finally {
     await server.close();
   }
+});
+
+test("a server without TLS gets a log-in that does not speak of TLS, and a reset as a reset", async () => {
+  const capabilities = Object.values(CAPABILITIES).reduce((all, one) => all | one, 0) & ~CAPABILITIES.SSL;
+  const offer = { version: "8.4.0", threadId: 7, scramble: Buffer.alloc(20, 1), capabilities, status: 2 };
+  const payload = greeting({ ...offer, plugin: "mysql_native_password" });
+  const listener = net.createServer().listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const { port } = listener.address() as net.AddressInfo;
+  const accepted = once(listener, "connection") as Promise<[net.Socket]>;
+  let socket: net.Socket | undefined;
+  const stream = (): net.Socket => (socket = net.connect(relay?.port ?? 0, "127.0.0.1"));
+  const connected = connect({ host: "127.0.0.1", port, user: "lab", password: "lab" }, { stream });
+  const [server] = await accepted;
+  server.write(Buffer.concat([Buffer.of(payload.length, 0, 0, 0), payload]));
+  const [login] = (await once(server, "data")) as [Buffer];
+  expect(login.readUInt8(3)).toBe(1);
+  expect(login.readUInt32LE(4) & (CAPABILITIES.SSL | CAPABILITIES.PROTOCOL_41)).toBe(CAPABILITIES.PROTOCOL_41);
+  const welcome = ok({ status: 2 });
+  server.write(Buffer.concat([Buffer.of(welcome.length, 0, 0, 2), welcome]));
+  await connected;
+  const lost = once(server, "end").catch((error: unknown) => [error]);
+  socket?.resetAndDestroy();
+  expect(await lost).toMatchObject([{ code: "ECONNRESET" }]);
+  listener.close();
 });
 
 test("what is no TLS behind the request for it ends the connection", async () => {
