@@ -347,3 +347,13 @@ test("the stack of a failed statement leads to its caller", async () => {
   const error = await reasonOf(database.query("SELECT no_such_column"));
   expect(error.stack).toContain("database-data.test.ts");
 });
+
+test("no value is put into a literal that a backslash does not protect", async () => {
+  await database.query("SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'");
+  const refused = await reasonOf(database.query("SELECT ?", ["' OR 1 = 1 -- "]));
+  expect(refused.message).toContain("sql_mode has NO_BACKSLASH_ESCAPES");
+  await database.query("SELECT 1");
+  await database.query("SET SESSION sql_mode = ''");
+  await database.query("SELECT ?", ["it's"]);
+  expect(standIn.statements.filter((sql) => sql.startsWith("SELECT"))).toEqual(["SELECT 1", "SELECT 'it\\'s'"]);
+});

@@ -23,6 +23,7 @@ export interface Session {
   open: boolean;
   inTransaction: boolean;
   autocommit: boolean;
+  backslashEscapes: boolean;
 }
 
 export interface StandInScript {
@@ -108,7 +109,7 @@ export class DatabaseStandIn {
     const number = this.sessions.length + 1;
     const session: Session = {
       ...{ number, threadId: 100 + number, statements: [], quit: false, open: true },
-      ...{ inTransaction: false, autocommit: true },
+      ...{ inTransaction: false, autocommit: true, backslashEscapes: true },
     };
     this.sessions.push(session);
     const { stream } = connection;
@@ -166,7 +167,8 @@ export class DatabaseStandIn {
         else connection.stream.write(errorPacket(code, sqlState, message));
       });
     };
-    const status = (): number => (session.inTransaction ? 1 : 0) | (session.autocommit ? 2 : 0);
+    const status = (): number =>
+      (session.inTransaction ? 1 : 0) | (session.autocommit ? 2 : 0) | (session.backslashEscapes ? 0 : 0x200);
     const rows = (...all: readonly Readonly<Record<string, string>>[]): void => {
       answer(() => {
         const names = Object.keys(all[0] ?? {});
@@ -203,6 +205,7 @@ export class DatabaseStandIn {
       }
       if (/^(start transaction|begin)/i.test(sql)) session.inTransaction = true;
       if (/^(commit|rollback|create|alter|drop|COM_RESET)/i.test(sql)) session.inTransaction = false;
+      if (/sql_mode/i.test(sql)) session.backslashEscapes = !sql.includes("NO_BACKSLASH_ESCAPES");
       if (/autocommit\s*=\s*0/i.test(sql)) session.autocommit = false;
       answer(() => {
         connection.writeOk({ affectedRows: 1, insertId: 7, serverStatus: status() });

@@ -61,7 +61,7 @@ export class ServerConnection {
   private lost = false;
   private schema: string;
   private underWay = 0;
-  private readonly status = new ServerStatus();
+  readonly status = new ServerStatus();
   private readonly loggedIn: Promise<void>;
 
   constructor(readonly target: ConnectionTarget) {

@@ -14,6 +14,7 @@ const EOF = 0xfe;
 const ERR = 0xff;
 const IN_TRANSACTION = 0x1;
 const AUTOCOMMIT = 0x2;
+const NO_BACKSLASH_ESCAPES = 0x200;
 
 /** A row's first column, where that is long, looks like EOF but for its length (with mysql2's header of 4 bytes). */
 const LONGEST_EOF = 12;
@@ -31,6 +32,11 @@ export class ServerStatus {
 
   get autocommit(): boolean {
     return (this.flags & AUTOCOMMIT) !== 0;
+  }
+
+  /** sql_mode NO_BACKSLASH_ESCAPES: a backslash in a literal is a character like others. */
+  get noBackslashEscapes(): boolean {
+    return (this.flags & NO_BACKSLASH_ESCAPES) !== 0;
   }
 
   beginCommand(): void {

@@ -44,6 +44,11 @@ export type Cancel = (connection: ServerConnection) => Promise<void>;
 /** ER_QUERY_INTERRUPTED; what else a statement fails with has nothing to do with its time. */
 const INTERRUPTED = 1317;
 
+/** mysql2 puts backslashes before quotes: there a value with a quote would end its literal, and become SQL. */
+const NO_ESCAPES =
+  "values cannot be escaped, because sql_mode has NO_BACKSLASH_ESCAPES: take it out of the server's or the session's " +
+  "sql_mode, or write a statement without values";
+
 /** @throws Error the server's or the driver's, without the statement's values */
 export async function runStatement<Result>(
   connection: ServerConnection,
@@ -53,6 +58,7 @@ export async function runStatement<Result>(
   cancel: Cancel,
 ): Promise<Result> {
   try {
+    if (values.length > 0 && connection.status.noBackslashEscapes) throw new Error(NO_ESCAPES);
     const result =
       timeoutMs === undefined
         ? await connection.run<Result>(sql, values)
