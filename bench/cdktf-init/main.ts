@@ -102,6 +102,7 @@ class MyStack extends TerraformStack {
 
     new TerraformOutput(this, "function_name", { value: lambda.functionName });
     new TerraformOutput(this, "function_arn", { value: lambda.arn });
+    new TerraformOutput(this, "function_invoke_arn", { value: lambda.invokeArn });
     new TerraformOutput(this, "function_role_arn", { value: role.arn });
     new TerraformOutput(this, "function_log_group_name", { value: logGroup.name });
     new TerraformOutput(this, "function_insights_layer_arn", { value: Fn.element(lambda.layers, 0) });
