@@ -52,5 +52,7 @@ test("each budget of the cold start can be broken", () => {
 test("the README's table has the cold start where it was measured", () => {
   const rows = summary({ ...older, coldStarts: { whole, shares: [] } }).map(([label, ours]) => [label, ours]);
   expect(rows).toEqual(expect.arrayContaining([["÷ the same with a password and TLS", "1.10"]]));
-  expect(summary(older).length).toBe(rows.length - 3);
+  const { coldStarts, ...without } = older;
+  expect(coldStarts).toBeDefined();
+  expect(summary(without).length).toBe(rows.length - 3);
 });

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { projectFiles } from "../__tests__/files";
 import path from "node:path";
 import { claimsOf, holds } from "./claims";
+import { coldRatio } from "./cold-start";
 import type { Figures } from "./figures";
 import { apart, difference, ratio, type Lifecycles } from "./lifecycles";
 import { summary } from "./summary";
@@ -45,6 +46,8 @@ test("the README says which claims the reference result does not keep, and no ot
   const said = /Not kept on that day: (.*?)\.\s/s.exec(read("README.md"))?.[1] ?? "";
   const labels: Record<string, string> = {
     "… p50 ÷ the same code that only leaves": "leaving within 1.35 × the same code that only leaves",
+    "… ÷ a handler as AWS's documentation has it, p50": "a first answer within 0.5 × that of AWS's documentation",
+    "Init with password ÷ an empty handler's, p50": "Init within 1.75 × an empty handler's",
     "… after a change of the function, p50": "a synthesis after a change of the function within 2 s of CPU",
   };
   expect(said.replaceAll(/\s+/g, " ")).toBe(broken.map((text) => labels[text] ?? text).join(", and "));
@@ -57,6 +60,16 @@ test("how much longer the function takes to leave than nothing at all is the ref
   expect(text).toContain(
     `only leaves took ${floor.gone.p50.toFixed(1)} ms; this function takes ${times(ours)} times that, ` +
       `mysql2 that is killed without any clean-up ${times(bare)} times`,
+  );
+});
+
+test("the cold start at Lambda's shares of a CPU is the reference result's", () => {
+  const shares = figures.coldStarts?.shares ?? [];
+  const ratios = shares.map(({ secretTls, awsDocs }) => coldRatio("answered", secretTls, awsDocs).toFixed(2)).sort();
+  const sizes = shares.map(({ memoryMb }) => memoryMb);
+  const text = read("README.md").replaceAll(/\s+/g, " ");
+  expect(text).toContain(
+    `at ${Math.min(...sizes)} to ${Math.max(...sizes)} MB, the first is ${ratios[0] ?? ""} to ${ratios.at(-1) ?? ""}.`,
   );
 });
 

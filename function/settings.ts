@@ -35,7 +35,7 @@ export interface DatabaseSettings {
   readonly tlsCaFile?: string;
   /**
    * Reads the secret, for example AWS's SDK: `new SecretsManager()`. No variable of the environment sets it.
-   * @default - a signed request to Secrets Manager, without the SDK, which takes 65 ms of CPU to load
+   * @default - a signed request to Secrets Manager, without the SDK, which takes longer to load than the rest of the function
    */
   readonly secretsManager?: SecretsManagerClient;
   /**

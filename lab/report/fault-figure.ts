@@ -6,7 +6,8 @@ const ROW_HEIGHT = 26;
 const COLUMN_WIDTH = 136;
 const WORDS =
   "SIGKILL: the process was killed at its deadline. late: it ended later than the fault allows. left: connections that the server still held. " +
-  "running: statements that still ran on the server. aborted: connections that ended without COM_QUIT. locked: a lock that was still held. invocation: one had another result than it should have.";
+  "running: statements that still ran on the server. aborted: connections that ended without COM_QUIT. locked: a lock that was still held. invocation: one had another result than it should have. " +
+  "not reached: the function did not do what the fault meets, in 10 s. check failed: see the table. Init fails: so that there was no invocation.";
 const MARGIN = { marginTop: 64, marginRight: 10, marginBottom: 10, marginLeft: 280 };
 
 /** Which fault left something wrong with whom. */
@@ -96,6 +97,9 @@ function brief([problem = "", ...more]: readonly string[]): string {
     [/^statements left: (\d+).*/, "$1 running"],
     [/^Aborted_clients: \+(\d+).*/, "$1 aborted"],
     [/^a lock.*/, "locked"],
+    [/^waited \d+ ms/, "not reached"],
+    [/^this is not true/, "check failed"],
+    [/^Init fails/, "Init fails"],
   ] as const;
   const [pattern, text] = words.find(([each]) => each.test(problem)) ?? [/^.*/s, shortened(problem, 14)];
   const shown = text.includes("$") ? problem.replace(pattern, text) : text;

@@ -118,7 +118,7 @@ describe("npx lambda-shutdown-lab report", () => {
       "sizes of a measurement that there is not",
       ["--data", "data.json", "--seed", "3"],
       2,
-      "--seed: with --data nothing",
+      "--seed: no effect with --data",
     ],
     ["a size out of range", ["--environments", "1001"], 2, "Expected a whole number from 1 to 1000"],
     ["a directory as the page", ["--out", "."], 2, "--out .: it is a directory"],
