@@ -127,11 +127,11 @@ async function sideBySide(entry: string): Promise<string> {
   return late;
 }
 
-/** Blocks the event loop for 150 ms at a time. */
+/** Blocks the event loop for 100 ms at a time. */
 async function compute(ms: number): Promise<string> {
   const end = performance.now() + ms;
   while (performance.now() < end) {
-    const slice = performance.now() + 150;
+    const slice = performance.now() + 100;
     while (performance.now() < slice);
     await sleep(0);
   }
