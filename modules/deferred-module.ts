@@ -3,9 +3,9 @@ import path from "node:path";
 
 /**
  * CommonJS modules of dependencies that get a file of their own in the archive, read when somebody first asks for
- * something in them. They are two thirds of the sample's code, and most execution environments need none of them: the
+ * something in them. Most execution environments need none of them: the
  * names of the server's errors, the encodings besides UTF-8, and integers of 64 bits. In the code they would be read and
- * compiled in each Init, which takes a sixth of the sample's import (`npm run bench` prints Init).
+ * compiled in each Init (`npm run bench` prints Init).
  *
  * A module may stand here if nothing notices that it runs later. One that is required as soon as the code starts gets a
  * stand-in, which can be read from, constructed and called, but does not list its properties.
@@ -17,7 +17,7 @@ const DEFERRED = [
 ] as const;
 
 /**
- * Modules of Node.js that mysql2 requires at once and needs in a log-in only: half of what its import costs. Not for other
+ * Modules of Node.js that mysql2 requires at once and needs in a log-in only. Not for other
  * packages, which may list what a module has.
  */
 const DEFERRED_OF_NODE = ["tls", "crypto"];

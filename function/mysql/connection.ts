@@ -239,8 +239,8 @@ export class ServerConnection {
 }
 
 /**
- * The driver reads the names in a log-in's packets as CESU-8, for which iconv-lite runs its tables of all encodings, 5 ms of
- * CPU in each Init. They are the server's version and plug-ins, in ASCII, and the same in UTF-8.
+ * The driver reads the names in a log-in's packets as CESU-8, for which iconv-lite runs its tables of all encodings in
+ * each cold start. They are the server's version and plug-ins, in ASCII, and the same in UTF-8.
  */
 function readAsUtf8(packet: Packet): void {
   const read = packet.readNullTerminatedString.bind(packet);
