@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -26,6 +26,21 @@ test("finished steps are not repeated: no command runs, nothing is printed", () 
   const { status, stdout, stderr } = setup("--test");
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "", stderr: "" });
 });
+
+const HAS_LAB = existsSync(join(ROOT, "lab"));
+
+/** What a project without lab/ installs, __tests__/fork measures. */
+if (HAS_LAB) {
+  test.each([
+    ["withLab", "node_modules"],
+    ["runtime", "lab/lambda/runtimes/nodejs24.x/node_modules"],
+  ])("the set-up tells what %s takes on the disk", (part, folder) => {
+    const [, told = ""] = new RegExp(`${part}: ([\\d_]+)`).exec(readFileSync(SETUP, "utf8")) ?? [];
+    const [taken] = execFileSync("du", ["-sm", `${join(ROOT, folder)}/`], { encoding: "utf8" }).split("\t");
+    const share = Number(told.replace("_", "")) / Number(taken);
+    expect({ told, taken, isRight: share > 0.8 && share < 1.2 }).toMatchObject({ isRight: true });
+  });
+}
 
 const PROGRAMS = [
   "cmake",
@@ -58,7 +73,7 @@ function setupWithoutBrowser(refused: string) {
 
 const INSTALL = "install -y --no-install-recommends chromium";
 // Without a lab, there is no report to show.
-const mayInstall = existsSync(join(ROOT, "lab")) && process.platform === "linux" && process.getuid?.() === 0;
+const mayInstall = HAS_LAB && process.platform === "linux" && process.getuid?.() === 0;
 
 test("a user who may install a browser for the report's tests gets one, and others are not stopped", () => {
   const { status, asked } = setupWithoutBrowser("nothing");

@@ -22,7 +22,7 @@ test("npm ci installs the template's packages, and none of the lab's", async () 
 });
 
 test("the set-up tells what the packages take on the disk", () => {
-  const [, told = ""] = /DEPENDENCIES = \{ megabytes: ([\d_]+)/.exec(readFileSync("scripts/setup.mjs", "utf8")) ?? [];
+  const [, told = ""] = /template: ([\d_]+)/.exec(readFileSync("scripts/setup.mjs", "utf8")) ?? [];
   const taken = Number(
     execFileSync("du", ["-sm", join(fork.directory, "node_modules")], { encoding: "utf8" }).split("\t")[0],
   );
