@@ -3,6 +3,7 @@ import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import path from "node:path";
 import { deferModules, deferredBanner, deferredPatterns } from "./deferred-module";
+import { eagerModules } from "./eager-module";
 import { jsxTransform } from "./jsx";
 import { platformInName } from "./native-code";
 import { shownPath } from "./project-directory";
@@ -94,7 +95,7 @@ export function bundle(settings: BundleSettings): Bundle {
   ]);
   const files = new Map(outputFiles.map((each) => [path.relative(directory, each.path), each.contents] as const));
   const deferred = deferModules(withOwnRequire(Buffer.from(files.get(CODE) ?? "").toString()), REQUIRE, directory);
-  files.set(CODE, Buffer.from(deferred.code));
+  files.set(CODE, Buffer.from(eagerModules(deferred.code)));
   for (const [name, source] of deferred.files) files.set(name, compiledModule(source, settings));
   return {
     files,
