@@ -8,6 +8,7 @@ import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MAX_EXTENSIONS, type ShutdownReason } from "./extensions-api";
 import { isProvided, type LambdaRuntime } from "./lambda-runtime";
+import { mainThreadWaits } from "./main-thread";
 import { PlatformEvents, type InvocationEvents } from "./platform-events";
 import { track } from "../processes/reaper";
 import { RuntimeApi, TRACE_ID, type LambdaError } from "./runtime-api";
@@ -363,7 +364,7 @@ export class ExecutionEnvironment {
    */
   private async end(reason: ShutdownReason, forGood = false): Promise<ShutdownResult> {
     const lifecycle = this.lifecycle;
-    const begun = performance.now();
+    let begun = performance.now();
     const since = (): number => performance.now() - begun;
     if (lifecycle === undefined) {
       if (forGood) this.vanish();
@@ -391,7 +392,11 @@ export class ExecutionEnvironment {
       return { endedBy, runtimeMs, totalMs: since() };
     }
 
-    if (this.isFrozen) for (const { child } of processes) signalGroup(child, "SIGCONT"); // to hear the signal
+    if (this.isFrozen) {
+      for (const { child } of processes) signalGroup(child, "SIGCONT"); // to hear the signal
+      await mainThreadWaits(runtime?.child.pid);
+      begun = performance.now();
+    }
     this.isFrozen = false;
     api.telemetry.resume();
     let runtimeMs = 0;
