@@ -13,7 +13,14 @@ import { events } from "./events";
 import type { Events } from "../subjects/project";
 import { run, type End } from "../scenarios/run";
 import { emulatorProgram } from "../lambda/emulator";
-import { besideTheLab, emulatorVerdict, runInEmulator, type EmulatorResult } from "../scenarios/emulator-run";
+import { checkNamespace } from "../lambda/emulator-namespace";
+import {
+  besideTheLab,
+  emulatorVerdict,
+  runInEmulator,
+  runManagedInEmulator,
+  type EmulatorResult,
+} from "../scenarios/emulator-run";
 import { fromInvocationDirectory } from "./invocation-directory";
 import { inCommandContext, type CommandContext } from "./command-context";
 import { ownsOutput, report } from "./reporters";
@@ -98,6 +105,7 @@ Examples:
   $ npx lambda-shutdown-lab run --end timeout                         SIGTERM in the middle of a statement
   $ npx lambda-shutdown-lab run --handler ./theirs --events day.jsonl --logs
   $ npx lambda-shutdown-lab run --handler theirs.zip --env 'SQL_HOST={host}' --end failure
+  $ npx lambda-shutdown-lab run --managed-instances 2 --emulator      in AWS's emulator as well, as root
   $ npx lambda-shutdown-lab run --image public.ecr.aws/lambda/nodejs:24     on AWS's base image, in Docker
 ${VARIABLES_HELP}
 
@@ -122,8 +130,8 @@ async function runAndShow(context: CommandContext, options: RunOptions): Promise
   });
   const { runtime: name, extensionIsAssumed, events, adviceContext } = choice;
   const subject = extensions === undefined ? choice.subject : { ...choice.subject, extensions };
-  if (options.managedInstances !== undefined && (options.emulator !== undefined || options.image !== undefined)) {
-    throw new UsageError("--managed-instances cannot be used with --emulator or --image");
+  if (options.managedInstances !== undefined && options.image !== undefined) {
+    throw new UsageError("--managed-instances cannot be used with --image");
   }
   if (options.managedInstances !== undefined && !name.startsWith("nodejs")) {
     throw new UsageError(`--managed-instances does not run on ${name}, only on nodejs24.x`);
@@ -135,6 +143,7 @@ async function runAndShow(context: CommandContext, options: RunOptions): Promise
     options.emulator === undefined
       ? undefined
       : emulatorProgram(options.emulator === true ? undefined : fromInvocationDirectory(options.emulator));
+  if (program !== undefined) checkNamespace(options.managedInstances !== undefined);
   const runtime = await context.runtime(name, options.image);
   const database = await context.database();
   if (end === "timeout" && !("slow" in events)) {
@@ -143,7 +152,7 @@ async function runAndShow(context: CommandContext, options: RunOptions): Promise
     );
   }
   if (options.managedInstances !== undefined) {
-    return runOnManagedInstances(context, options, { subject, runtime, database, events });
+    return runOnManagedInstances(context, options, { subject, runtime, database, events }, program);
   }
   const given = options.events ?? [events.quick];
   const title = `${subject.name}: Init, Invoke, ${end}`;
@@ -200,6 +209,7 @@ async function runOnManagedInstances(
     database,
     events,
   }: Pick<ManagedRunConfig, "subject" | "runtime" | "database"> & { events: Events },
+  program: string | undefined,
 ): Promise<Verdict> {
   const title = `${subject.name}: Managed Instances, Init, Invoke, Shutdown`;
   // The project's own slow event is for another end; here it has to be asked for.
@@ -211,14 +221,25 @@ async function runOnManagedInstances(
     () => runManaged(config),
     () => title,
   );
-  const verdict = managedVerdict(result);
+  const emulated =
+    program === undefined
+      ? undefined
+      : await context.step(
+          `${title}, in AWS's emulator`,
+          () => runManagedInEmulator(config, program),
+          () => `${title}, in AWS's emulator`,
+        );
+  const verdict = withEmulators(managedVerdict(result), emulated);
   const { clean, kind, sentence } = verdict;
   if (options.json === true) {
-    console.log(JSON.stringify({ clean, verdict: kind, sentence, runtime, result }, undefined, 2));
-    return verdict;
+    const found = { clean, verdict: kind, sentence, runtime, result };
+    console.log(JSON.stringify({ ...found, ...(emulated === undefined ? {} : { emulator: emulated }) }, undefined, 2));
   }
+  report("run", [{ name: subject.name, result: kind, message: sentence }], options.reporter);
+  if (options.json === true || ownsOutput(options.reporter)) return verdict;
   if (options.logs === true) console.log(logOf("its log", result.logs));
   console.log(`${logInLine(result.logIn)}\n\n${verdictLine(verdict)}`);
+  if (emulated !== undefined) console.log(besideTheLab(result, emulated));
   return verdict;
 }
 

@@ -1,10 +1,11 @@
-import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { accessSync, chmodSync, constants, mkdirSync, writeFileSync } from "node:fs";
+import { accessSync, constants } from "node:fs";
 import { connect, createServer, type AddressInfo } from "node:net";
 import { delimiter, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
+import { checkNamespace, inManagedNamespace, inNamespace } from "./emulator-namespace";
 import type { ExternalExtension, LambdaFunction, ShutdownResult } from "./execution-environment";
 import { isProvided, type LambdaRuntime } from "./lambda-runtime";
 import { temporaryDirectory, track } from "../processes/reaper";
@@ -20,10 +21,16 @@ export interface EmulatorConfig {
   readonly lambdaFunction: LambdaFunction;
   readonly runtime: LambdaRuntime;
   readonly extensions: readonly ExternalExtension[];
+  /** Worker threads of Managed Instances. @default - an environment with one invocation at a time */
+  readonly workers?: number;
 }
 
+const UP = /Runtime API Server listening|RIE server started/;
 const LISTENS_WITHIN_MS = 10_000;
+const START_ATTEMPTS = 3;
 const POLL_EVERY_MS = 20;
+/** What it writes when the runtime's time is over, the second on Managed Instances. */
+const KILLED = /The runtime did not exit after deadline|"Sending SIGKILL to process" name=runtime/;
 /** The whole Shutdown phase, and time for the emulator itself. */
 const GONE_WITHIN_MS = 10_000;
 
@@ -49,12 +56,13 @@ export function emulatorProgram(path?: string): string {
 }
 
 /**
- * One execution environment in AWS's own emulator. Its extensions are those in /opt/extensions; so that nothing is
- * written there, it runs in a mount namespace of its own, in which /opt is the lab's.
+ * One execution environment in AWS's own emulator. It finds its extensions and, on Managed Instances, the runtime and
+ * the function at fixed places. It runs in a mount namespace of its own, so that nothing is written there.
  */
 export class Emulator {
   /** What the emulator, the function and its extensions wrote, a line each. */
   readonly logs: string[] = [];
+  private hasEnded = false;
 
   private constructor(
     private readonly process: ChildProcess,
@@ -64,56 +72,71 @@ export class Emulator {
     for (const stream of [process.stdout, process.stderr]) {
       if (stream !== null) createInterface({ input: stream }).on("line", (line) => this.logs.push(line));
     }
+    // Not "exit": what it wrote last is read first.
+    for (const event of ["error", "close"]) process.on(event, () => (this.hasEnded = true));
   }
 
-  /** Init begins with the first {@link invoke}. */
+  /** Init begins with the first {@link invoke}, on Managed Instances at once. */
   static async start(config: EmulatorConfig): Promise<Emulator> {
-    const { program, lambdaFunction, runtime, extensions } = config;
-    const temporary = temporaryDirectory();
-    const folder = join(temporary.path, "extensions");
-    mkdirSync(folder);
-    for (const { name, command } of extensions) {
-      const line = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
-      writeFileSync(join(folder, name), `#!/bin/sh\nexec ${line}\n`);
-      chmodSync(join(folder, name), 0o755);
+    checkNamespace(config.workers !== undefined);
+    for (let attempts = 1; ; attempts += 1) {
+      const [port, apiPort] = [await freePort(), await freePort()];
+      const emulator = Emulator.launch(config, port, apiPort);
+      if (await emulator.isUp(port)) return emulator;
+      await emulator.shutdown();
+      const logs = emulator.logs.slice(-20).join("\n");
+      // Another program may take a port between the look and the use.
+      if (attempts === START_ATTEMPTS || !logs.includes("address already in use")) {
+        throw new Error(`AWS's emulator did not start: ${config.program}\n${logs}`);
+      }
     }
-    const [port, apiPort] = [await freePort(), await freePort()];
+  }
+
+  private static launch(config: EmulatorConfig, port: number, apiPort: number): Emulator {
+    const { program, lambdaFunction, runtime, extensions, workers } = config;
     const words = [
       ...[program, "--log-level", "debug"],
       ...["--runtime-interface-emulator-address", `127.0.0.1:${port}`, "--runtime-api-address", `127.0.0.1:${apiPort}`],
-      ...[...runtime.command, lambdaFunction.handler],
     ];
-    const [command = "", ...args] = inNamespace(temporary.path, words);
+    const temporary = temporaryDirectory();
+    const [command = "", ...args] =
+      workers === undefined
+        ? inNamespace(temporary.path, extensions, [...words, ...runtime.command, lambdaFunction.handler])
+        : inManagedNamespace(temporary.path, extensions, lambdaFunction, runtime, words);
     const variable = `LAB_EMULATOR=${temporary.path}`;
     const untrack = track("variable", variable);
     const child = spawn(command, args, {
       cwd: lambdaFunction.directory,
-      env: { ...environment(lambdaFunction, runtime), LAB_EMULATOR: temporary.path },
+      env: { ...environment(config), LAB_EMULATOR: temporary.path },
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
     });
-    child.on("error", () => undefined);
-    const emulator = new Emulator(child, `http://127.0.0.1:${port}/2015-03-31/functions/function/invocations`, () => {
+    const url = `http://127.0.0.1:${port}/2015-03-31/functions/function/invocations`;
+    return new Emulator(child, url, () => {
       temporary.remove();
       untrack();
     });
+  }
+
+  private async isUp(port: number): Promise<boolean> {
     const deadline = performance.now() + LISTENS_WITHIN_MS;
-    while (!emulator.logs.some((line) => line.includes("Runtime API Server listening"))) {
-      if (child.pid === undefined || child.exitCode !== null || performance.now() > deadline) {
-        child.kill("SIGKILL");
-        emulator.release();
-        throw new Error(`AWS's emulator did not start: ${words.join(" ")}\n${emulator.logs.slice(-20).join("\n")}`);
-      }
+    while (!this.logs.some((line) => UP.test(line))) {
+      if (this.hasEnded || performance.now() > deadline) return false;
       await sleep(POLL_EVERY_MS);
     }
     // It listens for invocations a moment later.
     while (!(await listens(port)) && performance.now() < deadline) await sleep(POLL_EVERY_MS);
-    return emulator;
+    return true;
   }
 
   /** Somebody makes it send SIGTERM; without, it sends SIGKILL at once. */
   get hasExtension(): boolean {
-    return this.logs.some((line) => /(External|Internal) agent .* registered/.test(line));
+    return this.logs.some((line) => /(External|Internal) agent .*registered/.test(line));
+  }
+
+  /** How often a worker of Managed Instances has asked for an invocation. */
+  get nextRequests(): number {
+    return this.logs.filter((line) => line.includes('"Received Runtime /next"')).length;
   }
 
   /** It answers failures with a JSON object or, where the time is over, with a sentence. */
@@ -127,15 +150,13 @@ export class Emulator {
   /** How the runtime was told to end, as far as the emulator has done it: the last time. */
   get endedBy(): ShutdownResult["endedBy"] {
     if (!this.hasExtension) return "SIGKILL at once";
-    return this.logs.some((line) => line.includes("The runtime did not exit after deadline"))
-      ? "SIGKILL at its deadline"
-      : "itself";
+    return this.logs.some((line) => KILLED.test(line)) ? "SIGKILL at its deadline" : "itself";
   }
 
   /** SIGTERM to the emulator plays the Shutdown phase; resolves with the milliseconds until it is gone. */
   async shutdown(): Promise<number> {
     const begun = performance.now();
-    if (this.process.exitCode === null && this.process.signalCode === null) {
+    if (!this.hasEnded && this.process.exitCode === null && this.process.signalCode === null) {
       const gone = once(this.process, "exit");
       this.process.kill("SIGTERM");
       const isGone = await Promise.race([gone.then(() => true), sleep(GONE_WITHIN_MS, false, { ref: false })]);
@@ -147,7 +168,7 @@ export class Emulator {
 }
 
 /** The emulator hands its own environment on to the function. */
-function environment(lambdaFunction: LambdaFunction, runtime: LambdaRuntime): NodeJS.ProcessEnv {
+function environment({ lambdaFunction, runtime, workers }: EmulatorConfig): NodeJS.ProcessEnv {
   const { name, directory, handler, memorySizeMb, timeoutMs } = lambdaFunction;
   return {
     PATH: "/usr/local/bin:/usr/bin:/bin",
@@ -164,20 +185,11 @@ function environment(lambdaFunction: LambdaFunction, runtime: LambdaRuntime): No
     AWS_LAMBDA_LOG_STREAM_NAME: "lab",
     LAMBDA_TASK_ROOT: directory,
     _HANDLER: handler,
+    ...(workers === undefined
+      ? {}
+      : { AWS_LAMBDA_MAX_CONCURRENCY: String(workers), AWS_LAMBDA_NODEJS_WORKER_COUNT: String(workers) }),
     ...lambdaFunction.environment,
   };
-}
-
-/** As root or as a user who may have namespaces of his own; each of these programs is replaced by the next. */
-function inNamespace(opt: string, words: readonly string[]): readonly string[] {
-  const unshare = ["unshare", ...(process.getuid?.() === 0 ? [] : ["--map-root-user"]), "--mount"];
-  const [program = "", ...options] = unshare;
-  if (spawnSync(program, [...options, "true"]).status !== 0) {
-    throw new Error(
-      `AWS's emulator takes its extensions from /opt, which the lab replaces in a mount namespace; ${unshare.join(" ")} does not work here: run it as root on Linux`,
-    );
-  }
-  return [...unshare, "/bin/sh", "-c", 'mount --bind "$0" /opt && exec "$@"', opt, ...words];
 }
 
 async function listens(port: number): Promise<boolean> {

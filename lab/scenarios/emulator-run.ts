@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import colors from "picocolors";
-import { Emulator } from "../lambda/emulator";
+import { Emulator, type EmulatorConfig } from "../lambda/emulator";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
+import { WORKERS_PER_VCPU } from "../lambda/managed-environment";
 import type { DatabaseServer } from "../mysql/server";
 import type { Subject } from "../subjects/subject";
 import { databaseAccess } from "./database-access";
+import { busyWorkers, managedExtensions, withinStart, type ManagedRunConfig } from "./managed-run";
 import { TcpRelays } from "./tcp-connections";
 import { connectionsOf, verdictOf, type VerdictKind } from "./verdict";
 import type { End, Outcome, RunResult } from "./run";
@@ -17,6 +19,9 @@ export interface EmulatorResult extends Pick<RunResult, "subject" | "end" | "out
   /** Milliseconds from SIGTERM until the emulator was gone, extensions included. */
   readonly goneMs: number;
 }
+
+/** What both judge. */
+type Judged = Pick<RunResult, "outcomes"> & { readonly shutdown: Pick<RunResult["shutdown"], "endedBy"> };
 
 /** Milliseconds that the server gets to notice that a connection ended. */
 const SETTLE_MS = 100;
@@ -35,17 +40,8 @@ export async function runInEmulator(
   end: End,
   program: string,
 ): Promise<EmulatorResult> {
-  const database = subject.database ?? server;
-  const abortedBefore = await database.abortedClients();
-  const { relay, variables } = await databaseAccess(subject, database);
-  const tcp = await TcpRelays.start(subject.tcp ?? [], () => undefined);
-  const emulator = await Emulator.start({
-    program,
-    runtime,
-    extensions: subject.extensions,
-    lambdaFunction: { ...subject.lambdaFunction, environment: variables(tcp.addresses) },
-  });
-  try {
+  const config = { program, runtime, extensions: subject.extensions };
+  return inEmulator(subject, server, config, end.how, async (emulator) => {
     const invocations: boolean[] = [];
     for (const event of events) invocations.push((await emulator.invoke(event)).ok);
     if (end.how === "timeout") {
@@ -54,6 +50,44 @@ export async function runInEmulator(
     } else if (end.how === "spindown") {
       await sleep(end.frozenMs);
     }
+    return invocations;
+  });
+}
+
+/** Does what {@link runManaged} does, in the emulator's mode for Managed Instances. */
+export async function runManagedInEmulator(config: ManagedRunConfig, program: string): Promise<EmulatorResult> {
+  const { subject, runtime, database, workers = WORKERS_PER_VCPU, event = {}, slowEvent } = config;
+  const extensions = managedExtensions(subject);
+  return inEmulator(subject, database, { program, runtime, extensions, workers }, "idle", async (emulator) => {
+    const asked = (times: number): Promise<void> => withinStart(() => emulator.nextRequests >= times);
+    await asked(workers);
+    const results = await Promise.all(Array.from({ length: workers }, () => emulator.invoke(event)));
+    await asked(2 * workers);
+    const busy = busyWorkers(config);
+    // The Shutdown phase aborts them.
+    for (let each = 0; each < busy; each += 1) emulator.invoke(slowEvent).catch(() => undefined);
+    if (busy > 0) await sleep(SETTLE_MS);
+    return results.map(({ ok }) => ok);
+  });
+}
+
+/** @param play invokes the function, and tells which invocations were answered */
+async function inEmulator(
+  subject: Subject,
+  server: DatabaseServer,
+  config: Omit<EmulatorConfig, "lambdaFunction">,
+  end: End["how"],
+  play: (emulator: Emulator) => Promise<readonly boolean[]>,
+): Promise<EmulatorResult> {
+  const database = subject.database ?? server;
+  const abortedBefore = await database.abortedClients();
+  const { relay, variables } = await databaseAccess(subject, database);
+  const tcp = await TcpRelays.start(subject.tcp ?? [], () => undefined);
+  const lambdaFunction = { ...subject.lambdaFunction, environment: variables(tcp.addresses) };
+  let emulator: Emulator | undefined;
+  try {
+    emulator = await Emulator.start({ ...config, lambdaFunction });
+    const invocations = await play(emulator);
     // If an environment vanishes without SIGTERM, nothing of it reaches the server.
     if (!emulator.hasExtension) for (const each of [relay, tcp]) each.sever();
     const goneMs = await emulator.shutdown();
@@ -61,7 +95,7 @@ export async function runInEmulator(
     const connections = relay.connections.filter(({ loggedIn }) => loggedIn);
     return {
       subject: subject.name,
-      end: end.how,
+      end,
       invocations,
       endedBy: emulator.endedBy,
       goneMs,
@@ -75,14 +109,14 @@ export async function runInEmulator(
       logs: emulator.logs,
     };
   } finally {
-    await emulator.shutdown();
+    await emulator?.shutdown();
     await relay.close();
     await tcp.close();
   }
 }
 
 /** Whether the lab and the emulator saw the same: the outcome of each connection, and who ended the process. */
-export function isSameVerdict(lab: RunResult, emulator: EmulatorResult): boolean {
+export function isSameVerdict(lab: Judged, emulator: EmulatorResult): boolean {
   const sorted = (outcomes: readonly Outcome[]): string => [...outcomes].sort().join();
   return sorted(lab.outcomes) === sorted(emulator.outcomes) && heard(lab.shutdown.endedBy) === emulator.endedBy;
 }
@@ -116,7 +150,7 @@ export function emulatorVerdict(result: EmulatorResult): { readonly clean: boole
 }
 
 /** What the emulator saw, and whether the lab saw the same. */
-export function besideTheLab(lab: RunResult, emulated: EmulatorResult): string {
+export function besideTheLab(lab: Judged, emulated: EmulatorResult): string {
   const { clean, sentence } = emulatorVerdict(emulated);
   const agreement = isSameVerdict(lab, emulated) ? "the lab says the same" : "the lab says something else";
   return (clean ? colors.green : colors.red)(`${clean ? "✓" : "✗"} ${sentence}; ${agreement}.`);

@@ -1,6 +1,6 @@
 /** AWS's own emulator and the lab come to one verdict about the same function. The emulator is built where Go is. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { builtEmulator } from "../lambda/built-emulator";
@@ -12,7 +12,7 @@ import { articleSubject, thisFunction, withExtension, type Subject } from "../su
 import { synth } from "../subjects/synth";
 import { synthesizedFunction, type SynthesizedFunction } from "../subjects/synthesized-function";
 import { emulatorVerdict, isSameVerdict, runInEmulator, type EmulatorResult } from "./emulator-run";
-import { run, type End, type RunResult } from "./run";
+import { run, type End } from "./run";
 
 let program: string | undefined;
 let runtime: LambdaRuntime;
@@ -115,17 +115,69 @@ test.each(CASES)(
   },
 );
 
-test("the emulator and its function leave nothing, and /opt/extensions is unchanged", async () => {
-  if (program === undefined) {
-    console.warn("not proven here: the emulator needs Linux and Go");
+test.each([{ mode: "classic" }, { mode: "Managed Instances", workers: 1 }])(
+  "$mode: the emulator and its function leave nothing, and see folders that nobody else sees",
+  async ({ workers }) => {
+    if (program === undefined || (workers !== undefined && !isRoot())) {
+      console.warn("not proven here: the emulator needs Linux and Go, and root for Managed Instances");
+      return;
+    }
+    const before = outside();
+    const extension = { name: "lab-only", command: [process.execPath, "-e", "setTimeout(() => {}, 60000)", scratch] };
+    const lambdaFunction = { ...synthesized, environment: {} };
+    const emulator = await Emulator.start({
+      ...{ program, runtime, lambdaFunction, extensions: [extension] },
+      ...(workers === undefined ? {} : { workers }),
+    });
+    expect(outside()).toBe(before);
+    await emulator.shutdown();
+    expect(outside()).toBe(before);
+    expect(spawnSync("pgrep", ["-f", program], { encoding: "utf8" }).stdout).toBe("");
+    expect(spawnSync("pgrep", ["-f", scratch], { encoding: "utf8" }).stdout).toBe("");
+  },
+);
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+/** What is in the folders that the emulator sees replaced. */
+function outside(): string {
+  return spawnSync("ls", ["-l", "/opt", "/opt/extensions", "/var", "/var/task"], { encoding: "utf8" }).stdout;
+}
+
+test("on Managed Instances the function is where Lambda has it, and reads code that only root may read", async () => {
+  if (program === undefined || !isRoot() || !runtime.isAwsClient) {
+    console.warn("not proven here: the emulator needs Linux, Go, root and AWS's runtime client");
     return;
   }
-  const extension = { name: "lab-only", command: [process.execPath, "-e", "setTimeout(() => {}, 60000)"] };
-  const lambdaFunction = { ...synthesized, environment: {} };
-  const emulator = await Emulator.start({ program, runtime, lambdaFunction, extensions: [extension] });
-  expect(spawnSync("ls", ["/opt/extensions"], { encoding: "utf8" }).stdout).not.toContain("lab-only");
-  await emulator.shutdown();
-  expect(spawnSync("pgrep", ["-f", program], { encoding: "utf8" }).stdout).toBe("");
+  const directory = mkdtempSync(join(scratch, "private-"));
+  const code = `import { readdirSync } from "node:fs";
+const { AWS_EXECUTION_ENV, LAMBDA_TASK_ROOT } = process.env;
+export const handler = async () => ({ uid: process.getuid(), cwd: process.cwd(), AWS_EXECUTION_ENV, LAMBDA_TASK_ROOT, var: readdirSync("/var") });`;
+  writeFileSync(join(directory, "index.mjs"), code, { mode: 0o600 });
+  const lambdaFunction = { ...synthesized, directory, environment: {} };
+  const emulator = await Emulator.start({ program, runtime, lambdaFunction, extensions: [], workers: 1 });
+  try {
+    const { ok, answer } = await emulator.invoke({});
+    expect({ ok, answer: JSON.parse(answer) as unknown }).toEqual({
+      ok: true,
+      answer: {
+        ...{ uid: 993, cwd: "/var/task", LAMBDA_TASK_ROOT: "/var/task" },
+        AWS_EXECUTION_ENV: `AWS_Lambda_${runtime.name}`,
+        var: [...new Set([...readdirSync("/var"), "runtime", "task"])].sort(),
+      },
+    });
+  } finally {
+    await emulator.shutdown();
+  }
+});
+
+test("for Managed Instances a user who is not root is told what the emulator needs", async () => {
+  const getuid = jest.spyOn(process, "getuid").mockReturnValue(1_000);
+  const config = { program: "aws-lambda-rie", runtime, lambdaFunction: synthesized, extensions: [], workers: 1 };
+  await expect(Emulator.start(config)).rejects.toThrow("as the user 993, in /var/task: run the lab as root");
+  getuid.mockRestore();
 });
 
 test("a missing program is an error that says how to get it", () => {
@@ -139,12 +191,12 @@ test("two verdicts differ in an outcome or in who ended the process", () => {
     outcomes: ["closed", "aborted"],
   };
   const lab = {
-    shutdown: { endedBy: "itself", runtimeMs: 9 },
+    shutdown: { endedBy: "itself" },
     outcomes: ["aborted", "closed"],
-  } as unknown as RunResult;
+  } as const;
   expect(isSameVerdict(lab, emulated)).toBe(true);
   expect(isSameVerdict({ ...lab, outcomes: ["closed"] }, emulated)).toBe(false);
-  expect(isSameVerdict({ ...lab, shutdown: { endedBy: DEADLINE, runtimeMs: 9 } }, emulated)).toBe(false);
+  expect(isSameVerdict({ ...lab, shutdown: { endedBy: DEADLINE } }, emulated)).toBe(false);
   expect(emulatorVerdict(emulated).clean).toBe(false);
   expect(emulatorVerdict({ ...emulated, outcomes: ["closed"] }).clean).toBe(true);
 });

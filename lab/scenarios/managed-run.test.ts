@@ -1,18 +1,24 @@
-/** The synthesized function on Managed Instances, with and without the preload that passes SIGTERM to the workers. */
+/**
+ * The synthesized function on Managed Instances, with and without the preload that passes SIGTERM to the workers: the
+ * lab and AWS's emulator come to one verdict.
+ */
 import { buildSync } from "esbuild";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { builtEmulator } from "../lambda/built-emulator";
 import { lambdaRuntime, type LambdaRuntime } from "../lambda/lambda-runtime";
 import { startDatabaseServer } from "../mysql/database-server";
 import type { DatabaseServer } from "../mysql/server";
 import { thisFunction, withExtension, type ExtensionKind, type Subject } from "../subjects/subject";
 import { synth } from "../subjects/synth";
 import { synthesizedFunction } from "../subjects/synthesized-function";
+import { emulatorVerdict, isSameVerdict, runManagedInEmulator } from "./emulator-run";
 import { managedVerdict, runManaged } from "./managed-run";
 
 let runtime: LambdaRuntime;
 let database: DatabaseServer;
+let program: string | undefined;
 let directory: string;
 let deployed: Subject;
 const scratch = mkdtempSync(join(tmpdir(), "managed-"));
@@ -22,6 +28,7 @@ beforeAll(async () => {
   runtime = lambdaRuntime(synthesized.runtime);
   database = await startDatabaseServer();
   if (database.kind === "stand-in") throw new Error("a real server is needed: install mariadb-server-core");
+  program = builtEmulator();
   directory = join(scratch, "deployed");
   cpSync(synthesized.directory, directory, { recursive: true });
   buildSync({
@@ -30,7 +37,7 @@ beforeAll(async () => {
     ...{ bundle: true, platform: "node", format: "esm" },
   });
   deployed = thisFunction({ ...synthesized, directory, timeoutMs: 20_000 });
-}, 120_000);
+}, 240_000);
 
 afterAll(async () => {
   await database.stop();
@@ -49,25 +56,42 @@ function subject(kind: ExtensionKind, preload: boolean): Subject {
 }
 
 test.each([
-  { kind: "internal", preload: true, workers: 2, slow: false, clean: true, endedBy: "itself" },
-  { kind: "internal", preload: true, workers: 4, slow: true, clean: true, endedBy: "itself" },
-  { kind: "external", preload: true, workers: 2, slow: false, clean: true, endedBy: "itself" },
-  { kind: "internal", preload: false, workers: 2, slow: false, clean: false, endedBy: "SIGKILL at once" },
+  { kind: "internal", preload: true, workers: 2, slow: false, endedBy: "itself", outcome: "closed" },
+  { kind: "internal", preload: true, workers: 4, slow: true, endedBy: "itself", outcome: "closed" },
+  { kind: "external", preload: true, workers: 2, slow: false, endedBy: "itself", outcome: "closed" },
+  { kind: "internal", preload: false, workers: 2, slow: false, endedBy: "SIGKILL at once", outcome: "leaked" },
+  { kind: "external", preload: false, workers: 2, slow: false, endedBy: "itself", outcome: "aborted" },
 ] as const)(
-  "$kind, preload: $preload, $workers workers, busy: $slow → clean: $clean, ended by $endedBy",
-  async ({ kind, preload, workers, slow, clean, endedBy }) => {
+  "$kind, preload: $preload, $workers workers, busy: $slow → $outcome, ended by $endedBy",
+  async ({ kind, preload, workers, slow, endedBy, outcome }) => {
     if (!runtime.isAwsClient) {
       console.warn(`Managed Instances not tested: ${runtime.description}`);
       return;
     }
-    const result = await runManaged({
+    const config = {
       ...{ subject: subject(kind, preload), runtime, database, workers },
       ...(slow ? { slowEvent: { sleepSeconds: 15 } } : {}),
-    });
+    };
+    const result = await runManaged(config);
     expect(result.invocations.map(({ ok }) => ok)).toEqual(Array.from({ length: workers }, () => true));
+    const clean = outcome === "closed";
     expect({ endedBy: result.shutdown.endedBy, clean: managedVerdict(result).clean }).toEqual({ endedBy, clean });
     expect(result.outcomes.length).toBeGreaterThanOrEqual(workers);
-    expect(new Set(result.outcomes)).toEqual(new Set([clean ? "closed" : "leaked"]));
-    expect(result.abortedClients).toBe(0);
+    expect(new Set(result.outcomes)).toEqual(new Set([outcome]));
+    expect(result.abortedClients).toBe(outcome === "aborted" ? workers : 0);
+    if (program === undefined || process.getuid?.() !== 0) {
+      console.warn("AWS's emulator did not judge here: it needs Linux, root and Go");
+      return;
+    }
+    const emulated = await runManagedInEmulator(config, program);
+    expect(emulated.invocations).toEqual(Array.from({ length: workers }, () => true));
+    expect({ endedBy: emulated.endedBy, outcomes: [...emulated.outcomes].sort() }).toEqual({
+      endedBy,
+      outcomes: [...result.outcomes].sort(),
+    });
+    expect({ clean: emulatorVerdict(emulated).clean, isSame: isSameVerdict(result, emulated) }).toEqual({
+      ...{ clean, isSame: true },
+    });
+    expect(emulated.abortedClients).toBe(result.abortedClients);
   },
 );

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { ExternalExtension } from "../lambda/execution-environment";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { ManagedEnvironment, type ManagedResult, WORKERS_PER_VCPU } from "../lambda/managed-environment";
 import type { DatabaseServer } from "../mysql/server";
@@ -33,7 +34,6 @@ export interface ManagedRunConfig {
   readonly slowEvent?: unknown;
 }
 
-/** It asks for SHUTDOWN only, as on Managed Instances everybody has to. */
 const EXTENSION = { name: "insights-stand-in", command: ["bash", join(__dirname, "../lambda/insights-stand-in.sh")] };
 const WORKERS_START_WITHIN_MS = 10_000;
 const SETTLE_MS = 100;
@@ -47,18 +47,19 @@ export async function runManaged(config: ManagedRunConfig): Promise<ManagedRunRe
   const environment = new ManagedEnvironment({
     runtime,
     workers,
-    extensions: subject.extensions.length === 0 ? [] : [EXTENSION],
+    extensions: managedExtensions(subject),
     onGone: () => {
       relay.sever();
     },
     lambdaFunction: { ...subject.lambdaFunction, environment: variables() },
   });
+  const allIdle = (): boolean => environment.idleWorkers >= workers;
   try {
     await environment.init();
-    await allIdle(environment, workers);
+    await withinStart(allIdle);
     const invocations = await Promise.all(Array.from({ length: workers }, () => environment.invoke(event)));
-    await allIdle(environment, workers);
-    const busy = slowEvent === undefined ? 0 : Math.ceil(workers / 2);
+    await withinStart(allIdle);
+    const busy = busyWorkers(config);
     const running = Array.from({ length: busy }, () => environment.invoke(slowEvent));
     if (busy > 0) await sleep(SETTLE_MS);
     const shutdown = await environment.shutdown();
@@ -80,10 +81,20 @@ export async function runManaged(config: ManagedRunConfig): Promise<ManagedRunRe
   }
 }
 
-/** Init ends with the first of them; a worker whose code fails never comes. */
-async function allIdle(environment: ManagedEnvironment, workers: number): Promise<void> {
+/** The stand-in for Insights asks for SHUTDOWN only, as on Managed Instances everybody has to. */
+export function managedExtensions({ extensions }: Subject): readonly ExternalExtension[] {
+  return extensions.map((each) => (each.name === EXTENSION.name ? EXTENSION : each));
+}
+
+/** How many workers have the slow event when the Shutdown phase begins. */
+export function busyWorkers({ workers = WORKERS_PER_VCPU, slowEvent }: ManagedRunConfig): number {
+  return slowEvent === undefined ? 0 : Math.ceil(workers / 2);
+}
+
+/** Init ends with the first worker, while others still start; a worker whose code fails never comes. */
+export async function withinStart(allCame: () => boolean): Promise<void> {
   const deadline = performance.now() + WORKERS_START_WITHIN_MS;
-  while (environment.idleWorkers < workers && performance.now() < deadline) await sleep(5);
+  while (!allCame() && performance.now() < deadline) await sleep(5);
 }
 
 /** The same verdict as that of every command. */
