@@ -1,5 +1,6 @@
 /** `npm run bench`: every figure that README and documents give, side by side in one run. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import Table from "cli-table3";
 import { Command, InvalidArgumentError } from "commander";
 import { inCommandContext } from "../lab/cli/command-context";
@@ -14,6 +15,11 @@ const command = new Command("npm run bench --")
   .description("Measures this function beside the article's way, other people's ways, and a floor that only leaves.")
   .option("-n, --environments <number>", "execution environments of each", positive, 50)
   .option("-w, --invocations <number>", "warm invocations of each", positive, 2_000)
+  .option(
+    "--earlier <directory>",
+    "also measure the cold start of an earlier build: its code, as cdktf synth wrote it below cdktf.out/stacks",
+    codeDirectory,
+  )
   .option("--from <file>", "measure nothing, print what an earlier run wrote, such as bench/reference.json")
   .option("--markdown", "print the README's table, and nothing else, on standard output")
   .option("--json", "print the figures as JSON, and nothing else, on standard output")
@@ -29,6 +35,11 @@ function positive(text: string): number {
   const number = Number(text);
   if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError("expected a whole number from 1 on.");
   return number;
+}
+
+function codeDirectory(text: string): string {
+  if (existsSync(join(text, "index.mjs"))) return resolve(text);
+  throw new InvalidArgumentError("expected a directory with an index.mjs.");
 }
 
 function claimValue({ unit }: Claim, value: number): string {
@@ -138,12 +149,13 @@ function print(figures: Figures): void {
 }
 
 function printColdStarts({ whole, shares }: ColdStarts, table: PrintTable): void {
-  const { floor, passwordTls, awsDocs } = whole;
+  const { floor, passwordTls, awsDocs, earlier } = whole;
   table(
     "Cold start: the runtime's process started → its first answer (milliseconds; ÷ are the medians of the rounds)",
     [
       ...["", "first /next, p50", "÷ an empty handler's", "first answer, p50", "p99"],
-      ...["÷ own password and TLS", "÷ AWS's documentation", "CPU, mean", "bytes read"],
+      ...["÷ own password and TLS", "÷ AWS's documentation", ...(earlier ? ["÷ the earlier build"] : [])],
+      ...["CPU, mean", "bytes read"],
     ],
     Object.values(whole).map((each) => [
       each.subject,
@@ -153,6 +165,7 @@ function printColdStarts({ whole, shares }: ColdStarts, table: PrintTable): void
       distribution(each.answered).p99.toFixed(1),
       coldRatio("answered", each, passwordTls).toFixed(2),
       coldRatio("answered", each, awsDocs).toFixed(2),
+      ...(earlier ? [coldRatio("answered", each, earlier).toFixed(2)] : []),
       meanCpu(each).toFixed(0),
       distribution(each.read).p50.toLocaleString("en"),
     ]),

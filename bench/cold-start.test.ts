@@ -24,6 +24,8 @@ const whole: Readonly<Record<ColdKey, ColdStart>> = {
   awsDocs: coldStart("documentation", 200, 230),
 };
 
+const shares: ColdStarts["shares"] = [{ ...whole, memoryMb: 128 }];
+
 function broken(coldStarts: ColdStarts): readonly string[] {
   const figures = { ...older, coldStarts, code: { ...older.code, ours: { ...older.code.ours, zipBytes: 300_000 } } };
   return claimsOf(figures)
@@ -37,20 +39,32 @@ test("a ratio is the median of the rounds' ratios, whatever the machine's speed 
 });
 
 test("each budget of the cold start can be broken", () => {
-  const before = broken({ whole, shares: [] });
-  expect(broken({ whole: { ...whole, secretTls: coldStart("slow", 72, 120) }, shares: [] })).toEqual([
+  const before = broken({ whole, shares });
+  const slow = { ...whole, secretTls: coldStart("slow", 72, 120) };
+  expect(broken({ whole: slow, shares })).toEqual([
     ...before,
     "first answer with secret and TLS ÷ with password and TLS, p50",
     "… ÷ a handler as AWS's documentation has it, p50",
   ]);
-  expect(broken({ whole: { ...whole, password: coldStart("slow", 71, 80) }, shares: [] })).toEqual([
+  expect(broken({ whole, shares: [...shares, { ...slow, memoryMb: 512 }] })).toEqual([
+    ...before,
+    "… at the CPU of 128 to 1,769 MB, the largest of the p50",
+  ]);
+  expect(broken({ whole: { ...whole, password: coldStart("slow", 71, 80) }, shares })).toEqual([
     ...before,
     "Init with password ÷ an empty handler's, p50",
   ]);
 });
 
+test("a claim about a share of a CPU is not kept where none was measured", () => {
+  expect(broken({ whole, shares: [] })).toEqual([
+    ...broken({ whole, shares }),
+    "… at the CPU of 128 to 1,769 MB, the largest of the p50",
+  ]);
+});
+
 test("the README's table has the cold start where it was measured", () => {
-  const rows = summary({ ...older, coldStarts: { whole, shares: [] } }).map(([label, ours]) => [label, ours]);
+  const rows = summary({ ...older, coldStarts: { whole, shares } }).map(([label, ours]) => [label, ours]);
   expect(rows).toEqual(expect.arrayContaining([["÷ the same with a password and TLS", "1.10"]]));
   const { coldStarts, ...without } = older;
   expect(coldStarts).toBeDefined();

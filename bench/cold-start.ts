@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { ExecutionEnvironment } from "../lab/lambda/execution-environment";
 import type { LambdaRuntime } from "../lab/lambda/lambda-runtime";
 import { processCpuMs } from "../lab/processes/process-cpu";
-import type { ColdKey, ColdSubject } from "./cold-subjects";
+import type { ColdKey, ColdSubjects, ColdSubject } from "./cold-subjects";
 import { cpuShare } from "./cpu-share";
 import { distribution } from "./distribution";
 
@@ -20,7 +20,7 @@ export interface ColdStart {
 }
 
 export interface ColdStarts {
-  readonly whole: Readonly<Record<ColdKey, ColdStart>>;
+  readonly whole: Readonly<Record<ColdKey, ColdStart> & Partial<Record<"earlier", ColdStart>>>;
   /** The same at the share of a CPU that a function with this memory has. Empty where cgroups are not permitted. */
   readonly shares: readonly (Readonly<Record<ShareKey, ColdStart>> & { readonly memoryMb: number })[];
 }
@@ -36,12 +36,12 @@ const MOST_ROUNDS_OF_A_SHARE = 10;
 
 /** @throws Error if a function does not answer */
 export async function coldStarts(
-  subjects: Readonly<Record<ColdKey, ColdSubject>>,
+  subjects: ColdSubjects["subjects"],
   rounds: number,
   runtime: LambdaRuntime,
   onProgress: (message: string) => void,
 ): Promise<ColdStarts> {
-  const keys = Object.keys(subjects) as ColdKey[];
+  const keys = Object.keys(subjects) as ColdKey[]; // "earlier" is among them if it is there
   const whole = await inTurn(subjects, keys, rounds, runtime, onProgress);
   const shares: (Readonly<Record<ShareKey, ColdStart>> & { readonly memoryMb: number })[] = [];
   for (const memoryMb of MEMORY_MB) {

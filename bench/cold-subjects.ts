@@ -1,3 +1,4 @@
+import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { startIamServer } from "../lab/mysql/iam-server";
 import { findServerProgram, startThrowawayServer } from "../lab/mysql/throwaway-server";
@@ -19,7 +20,7 @@ export interface ColdSubject extends Omit<Subject, "variables"> {
 }
 
 export interface ColdSubjects {
-  readonly subjects: Readonly<Record<ColdKey, ColdSubject>>;
+  readonly subjects: Readonly<Record<ColdKey, ColdSubject> & Partial<Record<"earlier", ColdSubject>>>;
   stop(): Promise<void>;
 }
 
@@ -29,11 +30,13 @@ export interface ColdSubjects {
  * lab's own authority.
  *
  * @param scratch an existing directory below the root, where AWS's SDK is found above the code, as in Lambda
+ * @param earlier the code of an earlier build, which is measured beside today's @default - none
  * @throws Error where there is no server program: the stand-in has no TLS
  */
 export async function startColdSubjects(
   { ours, floor, article }: Readonly<Record<Extract<SubjectKey, "ours" | "floor" | "article">, Subject>>,
   scratch: string,
+  earlier?: string,
 ): Promise<ColdSubjects> {
   const program = await findServerProgram(undefined);
   if (program === undefined) throw new Error("cold starts need mariadbd or mysqld: the stand-in server has no TLS");
@@ -45,6 +48,13 @@ export async function startColdSubjects(
 
   const documented = join(scratch, "aws-docs");
   stageUnbundled(join(__dirname, "subjects/aws-docs"), documented, ["mysql2"]);
+
+  const own = (directory: string): Subject => ({ ...ours, lambdaFunction: { ...ours.lambdaFunction, directory } });
+  let before: string | undefined;
+  if (earlier !== undefined) {
+    before = join(scratch, "earlier"); // there it finds AWS's SDK, which it may need
+    cpSync(earlier, before, { recursive: true });
+  }
 
   const login = { ...database, host: "localhost" };
   const password = templateVariables(login);
@@ -64,11 +74,8 @@ export async function startColdSubjects(
         deployedVariables("iam", { ...iamDatabase, host: "localhost" }, standIns),
       ),
       article: subject("the article's way: password", article, password),
-      awsDocs: subject(
-        "AWS's documentation: SDK, mysql2, TLS",
-        { ...ours, lambdaFunction: { ...ours.lambdaFunction, directory: documented } },
-        secret,
-      ),
+      awsDocs: subject("AWS's documentation: SDK, mysql2, TLS", own(documented), secret),
+      ...(before === undefined ? {} : { earlier: subject("the earlier build: secret, TLS", own(before), secret) }),
     },
     stop: async () => {
       await Promise.all([standIns.stop(), iamDatabase.stop(), database.stop()]);

@@ -45,6 +45,8 @@ export interface Effort {
   readonly environments: number;
   /** Warm invocations of each. */
   readonly invocations: number;
+  /** The code of an earlier build, for its cold start. @default - only today's is measured */
+  readonly earlier?: string;
 }
 
 export async function measure(effort: Effort, onProgress: (message: string) => void): Promise<Figures> {
@@ -59,7 +61,7 @@ export async function measure(effort: Effort, onProgress: (message: string) => v
   try {
     const subjects = benchSubjects(synthesized, scratch);
     const lived = await lifecycles(subjects, effort.environments, runtime, database, onProgress);
-    const cold = await startColdSubjects(subjects, scratch);
+    const cold = await startColdSubjects(subjects, scratch, effort.earlier);
     const started = await coldStarts(cold.subjects, effort.environments, runtime, onProgress).finally(() =>
       cold.stop(),
     );
