@@ -1,4 +1,4 @@
-/** The CDKTF commands of the README, through the real CLI. */
+/** The CDKTF commands of the README, through the real CLI: CDK Terrain's in a fork that has moved (docs/cdktn.md). */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { mainSetting } from "./main-settings";
 
 const ROOT = join(__dirname, "..");
+const CLI = ["cdktf", "cdktn"].map((name) => join(ROOT, "node_modules/.bin", name)).find(existsSync) ?? "no CLI";
 const outdir = mkdtempSync(join(tmpdir(), "cdktf-"));
 afterAll(() => {
   rmSync(outdir, { recursive: true, force: true });
@@ -21,7 +22,7 @@ function cdktf(...args: readonly string[]): void {
     HTTP_PROXY: nowhere,
     CHECKPOINT_DISABLE: "1",
   };
-  execFileSync(join(ROOT, "node_modules/.bin/cdktf"), [...args, "--output", outdir], { cwd: ROOT, env, stdio: "pipe" });
+  execFileSync(CLI, [...args, "--output", outdir], { cwd: ROOT, env, stdio: "pipe" });
 }
 
 test("cdktf synth writes the stack as JSON, and with --hcl as HCL with the same content", () => {

@@ -91,7 +91,8 @@ const { scripts: SCRIPTS, devDependencies } = JSON.parse(read("package.json")) a
   readonly scripts: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
 };
-const CDKTF_CLI = `cdktf-cli@${devDependencies["cdktf-cli"] ?? ""}`;
+/** Of the template; a fork that has moved to CDK Terrain has none. */
+const CDKTF_CLI = devDependencies["cdktf-cli"];
 const CDKTF = ["synth", "deploy", "diff", "destroy"];
 const helps = new Map<string, string>();
 
@@ -115,7 +116,9 @@ function problemsOf(command: string): readonly string[] {
   if (program === "node") return wrong(isThere(first));
   if (program !== "npx") return [];
   // In an empty folder `npx cdktf` finds no command: cdktf is the package of the library.
-  if (first.startsWith("cdktf-cli")) return wrong(first === CDKTF_CLI && rest[0] === "init");
+  if (first.startsWith("cdktf-cli")) {
+    return wrong(first === `cdktf-cli@${CDKTF_CLI ?? first.split("@")[1] ?? ""}` && rest[0] === "init");
+  }
   switch (first) {
     case "jest": {
       const [pattern = ""] = rest;
@@ -123,6 +126,7 @@ function problemsOf(command: string): readonly string[] {
       return wrong(isOfLab || projectFiles().some((file) => file.endsWith(".test.ts") && file.includes(pattern)));
     }
     case "cdktf":
+    case "cdktn":
       return wrong(CDKTF.includes(rest[0] ?? ""));
     case "esbuild":
       return wrong(isThere(rest[0] ?? ""));

@@ -57,7 +57,7 @@ function textOf(node: Node): string {
 }
 
 /** What a fork may delete, or `cdktf init` deletes: documents may lead there all the same. */
-const MAY_BE_GONE = ["lab", "bench", "CHANGELOG.md"];
+const MAY_BE_GONE = ["lab", "bench", "CHANGELOG.md", "__tests__/cdktn", "__tests__/fork", "__tests__/package"];
 
 /** Whether the path exists, or belongs to what this project has deleted. */
 export function isThere(path: string): boolean {

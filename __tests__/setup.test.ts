@@ -15,13 +15,6 @@ afterAll(() => {
   rmSync(scratch, { recursive: true });
 });
 
-function lockedPackages(...directory: readonly string[]): Readonly<Record<string, { readonly version?: string }>> {
-  const lock = JSON.parse(readFileSync(join(ROOT, ...directory, "package-lock.json"), "utf8")) as {
-    packages: Record<string, { version?: string }>;
-  };
-  return lock.packages;
-}
-
 test("finished steps are not repeated: no command runs, nothing is printed", () => {
   const { status, stdout, stderr } = setup("--test");
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "", stderr: "" });
@@ -84,16 +77,6 @@ test("a browser that cannot be installed is reported, and does not stop the othe
   const { status, stderr } = setupWithoutBrowser("chromium");
   expect(status).toBe(0);
   expect(stderr.includes("E: no chromium here")).toBe(mayInstall);
-});
-
-test("CDK Terrain is locked, apart from the project's own dependencies, with the constructs of the project", () => {
-  const own = lockedPackages();
-  const terrain = lockedPackages("__tests__/cdktn");
-  expect(Object.keys(own).filter((name) => name.includes("cdktn"))).toEqual([]);
-  for (const name of ["cdktn", "@cdktn/provider-aws", "@cdktn/provider-archive"]) {
-    expect(terrain[`node_modules/${name}`]?.version).toMatch(/^\d+\.\d+\.\d+$/);
-  }
-  expect(terrain["node_modules/constructs"]?.version).toBe(own["node_modules/constructs"]?.version);
 });
 
 test("a command of a deleted folder says so, and names what works without it", () => {

@@ -67,6 +67,23 @@ function differences(left: Json | undefined, right: Json | undefined, path = "")
     .sort();
 }
 
+function lockedPackages(folder: string): Readonly<Record<string, { readonly version?: string }>> {
+  const lock = JSON.parse(readFileSync(join(folder, "package-lock.json"), "utf8")) as {
+    packages: Record<string, { version?: string }>;
+  };
+  return lock.packages;
+}
+
+test("it is locked apart from the project's own dependencies, with the constructs of the project", () => {
+  const own = lockedPackages(ROOT);
+  const terrain = lockedPackages(CDKTN);
+  expect(Object.keys(own).filter((name) => name.includes("cdktn"))).toEqual([]);
+  for (const name of ["cdktn", "@cdktn/provider-aws", "@cdktn/provider-archive"]) {
+    expect(terrain[`node_modules/${name}`]?.version).toMatch(/^\d+\.\d+\.\d+$/);
+  }
+  expect(terrain["node_modules/constructs"]?.version).toBe(own["node_modules/constructs"]?.version);
+});
+
 test("main.ts synthesizes to the same JSON, except for the named differences", () => {
   const cdktf = synthesize(process.execPath, "cdktf", {});
   const cdktn = synthesize(node, "cdktn", { TSX_TSCONFIG_PATH: join(CDKTN, "tsconfig.json") });
