@@ -111,10 +111,10 @@ describe.each(COMPILERS)("with %s", (compiler) => {
 
 test("the nearest tsconfig.json decides, not that of the project", () => {
   const loose = `export const handler = async (event) => event;`;
-  const strict = tsconfig({ strict: true });
+  const strict = tsconfig({ strict: true, types: [] });
   const root = project({ "function/index.ts": loose, "tsconfig.json": strict });
   expect(errorsIn(root)).toEqual([expect.stringContaining("TS7006")]);
-  write(root, { "function/tsconfig.json": tsconfig({ strict: false }) });
+  write(root, { "function/tsconfig.json": tsconfig({ strict: false, types: [] }) });
   expect(errorsIn(root)).toEqual([]);
   rmSync(path.join(root, "function/tsconfig.json"));
   expect(errorsIn(root)).toHaveLength(1);
@@ -143,7 +143,7 @@ describe("a stamp", () => {
     "node_modules/dep/old.d.ts": `export declare const v: number;`,
     "node_modules/dep/new.d.ts": `export declare const v: { readonly a: 1 };`,
     "tsconfig.json": tsconfig({ strict: true, noUnusedLocals: false }, { extends: "./base.json" }),
-    "base.json": tsconfig({}),
+    "base.json": tsconfig({ types: [] }),
   };
   const changes: Readonly<Record<string, Files>> = {
     "a declaration of a package": { "node_modules/dep/old.d.ts": `export declare const v: { readonly a: 1 };` },
