@@ -155,6 +155,14 @@ describe("response and error", () => {
     expect(events[1]).toEqual({ requestId: INVOCATION.requestId, error });
   });
 
+  test("an error whose header for X-Ray has 1 MB arrives", async () => {
+    await invoked();
+    const headers = { "Lambda-Runtime-Function-XRay-Error-Cause": "x".repeat(1024 * 1024) };
+    const error = { errorType: "Error", errorMessage: "long" };
+    expect((await ask("POST", ERROR, JSON.stringify(error), headers)).status).toBe(202);
+    expect(events).toContainEqual({ requestId: INVOCATION.requestId, error });
+  });
+
   test.each(["broken", '"broken"', '["broken"]'])(
     "an error whose body is no object has the type of its header (%s)",
     async (body) => {

@@ -33,6 +33,12 @@ export interface RuntimeApiEvents {
 /** Lambda's limit on a synchronous response, 6 MB. */
 const MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100;
 
+/**
+ * Go's limit, as in AWS's emulator: Node.js' client puts a whole error into a header, up to 1 MB, and Node.js' server
+ * takes 16 kB.
+ */
+const MAX_HEADER_BYTES = 1024 * 1024 + 4096;
+
 /** X-Ray's header of every invocation: not sampled. */
 export const TRACE_ID = "Root=1-00000000-000000000000000000000000;Sampled=0";
 
@@ -69,7 +75,7 @@ export class RuntimeApi {
       events.extensionChanged(event, name);
     });
     this.telemetry = new TelemetryApi(this.extensions);
-    this.server = createServer((request, response) => {
+    this.server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
       this.route(request, response).catch((error: unknown) => {
         if (!response.headersSent) refuse(response, 500, "InternalServerError", String(error));
       });
