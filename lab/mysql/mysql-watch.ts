@@ -1,4 +1,4 @@
-import type { ProtocolWatch, Watched } from "./relayed-connection";
+import type { ProtocolWatch, Watched, WatchedEvent } from "./relayed-connection";
 
 // https://dev.mysql.com/doc/dev/mysql-server/latest/group__group__cs__capabilities__flags.html
 const CLIENT_SSL = 0x800;
@@ -6,12 +6,15 @@ const CLIENT_COMPRESS = 0x20;
 const CLIENT_ZSTD_COMPRESSION = 0x4000000;
 const SSL_REQUEST_LENGTH = 32;
 const PROTOCOL_10 = 10;
+// https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_response_packets.html
+const OK_PACKET = 0x00;
+const ERR_PACKET = 0xff;
 const COM_QUIT = Buffer.from([0x01]);
 // The whole plain packet: what is this short is put into a compressed one as it is.
 const COMPRESSED_QUIT = Buffer.from([0x01, 0x00, 0x00, 0x00, 0x01]);
 
 /** MySQL's protocol, as far as it shows a connection's log-in and its end. */
-export function watchMysql(connection: Watched, seen: (event: "open" | "quit") => void): ProtocolWatch {
+export function watchMysql(connection: Watched, seen: (event: WatchedEvent) => void): ProtocolWatch {
   connection.protocol = "MySQL";
   // The client's first packet is its log-in, or the request for TLS that goes before it.
   const commands = new PacketReader(5, (packet) => {
@@ -19,23 +22,37 @@ export function watchMysql(connection: Watched, seen: (event: "open" | "quit") =
       connection.loggedIn = true;
       const capabilities = packet.firstBytes.length < 4 ? 0 : packet.firstBytes.readUInt32LE();
       connection.encrypted = packet.length === SSL_REQUEST_LENGTH && (capabilities & CLIENT_SSL) !== 0;
-      if (connection.encrypted) commands.stop();
+      if (connection.encrypted) {
+        commands.stop();
+        answers.stop();
+      }
       if ((capabilities & (CLIENT_COMPRESS | CLIENT_ZSTD_COMPRESSION)) !== 0) commands.expectCompression();
     } else if (isQuit(packet)) {
       seen("quit");
     }
   });
-  const greeting = new PacketReader(256, (packet) => {
-    greeting.stop();
-    connection.threadId = readThreadId(packet.firstBytes);
-    seen("open");
+  let isGreeted = false;
+  const answers = new PacketReader(256, ({ firstBytes }) => {
+    const [kind] = firstBytes;
+    if (!isGreeted) {
+      isGreeted = true;
+      connection.threadId = readThreadId(firstBytes);
+      seen("open");
+    } else if (kind === OK_PACKET) {
+      answers.stop();
+    } else if (kind === ERR_PACKET) {
+      answers.stop();
+      commands.stop();
+      connection.loggedIn = false;
+      seen("refused");
+    }
   });
   return {
     fromFunction: (chunk) => {
       commands.read(chunk);
     },
     fromServer: (chunk) => {
-      greeting.read(chunk);
+      answers.read(chunk);
     },
   };
 }

@@ -1,5 +1,5 @@
 import { watchMysql } from "./mysql-watch";
-import type { ProtocolWatch, Watched } from "./relay";
+import type { ProtocolWatch, Watched, WatchedEvent } from "./relayed-connection";
 
 /** What is looked at in one direction: bytes are taken from the front when they make up a message. */
 type Reader = (bytes: Buffer) => Step;
@@ -23,7 +23,7 @@ const REDIS_INLINE = /^(PING|AUTH|HELLO|SELECT|CLIENT|INFO|GET|SET|QUIT)\b/i;
  * The protocol by its first bytes: MySQL's server speaks first, PostgreSQL's client begins with a length and a version,
  * Redis' with an array. Of any other only the end is seen.
  */
-export function watchAnyProtocol(connection: Watched, seen: (event: "open" | "quit") => void): ProtocolWatch {
+export function watchAnyProtocol(connection: Watched, seen: (event: WatchedEvent) => void): ProtocolWatch {
   connection.loggedIn = true; // a server holds a connection from its first moment on
   let mysql: ProtocolWatch | undefined;
   let reader: Reader | undefined = (bytes) => {
@@ -87,7 +87,7 @@ function isMysqlGreeting(chunk: Buffer): boolean {
 /** https://www.postgresql.org/docs/current/protocol-message-formats.html */
 function postgresql(
   connection: Watched,
-  seen: (event: "open" | "quit") => void,
+  seen: (event: WatchedEvent) => void,
   answered: (then: (chunk: Buffer) => void) => void,
 ): Reader {
   let hasStarted = false;
@@ -124,7 +124,7 @@ function postgresql(
 }
 
 /** https://redis.io/docs/latest/develop/reference/protocol-spec/ */
-function redis(connection: Watched, seen: (event: "open" | "quit") => void, first: Buffer): Reader {
+function redis(connection: Watched, seen: (event: WatchedEvent) => void, first: Buffer): Reader {
   if (first[0] !== RESP_ARRAY && !REDIS_INLINE.test(first.toString("latin1", 0, 16))) return () => "stop";
   let elements = 0;
   let isFirst = false;

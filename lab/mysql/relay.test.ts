@@ -282,6 +282,25 @@ describe("between two bare sockets", () => {
     expect(only(relay).loggedIn).toBe(true);
   });
 
+  test.each([
+    ["refuses", Buffer.from("\xff\x15\x04#28000Access denied", "latin1"), false],
+    ["accepts", Buffer.from([0, 0, 0, 2, 0, 0, 0]), true],
+  ])("a log-in that the server %s", async (_, answer, loggedIn) => {
+    const refused: RelayedConnection[] = [];
+    relay.on("refused", (connection) => refused.push(connection));
+    server.write(packet(0, Buffer.from("\x0a8.4.0\0\x04\x03\x02\x01salt", "latin1")));
+    await sendByteByByte(logIn(0, 40));
+    const switched = packet(2, Buffer.from("\xfecaching_sha2_password\0salt", "latin1"));
+    const moreData = packet(4, Buffer.from([1, 4]));
+    server.write(Buffer.concat([switched, moreData, packet(5, answer)]));
+    await until(() => (loggedIn ? client.bytesRead > 60 : refused.length === 1));
+    // What a server says later is about statements.
+    server.write(packet(1, Buffer.from("\xff\x15\x04#42000No such table", "latin1")));
+    await sendByteByByte(packet(0, Buffer.from([0x0e])));
+    expect(only(relay).loggedIn).toBe(loggedIn);
+    expect(refused).toHaveLength(loggedIn ? 0 : 1);
+  });
+
   test("a server that answers with an error has no thread for it", async () => {
     const opened = once(relay, "open");
     server.end(packet(0, Buffer.from("\xff\x10\x04Too many connections", "latin1")));

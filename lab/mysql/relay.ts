@@ -25,6 +25,8 @@ export interface RelayConfig {
 interface RelayEvents {
   /** The server has answered, so `threadId` is known. A connection it never answers closes without having opened. */
   readonly open: [RelayedConnection];
+  /** The server has refused the log-in. */
+  readonly refused: [RelayedConnection];
   readonly quit: [RelayedConnection];
   readonly close: [RelayedConnection];
 }

@@ -7,7 +7,8 @@ export interface RelayedConnection {
   readonly threadId: number | undefined;
   readonly openedAt: number;
   /**
-   * Its log-in has passed, or the request for TLS before it. Others the server gives up after its `connect_timeout`.
+   * Its log-in has passed, or the request for TLS before it, and was not seen to be refused. Others the server gives up
+   * after its `connect_timeout`.
    */
   readonly loggedIn: boolean;
   /** As far as the watch has recognized it. @default - not recognized yet */
@@ -39,10 +40,12 @@ export interface ProtocolWatch {
 /** What a watch may say of its connection. */
 export type Watched = Pick<Mutable<RelayedConnection>, "threadId" | "loggedIn" | "encrypted" | "protocol">;
 
-export type WatchProtocol = (
-  connection: Watched,
-  /** `open`: the server has answered; `quit`: the function has sent the protocol's end message. */
-  seen: (event: "open" | "quit") => void,
-) => ProtocolWatch;
+/**
+ * `open`: the server has answered; `refused`: it has refused the log-in, so there is no session; `quit`: the function
+ * has sent the protocol's end message.
+ */
+export type WatchedEvent = "open" | "refused" | "quit";
+
+export type WatchProtocol = (connection: Watched, seen: (event: WatchedEvent) => void) => ProtocolWatch;
 
 export type Mutable<T> = { -readonly [K in keyof T]: T[K] };
