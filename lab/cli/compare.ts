@@ -1,5 +1,6 @@
 import { Command } from "commander";
-import { advice, type AdviceContext } from "../scenarios/advice";
+import { advice } from "../scenarios/advice";
+import type { AdviceContext } from "../scenarios/input-advice";
 import { comparison, failuresOf, logOfFailure, timelineOf } from "../scenarios/comparison";
 import { logInLine } from "../scenarios/log-in";
 import { runVerdict, verdictLine, type Verdict } from "../scenarios/verdict";

@@ -6,7 +6,7 @@ import { runFaults, type FaultRun } from "../faults/fault-runs";
 import type { FaultResult } from "../faults/fault-result";
 import { InitError } from "../lambda/execution-environment";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
-import { inputAdvice } from "../scenarios/advice";
+import { inputAdvice } from "../scenarios/input-advice";
 import { sideBySide, terminalWidth, type Row } from "../scenarios/side-by-side";
 import { verdictLine, verdictOf, type Findings, type Verdict } from "../scenarios/verdict";
 import { handlerCode } from "../subjects/handler-code";

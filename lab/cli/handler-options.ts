@@ -19,7 +19,7 @@ import {
   type Subject,
   type TcpServer,
 } from "../subjects/subject";
-import type { AdviceContext } from "../scenarios/advice";
+import type { AdviceContext } from "../scenarios/input-advice";
 import { handlerCode } from "../subjects/handler-code";
 import type { CommandContext } from "./command-context";
 import { event } from "./events";

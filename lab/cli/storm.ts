@@ -10,7 +10,7 @@ import {
   type StormResult,
 } from "../scenarios/storm";
 import { stormTable, stormVerdict } from "../scenarios/storm-table";
-import { inputAdvice } from "../scenarios/advice";
+import { inputAdvice } from "../scenarios/input-advice";
 import { verdictLine, verdictOf, type Verdict } from "../scenarios/verdict";
 import type { Subject } from "../subjects/subject";
 import { inCommandContext, type CommandContext } from "./command-context";

@@ -142,7 +142,10 @@ const OF_THE_RUNTIME: ReadonlySet<string> = new Set([
 /** Milliseconds that the last lines of a process may take to arrive; one that it left behind may hold them for ever. */
 const DRAINED_WITHIN_MS = 50;
 
-const TIMED_OUT = "Sandbox.Timedout";
+export const TIMED_OUT = "Sandbox.Timedout";
+
+/** In the timeline. */
+export const RUNTIME_STARTED = "runtime started";
 
 /** In a mask of signals, as in /proc/<pid>/status. */
 const SIGTERM_BIT = 1n << 14n;
@@ -253,7 +256,7 @@ export class ExecutionEnvironment {
     const deadline = performance.now() + limitMs;
     let done = await this.until(deadline, () => api.extensions.allExternalsRegistered || failure() !== undefined);
     if (done && failure() === undefined) {
-      this.record("runtime started");
+      this.record(RUNTIME_STARTED);
       lifecycle.runtime = this.start(lifecycle, "runtime", this.config.runtime.command);
       done = await this.until(
         deadline,

@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
-import { comparison, failuresOf, logOfFailure, timelineOf } from "./comparison";
+import { comparison, failuresOf, logOf, logOfFailure, timelineOf } from "./comparison";
 import type { RunResult } from "./run";
 
 const CLEAN: RunResult = {
@@ -85,7 +85,15 @@ describe("the failures", () => {
       "    at handler (file:///tmp/theirs/index.mjs:7:3)",
     ]);
     expect(failuresOf(CLEAN)).toBe("");
+    const long = { errorType: "Error", errorMessage: "x".repeat(100_000) };
+    expect(failuresOf({ ...CLEAN, initError: long }).length).toBeLessThan(3_000);
   });
+});
+
+test("a line of the log is cut, and cannot move the cursor or change the colours", () => {
+  const log = logOf("its log", [`\u001b[2J\u001b[31mred ${"x".repeat(100_000)}`, "short"]);
+  expect(log).toMatch(/^its log:\n {2}red x+… \(100004 characters\)\n {2}short\n$/);
+  expect(log.length).toBeLessThan(3_000);
 });
 
 describe("on a terminal", () => {

@@ -2,6 +2,7 @@ import colors from "picocolors";
 import type { LambdaError } from "../lambda/runtime-api";
 import type { Outcome, RunResult } from "./run";
 import { logInCell } from "./log-in";
+import { shortened } from "./one-line";
 import { sideBySide, type Row } from "./side-by-side";
 import type { TcpConnection } from "./tcp-connections";
 
@@ -23,6 +24,8 @@ export function timelineOf(result: RunResult | undefined): string {
 }
 
 const LAST_LINES = 20;
+/** Of one line, and of one error; --json has all of it. */
+const MAX_LINE = 2_000;
 
 /** Stack frames of AWS's client, the lab's client and Node.js, which are not the function's. */
 const NOT_ITS_OWN = /aws-lambda-ric|runtime-client\.mjs|start-client\.mjs|\(?node:|\/var\/runtime\//;
@@ -43,7 +46,9 @@ export function failuresOf({ initError, invocations }: RunResult): string {
 
 function failureOf({ errorType, errorMessage, trace, stackTrace = trace ?? [] }: LambdaError): string {
   const frames = stackTrace.filter((line) => /^\s*at /.test(line) && !NOT_ITS_OWN.test(line));
-  return [`${errorType}: ${errorMessage}`, ...frames.map((frame) => `    ${frame.trim()}`)].join("\n");
+  return [shortened(`${errorType}: ${errorMessage}`, MAX_LINE), ...frames.map((frame) => `    ${frame.trim()}`)].join(
+    "\n",
+  );
 }
 
 /** What it wrote last, where that may say why something failed; empty where nothing did. */
@@ -58,7 +63,7 @@ export function logOfFailure({ subject, initError, invocations, logs: all }: Run
 }
 
 export function logOf(title: string, lines: readonly string[]): string {
-  return `${title}:\n${lines.map((line) => `  ${line}`).join("\n")}\n`;
+  return `${title}:\n${lines.map((line) => `  ${shortened(line, MAX_LINE)}`).join("\n")}\n`;
 }
 
 /** The ways side by side, a column each. */

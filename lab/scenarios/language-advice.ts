@@ -82,7 +82,7 @@ export function changeInLanguage(result: RunResult, language: OtherLanguage): st
     case "itself":
     case "SIGTERM, unheard":
       if (open === 0) return undefined;
-      return closed === 0
+      return closed === 0 || shutdown.endedBy === "SIGTERM, unheard"
         ? `listen to SIGTERM, which ended the process with ${open} of its connections open: ${listen}; then ${leave}`
         : `it closed ${closed} of ${outcomes.length} connections before it left: close each of them before it leaves`;
   }

@@ -4,6 +4,8 @@ import { endingOf } from "../lambda/ending";
 import {
   ExecutionEnvironment,
   InitError,
+  RUNTIME_STARTED,
+  TIMED_OUT,
   type InvocationResult,
   type ShutdownResult,
   type TimelineEntry,
@@ -14,7 +16,7 @@ import type { LambdaError } from "../lambda/runtime-api";
 import type { Outcome } from "./outcome";
 import { TcpRelays, type TcpConnection } from "./tcp-connections";
 import { handlerLanguage, type HandlerLanguage } from "../subjects/handler-language";
-import type { Subject } from "../subjects/subject";
+import { isStandIn, type Subject } from "../subjects/subject";
 import { databaseAccess } from "./database-access";
 import { logInOf, type LogIn } from "./log-in";
 
@@ -44,6 +46,8 @@ export interface RunResult {
   readonly end: End["how"];
   /** Why there was no invocation. @default - Init succeeded */
   readonly initError?: LambdaError;
+  /** Init timed out while the lab's own extension was still starting, so nothing of the function's ran. @default false */
+  readonly isLate?: true;
   /**
    * Milliseconds from the start of the runtime's process to its first /next: what every figure and table calls Init.
    * @default - it never came to that
@@ -71,6 +75,9 @@ export interface RunResult {
   /** What the handler is written in. @default "nodejs" */
   readonly language?: HandlerLanguage;
 }
+
+/** In the timeline. */
+export const LOG_IN_REFUSED = "log-in refused by the server";
 
 /** Milliseconds that the server gets to notice that a connection ended. It needs one or two. */
 const SETTLE_MS = 100;
@@ -105,6 +112,9 @@ export async function run(
   });
   relay.on("open", ({ threadId }) => {
     if (threadId !== undefined) environment.record(`connection to the server (its thread ${threadId})`);
+  });
+  relay.on("refused", ({ threadId }) => {
+    environment.record(`${LOG_IN_REFUSED} (its thread ${threadId ?? "?"})`);
   });
   relay.on("quit", (connection: RelayedConnection) => {
     environment.record(`COM_QUIT to the server (its thread ${connection.threadId ?? "?"})`);
@@ -143,12 +153,13 @@ export async function run(
     );
     const quits = allQuits.filter((ms) => ms >= 0);
     const held = await database.heldThreads(connections.flatMap(({ threadId }) => threadId ?? []));
-    const initMs = between(environment.timeline, "runtime started", "runtime ready (first /next)");
+    const initMs = between(environment.timeline, RUNTIME_STARTED, "runtime ready (first /next)");
     const abortedClients = (await database.abortedClients()) - abortedBefore;
     return {
       subject: subject.name,
       end: end.how,
       ...(initError === undefined ? {} : { initError }),
+      ...(isLate(initError, environment.timeline, subject) ? { isLate: true } : {}),
       ...(initMs === undefined ? {} : { initMs }),
       invocations,
       shutdown,
@@ -159,9 +170,7 @@ export async function run(
         ...connections.map((connection) => outcome(connection, held)),
         ...others.map((connection) => connection.outcome),
       ],
-      ...(subject.tcp === undefined
-        ? {}
-        : { tcp: others.map(({ server, protocol, outcome, saw }) => ({ server, protocol, outcome, saw })) }),
+      ...(subject.tcp === undefined ? {} : { tcp: others.map(withoutTime) }),
       ...(database.kind === "stand-in" ? {} : { abortedClients }),
       ...(runtime.isLabClient === true ? { isLabClient: true } : {}),
       timeline: environment.timeline,
@@ -174,6 +183,26 @@ export async function run(
     await tcp.close();
     await released(database, relay.connections);
   }
+}
+
+function withoutTime({
+  server,
+  protocol,
+  outcome,
+  saw,
+  isHidden,
+}: ReturnType<TcpRelays["connections"]>[number]): TcpConnection {
+  return { server, protocol, outcome, saw, ...(isHidden === undefined ? {} : { isHidden }) };
+}
+
+/** An extension of the user's has to be fast enough; the lab's stand-in is slow only if the machine is. */
+export function isLate(
+  error: LambdaError | undefined,
+  timeline: readonly TimelineEntry[],
+  { extensions }: Pick<Subject, "extensions">,
+): boolean {
+  const hasStarted = timeline.some(({ what }) => what === RUNTIME_STARTED);
+  return error?.errorType === TIMED_OUT && !hasStarted && extensions.every(isStandIn);
 }
 
 async function bringAbout(end: End, environment: ExecutionEnvironment): Promise<void> {

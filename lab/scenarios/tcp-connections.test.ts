@@ -1,4 +1,6 @@
 /** A handler with a connection to PostgreSQL and one to Redis, through a life in the lab. */
+import { once } from "node:events";
+import { connect, createServer, type AddressInfo } from "node:net";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +13,7 @@ import { withExtension, type ExtensionKind } from "../subjects/subject";
 import { userVariables } from "../subjects/user-function";
 import { comparison } from "./comparison";
 import { run, type RunResult } from "./run";
+import { TcpRelays } from "./tcp-connections";
 
 const HANDLER = `
 import { once } from "node:events";
@@ -101,5 +104,25 @@ test.each([
     expect(steps).toContain("connection 1 to orders");
     expect(steps).toContain("Terminate to orders (connection 1)");
     expect(steps).toContain("QUIT to my-cache (connection 1)");
+  }
+});
+
+/** A server that agrees to TLS and never speaks it: the relay does not look into it either. */
+test("how an encrypted connection to PostgreSQL was closed is hidden, and not taken for an aborted one", async () => {
+  const server = createServer((socket) => socket.on("data", () => socket.write("S")).on("error", () => undefined));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = server.address() as AddressInfo;
+  const relays = await TcpRelays.start([{ name: "orders", host: "127.0.0.1", port }], () => undefined);
+  try {
+    const client = connect(relays.addresses["orders"]?.port ?? 0, "127.0.0.1");
+    client.write(Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]));
+    await once(client, "data");
+    client.end();
+    await once(client.resume(), "close");
+    const saw = "FIN; it is encrypted, so the lab cannot see how its protocol closed it";
+    expect(relays.connections()).toMatchObject([{ protocol: "PostgreSQL", outcome: "closed", isHidden: true, saw }]);
+  } finally {
+    await relays.close();
+    server.close();
   }
 });

@@ -9,6 +9,8 @@ export interface TcpConnection {
   readonly server: string;
   readonly protocol: RelayedConnection["protocol"] | "unknown";
   readonly outcome: Outcome;
+  /** It is encrypted, so its end message cannot be seen, and {@link outcome} is what FIN alone tells. @default false */
+  readonly isHidden?: true;
   /** In words, such as `Terminate, then FIN`. */
   readonly saw: string;
 }
@@ -58,9 +60,8 @@ export class TcpRelays {
       connections
         .filter(({ loggedIn }) => loggedIn)
         .map((connection) => ({
-          server,
-          protocol: connection.protocol ?? ("unknown" as const),
-          outcome: outcomeOf(connection),
+          ...{ server, protocol: connection.protocol ?? ("unknown" as const), outcome: outcomeOf(connection) },
+          ...(isHidden(connection) ? { isHidden: true as const } : {}),
           saw: saw(connection),
           quitAt: connection.quitAt,
         })),
@@ -72,12 +73,16 @@ export class TcpRelays {
  * If a protocol has an end message and it did not come, the connection is aborted, as for its server. If a protocol has
  * only FIN, FIN is enough, as for Redis, whose QUIT is deprecated.
  */
-function outcomeOf({ protocol, quitAt, closedBy, endedWith }: RelayedConnection): Outcome {
+function outcomeOf({ protocol, quitAt, closedBy, endedWith, encrypted }: RelayedConnection): Outcome {
   if (quitAt !== undefined) return "closed";
   if (closedBy === undefined || closedBy === "lab") return "leaked";
   if (endedWith === "RST") return "aborted";
-  if (closedBy === "server") return "closed";
+  if (closedBy === "server" || encrypted) return "closed";
   return protocol === "MySQL" || protocol === "PostgreSQL" ? "aborted" : "closed";
+}
+
+function isHidden({ encrypted, closedBy, endedWith }: RelayedConnection): boolean {
+  return encrypted && closedBy === "function" && endedWith === "FIN";
 }
 
 function saw(connection: RelayedConnection): string {

@@ -108,7 +108,7 @@ let connection;
 exports.handler = async () => { connection ??= await mysql.createConnection(process.env.MYSQL_URL); return (await connection.query("SELECT 1"))[0]; };
 ${onSigterm("connection.destroy()")}`,
     verdict: "not clean",
-    advice: "it left on SIGTERM with 1 of its connections open: await connection.end() before it leaves",
+    advice: "it left on SIGTERM with 1 of its connections open: await connection?.end() before it leaves",
   },
   {
     name: "mysql2 pool in a class",

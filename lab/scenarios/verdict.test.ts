@@ -1,5 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
-import type { RunResult } from "./run";
+import { withExtension } from "../subjects/subject";
+import { advice } from "./advice";
+import { isLate, type RunResult } from "./run";
 import { runVerdict, verdictLine, verdictOf, type Findings, type VerdictKind } from "./verdict";
 
 const CLEAN: RunResult = {
@@ -14,6 +16,10 @@ const CLEAN: RunResult = {
   logIn: { auth: "secret", tls: "verified" },
   timeline: [],
   logs: [],
+};
+const FUNCTION = {
+  ...{ name: "theirs", directory: "/", handler: "index.handler", environment: {} },
+  ...{ memorySizeMb: 128, timeoutMs: 3_000 },
 };
 const FAILED = { ok: false, error: { errorType: "Error", errorMessage: "no database" }, durationMs: 1 } as const;
 const DEADLINE = { endedBy: "SIGKILL at its deadline", runtimeMs: 309 } as const;
@@ -150,6 +156,35 @@ test("an exit that AWS's client would hang in is not proven on the lab's client"
   const timeline = [{ at: 9, phase: "Shutdown", what: "runtime gone (exit status 0)" }] as const;
   expect(runVerdict({ ...CLEAN, timeline, isLabClient: true }).kind).toBe("not proven here");
   expect(runVerdict({ ...CLEAN, timeline }).kind).toBe("clean");
+});
+
+test("a close that encryption hides is neither clean nor not clean", () => {
+  const saw = "FIN; it is encrypted, so the lab cannot see how its protocol closed it";
+  const tcp = [{ server: "orders", protocol: "PostgreSQL", outcome: "closed", isHidden: true, saw }] as const;
+  expect(runVerdict({ ...CLEAN, tcp })).toMatchObject({ kind: "not proven here", clean: false });
+  expect(runVerdict({ ...CLEAN, tcp, outcomes: ["closed", "aborted"] }).kind).toBe("not clean");
+  expect(advice({ ...CLEAN, tcp })).toMatch(/^let it connect without TLS in the lab/);
+});
+
+describe("an Init that timed out", () => {
+  const error = { errorType: "Sandbox.Timedout", errorMessage: "Init timed out after 10 seconds" };
+  const started = { at: 90, phase: "Init", what: "runtime started" } as const;
+  const subject = { name: "theirs", extensions: [], lambdaFunction: FUNCTION };
+  const { extensions } = withExtension(subject, "external");
+
+  test("while the lab's own extension was starting says nothing of the function", () => {
+    expect(isLate(error, [], { extensions })).toBe(true);
+    expect(isLate(error, [started], { extensions })).toBe(false);
+    expect(isLate(undefined, [], { extensions })).toBe(false);
+    expect(isLate(error, [], { extensions: [{ name: "theirs", command: ["sleep", "60"] }] })).toBe(false);
+  });
+
+  test("in that way is not proven here, and is to be run again", () => {
+    const result = { ...CLEAN, initError: error, outcomes: [], invocations: [] };
+    expect(runVerdict({ ...result, isLate: true }).kind).toBe("not proven here");
+    expect(advice({ ...result, isLate: true })).toBe("run it again while this machine does less");
+    expect(runVerdict(result).kind).toBe("not clean");
+  });
 });
 
 test("the stand-in has no Aborted_clients, so the verdict does not mention it", () => {

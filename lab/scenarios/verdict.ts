@@ -1,5 +1,6 @@
 import colors from "picocolors";
 import type { LambdaError } from "../lambda/runtime-api";
+import { firstLine } from "./one-line";
 import type { Outcome } from "./outcome";
 import type { RunResult } from "./run";
 import type { TcpConnection } from "./tcp-connections";
@@ -23,6 +24,8 @@ export interface Findings {
   readonly subject: string;
   /** @default - every Init succeeded */
   readonly initError?: LambdaError;
+  /** Init timed out before anything of the function's began. @default false */
+  readonly isLate?: boolean;
   readonly invocations: { readonly ok: number; readonly failed: number; readonly firstError?: LambdaError };
   readonly connections: {
     readonly opened: number;
@@ -36,9 +39,15 @@ export interface Findings {
   readonly endings: Readonly<Record<string, number>>;
   /** Rise of the server's own counter. @default - the server has none */
   readonly abortedClients?: number;
-  /** It left in a way that a stand-in for AWS's runtime client does not prove. @default false */
-  readonly isUnproven?: boolean;
+  /** Why the lab cannot tell. @default - it can */
+  readonly unproven?: keyof typeof UNPROVEN;
 }
+
+const UNPROVEN = {
+  exit: "gave every connection back, but left by process.exit(), which hangs on AWS's runtime client, and that one is not here",
+  encryption:
+    "ended every connection, but some are encrypted up to the server, so the lab cannot see how their protocol closed them",
+} as const;
 
 /** Of many environments, so many may be late because the machine is busy: their budget is real time. */
 const LATE_SHARE = 0.05;
@@ -50,6 +59,10 @@ export function verdictOf(findings: Findings): Verdict {
   const { opened, closed } = connections;
   const because =
     firstError === undefined ? "" : `${failed === 1 ? " with" : ", the first with"} ${inWords(firstError)}`;
+  if (findings.isLate === true) {
+    const why = "this machine was too busy to start the lab's own extension in time";
+    return verdict("not proven here", `Init of ${subject} timed out before its runtime started, because ${why}`);
+  }
   if (initError !== undefined) return verdict("not clean", `Init of ${subject} failed: ${inWords(initError)}`);
   if (ok === 0 && failed > 0 && opened === 0) {
     return verdict("could not be invoked", `${subject} could not be invoked: ${all(failed)} failed${because}`);
@@ -83,11 +96,8 @@ export function verdictOf(findings: Findings): Verdict {
       `${subject} was killed at its deadline${ofMany(killed, ends)}, with every connection given back: ${facts}`,
     );
   }
-  if (findings.isUnproven === true) {
-    return verdict(
-      "not proven here",
-      `${subject} gave every connection back, but left by process.exit(), which hangs on AWS's runtime client, and that one is not here: ${facts}`,
-    );
+  if (findings.unproven !== undefined) {
+    return verdict("not proven here", `${subject} ${UNPROVEN[findings.unproven]}: ${facts}`);
   }
   return verdict("clean", `${subject} gave every connection back: ${facts}`);
 }
@@ -97,16 +107,19 @@ export function findingsOf(
   result: Pick<RunResult, "subject" | "shutdown" | "outcomes" | "timeline" | "invocations"> & Partial<RunResult>,
 ): Findings {
   const { subject, initError, invocations, outcomes, shutdown, abortedClients } = result;
+  const left =
+    result.isLabClient === true && result.timeline.some(({ what }) => /^runtime gone \(exit status/.test(what));
+  const unproven = left ? "exit" : isHidden(result) ? "encryption" : undefined;
   return {
     subject,
     ...(initError === undefined ? {} : { initError }),
+    ...(result.isLate === true ? { isLate: true } : {}),
     invocations: invocationsOf(invocations),
     connections: connectionsOf(outcomes),
     endings: { [shutdown.endedBy]: 1 },
     ...(result.tcp === undefined || result.tcp.length === 0 ? {} : { goodbyes: goodbyesOf(outcomes, result.tcp) }),
     ...(abortedClients === undefined ? {} : { abortedClients }),
-    isUnproven:
-      result.isLabClient === true && result.timeline.some(({ what }) => /^runtime gone \(exit status/.test(what)),
+    ...(unproven === undefined ? {} : { unproven }),
   };
 }
 
@@ -122,6 +135,11 @@ export function invocationsOf(invocations: readonly Answered[]): Findings["invoc
 export function connectionsOf(outcomes: readonly Outcome[]): Findings["connections"] {
   const count = (wanted: Outcome): number => outcomes.filter((outcome) => outcome === wanted).length;
   return { opened: outcomes.length, closed: count("closed"), aborted: count("aborted"), leaked: count("leaked") };
+}
+
+/** The lab cannot see how a connection was closed. */
+export function isHidden({ tcp = [] }: Pick<RunResult, "tcp">): boolean {
+  return tcp.some((connection) => connection.isHidden === true);
 }
 
 /** Of a run. */
@@ -171,8 +189,7 @@ function endedBy(how: string): string {
 }
 
 function inWords({ errorType, errorMessage }: LambdaError): string {
-  const message = errorMessage.trim().replace(/^RequestId: [\da-f-]+ Error: /, "");
-  return `${errorType}: ${message.replace(/\.$/, "")}`;
+  return `${errorType}: ${firstLine(errorMessage).replace(/\.$/, "")}`;
 }
 
 function all(count: number): string {

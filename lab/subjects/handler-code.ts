@@ -1,15 +1,25 @@
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
 import type { LambdaFunction } from "../lambda/execution-environment";
+import { connectionHolders, type ConnectionHolder } from "./connection-holders";
+import { LIBRARIES, type DatabaseKind, type LibraryDescription } from "./database-libraries";
+import { isCommonJs, sourceFiles, type SourceFile } from "./source-files";
 
-/** A library that holds database connections, and how its own documentation closes them. */
+/** The library whose connections are still open, and how its own documentation closes them. */
 export interface DatabaseLibrary {
   /** As npm has it. */
   readonly name: string;
-  /** The call that gives its connections back, with the variable of the handler's code. */
+  readonly kind: DatabaseKind;
+  /** The call that gives its connections back, with the variables of the handler's code. */
   readonly close: string;
   /** The code opens it in a function, so a listener outside of it cannot close it. @default false */
   readonly isLocal?: true;
+  /** The variable belongs to an object, so only the object's class can close it. @default false */
+  readonly isMember?: true;
+  /** The code has no such variable that the lab can see, so {@link close} has the documentation's. @default false */
+  readonly isGuessed?: true;
+  /** The file with the variable. @default - the code is one file */
+  readonly file?: string;
+  /** What else a clean close needs. @default nothing */
+  readonly note?: string;
 }
 
 /** What the lab reads in a handler's code, without running it. */
@@ -20,148 +30,98 @@ export interface HandlerCode {
   readonly variables: readonly string[];
   readonly listensToSigterm: boolean;
   readonly callsExit: boolean;
-  /** It has no import or export of an ES module's. */
+  /** A call that closes each variable of {@link library} is somewhere in the code. */
+  readonly closes: boolean;
+  /** The file where the call belongs has no import or export of an ES module's. */
   readonly isCommonJs: boolean;
 }
-
-interface Library {
-  readonly name: string;
-  readonly packages: readonly string[];
-  /** What makes it: the name before "(". */
-  readonly made: RegExp;
-  readonly variable: string;
-  readonly close: (variable: string) => string;
-}
-
-/** Ordered: what wraps another library stands before it. The variable is the one that the documentation uses. */
-const LIBRARIES: readonly Library[] = [
-  { name: "knex", packages: ["knex"], made: /(?:knex|Knex)/, variable: "knex", close: (it) => `${it}.destroy()` },
-  {
-    name: "Sequelize",
-    packages: ["sequelize", "@sequelize/core"],
-    made: /Sequelize/,
-    variable: "sequelize",
-    close: (it) => `${it}.close()`,
-  },
-  {
-    name: "TypeORM",
-    packages: ["typeorm"],
-    made: /DataSource/,
-    variable: "dataSource",
-    close: (it) => `${it}.destroy()`,
-  },
-  {
-    name: "Prisma",
-    packages: ["@prisma/client", ".prisma/client", "prisma"],
-    made: /PrismaClient/,
-    variable: "prisma",
-    close: (it) => `${it}.$disconnect()`,
-  },
-  {
-    name: "Drizzle",
-    packages: ["drizzle-orm"],
-    made: /(?:createPool|createConnection|Pool|drizzle)/,
-    variable: "pool",
-    close: (it) => `${it}.end()`,
-  },
-  {
-    name: "serverless-mysql",
-    packages: ["serverless-mysql"],
-    made: /(?:serverlessMysql|serverlessMySQL|require\(["']serverless-mysql["']\))/i,
-    variable: "mysql",
-    close: (it) => `${it}.quit()`,
-  },
-  {
-    name: "mysql2",
-    packages: ["mysql2"],
-    made: /(?:createPool|createConnection|createPoolCluster)/,
-    variable: "pool",
-    close: (it) => `${it}.end()`,
-  },
-  {
-    name: "mariadb",
-    packages: ["mariadb"],
-    made: /(?:createPool|createConnection)/,
-    variable: "pool",
-    close: (it) => `${it}.end()`,
-  },
-  {
-    name: "mysql",
-    packages: ["mysql"],
-    made: /(?:createPool|createConnection)/,
-    variable: "pool",
-    close: (it) => `new Promise((done) => ${it}.end(done))`,
-  },
-  { name: "pg", packages: ["pg"], made: /(?:Pool|Client)/, variable: "pool", close: (it) => `${it}.end()` },
-  {
-    name: "ioredis",
-    packages: ["ioredis"],
-    made: /(?:Redis|Cluster)/,
-    variable: "redis",
-    close: (it) => `${it}.quit()`,
-  },
-  {
-    name: "redis",
-    packages: ["redis", "@redis/client"],
-    made: /(?:createClient|createCluster)/,
-    variable: "client",
-    close: (it) => `${it}.close()`,
-  },
-];
-
-const CODE = /\.(js|mjs|cjs|ts|mts|cts)$/;
-/** A bundle may be large; what the lab looks for stands in a few megabytes. */
-const MAX_BYTES = 8 * 1024 * 1024;
-const MAX_FILES = 500;
 
 /** Lambda sets these: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html */
 const LAMBDAS_OWN = /^(AWS_|LAMBDA_|_HANDLER$|_X_AMZN_|TZ$|LANG$|PATH$|NODE_|HOME$|PWD$|CI$|DEBUG$|npm_)/;
 
 export function handlerCode({ directory }: Pick<LambdaFunction, "directory">): HandlerCode {
-  const all = codeOf(directory).join("\n");
-  const own = withoutPackages(all);
-  const found = LIBRARIES.find(({ packages }) => packages.some((name) => uses(all, name)));
+  const files = sourceFiles(directory);
+  const own = files.map((file) => file.own).join("\n");
+  const { library, file, closes } = libraryOf(files);
   return {
-    ...(found === undefined ? {} : { library: libraryOf(found, own) }),
+    ...(library === undefined ? {} : { library }),
     variables: variablesOf(own),
     listensToSigterm: /["'`]SIGTERM["'`]/.test(own),
-    isCommonJs: !/^\s*(import\s*["'{*\w]|export\s+\w|export\s*[{*])/m.test(own),
+    isCommonJs: file === undefined ? files.every(isCommonJs) : isCommonJs(file),
     callsExit: /process\.(exit|reallyExit)\(/.test(own),
+    closes,
   };
 }
 
-function libraryOf({ name, made, variable, close }: Library, code: string): DatabaseLibrary {
-  const found = variableOf(code, made);
+interface Found {
+  readonly library?: DatabaseLibrary;
+  readonly file?: SourceFile;
+  readonly closes: boolean;
+}
+
+function libraryOf(files: readonly SourceFile[]): Found {
+  const all = files.map(({ text }) => text).join("\n");
+  const used = LIBRARIES.filter(({ packages }) => packages.some((name) => uses(all, name)));
+  const held = used.map((library) => ({ library, holders: connectionHolders(library, files) }));
+  const chosen = withoutDrivers(held.filter(({ holders }) => holders.length > 0));
+  const holders = narrowed(chosen.flatMap((each) => each.holders));
+  const [first] = holders;
+  const owner = chosen.find((each) => first !== undefined && each.holders.includes(first));
+  const library = owner?.library ?? used[0];
+  if (library === undefined) return { closes: false };
+  const note = library.note?.(files.map(({ own }) => own).join("\n"));
+  const common = {
+    ...{ name: library.name, kind: kindOf(library, all) },
+    ...(note === undefined ? {} : { note }),
+  };
+  if (first === undefined) {
+    const guessed = library.made === undefined ? {} : ({ isGuessed: true } as const);
+    return { library: { ...common, close: library.close(library.variable), ...guessed }, closes: false };
+  }
+  const { scope, file } = first;
+  const closes = holders.map(({ close }) => close);
+  const places = new Set(holders.map((holder) => holder.file.name));
   return {
-    ...{ name, close: close(found?.name ?? variable) },
-    ...(found?.isLocal === true ? { isLocal: true } : {}),
+    library: {
+      ...common,
+      close: closes.length === 1 ? first.close : `Promise.all([${closes.join(", ")}])`,
+      ...(scope === "function" ? ({ isLocal: true } as const) : {}),
+      ...(scope === "class" ? ({ isMember: true } as const) : {}),
+      ...(files.length > 1 ? { file: [...places].join(" and ") } : {}),
+    },
+    file,
+    closes: holders.every(({ isClosed }) => isClosed),
   };
 }
 
-/** Bundlers name each file in a comment; what comes from a package says nothing of the function. */
-function withoutPackages(code: string): string {
-  const parts = code.split(/^(?=\/\/ (?:[\w@.-]+\/)*[\w@.$-]+\.[cm]?[jt]sx?$)/m);
-  return parts.filter((part) => !/^\/\/ \S*node_modules\/[^.\s]/.test(part)).join("");
+/** An ORM closes its driver's pool as well. A driver's own variable goes before one that only refers to it. */
+function withoutDrivers<T extends { readonly library: LibraryDescription }>(held: readonly T[]): readonly T[] {
+  const isWrapped = held.some(({ library }) => library.role === "wraps a driver");
+  const isDriven = held.some(({ library }) => library.role !== "leaves the driver");
+  const isSql = ({ kind }: LibraryDescription): boolean => kind !== "Redis" && kind !== "MongoDB";
+  return held.filter(({ library }) => {
+    if (library.role === "leaves the driver") return !isDriven;
+    return library.role === "wraps a driver" || !isWrapped || !isSql(library);
+  });
 }
 
-/** The function's own files, without its packages. */
-function codeOf(directory: string): readonly string[] {
-  const texts: string[] = [];
-  let bytes = 0;
-  const visit = (folder: string): void => {
-    if (!existsSync(folder)) return;
-    for (const entry of readdirSync(folder, { withFileTypes: true })) {
-      const path = join(folder, entry.name);
-      if (entry.isDirectory()) {
-        if (entry.name !== "node_modules" && !entry.name.startsWith(".")) visit(path);
-      } else if (CODE.test(entry.name) && texts.length < MAX_FILES && bytes < MAX_BYTES) {
-        bytes += statSync(path).size;
-        texts.push(readFileSync(path, "utf8").slice(0, MAX_BYTES));
-      }
-    }
-  };
-  visit(directory);
-  return texts;
+/** What nobody closes, if there is something else that is closed; of what can be closed in one place. */
+function narrowed(holders: readonly ConnectionHolder[]): readonly ConnectionHolder[] {
+  const open = holders.filter(({ isClosed }) => !isClosed);
+  const wanted = open.length > 0 ? open : holders;
+  for (const scope of ["module", "class", "function"] as const) {
+    const here = wanted.filter((holder) => holder.scope === scope);
+    if (here.length > 0) return scope === "module" ? here : here.slice(0, 1);
+  }
+  return [];
+}
+
+function kindOf({ kind }: LibraryDescription, code: string): DatabaseKind {
+  if (kind !== undefined) return kind;
+  const isPostgresql = /["'`](?:pg|postgres|postgresql)["'`]|@(?:prisma\/adapter-pg|mikro-orm\/postgresql)\b/.test(
+    code,
+  );
+  return isPostgresql ? "PostgreSQL" : "MySQL";
 }
 
 /** Imported, required, or part of a bundle, which names its files in comments. */
@@ -170,31 +130,6 @@ function uses(code: string, name: string): boolean {
   return new RegExp(
     `(?:from|import|require\\()\\s*\\(?["']${escaped}(?:/[\\w./-]+)?["']|node_modules/${escaped}/`,
   ).test(code);
-}
-
-/** The variable that the code gives the pool, the client, the connection. */
-function variableOf(code: string, made: RegExp): { readonly name: string; readonly isLocal: boolean } | undefined {
-  const makes = String.raw`(?:await\s+)?(?:new\s+)?(?:\(0,\s*)?(?:[\w.]+\.)?${made.source}\)?(?:<[^>]*>)?\(`;
-  const declared = new RegExp(String.raw`(?:const|let|var)\s+(\w+)(?:\s*:[^=;]+)?\s*=\s*${makes}`, made.flags).exec(
-    code,
-  );
-  if (declared?.[1] !== undefined) {
-    return { name: declared[1], isLocal: isInFunction(code.slice(0, declared.index)) };
-  }
-  const assigned = new RegExp(String.raw`(?:^|[;{}()\s])((?:this\.)?#?\w+)\s*(?:\?\?)?=\s*${makes}`, made.flags).exec(
-    code,
-  );
-  return assigned?.[1] === undefined ? undefined : { name: assigned[1], isLocal: false };
-}
-
-/** More braces are open than closed, after strings and comments are gone. A bundler's wrapper is no function of the user's. */
-function isInFunction(before: string): boolean {
-  const plain = before.replace(
-    /\/\*[^]*?\*\/|\/\/[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/g,
-    "",
-  );
-  if (/__commonJS|__esm|__webpack_require__/.test(plain)) return false;
-  return plain.split("{").length > plain.split("}").length;
 }
 
 function variablesOf(code: string): readonly string[] {

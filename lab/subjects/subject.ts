@@ -42,6 +42,10 @@ const INSIGHTS_STAND_IN: ExternalExtension = {
   command: [process.execPath, join(__dirname, "../lambda/insights-stand-in.mjs")],
 };
 
+export function isStandIn(extension: ExternalExtension): boolean {
+  return extension === INSIGHTS_STAND_IN;
+}
+
 /** What the function of this template reads with a password and without TLS, which it takes on loopback only. */
 export function templateVariables({ host, port, user, password, database }: Login): Readonly<Record<string, string>> {
   return {
