@@ -46,17 +46,7 @@ test("docs/hooks.md shows the samples as they are, and no other", () => {
 });
 
 test.each(Object.entries(SAMPLES))("%s: it works, and its hook runs at SIGTERM", async (name, expected) => {
-  const outfile = join(folder, `${name}.mjs`);
-  // CommonJS packages in the bundle ask for `require`.
-  const banner = { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' };
-  await build({
-    entryPoints: [join(EXAMPLES, `${name}.ts`)],
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    banner,
-  });
+  const outfile = await bundle(name);
   const { event, answer } = { event: undefined, ...expected };
   const { output, signal } = await invokeAndEnd(outfile, event);
   expect(signal).toBe("SIGTERM");
@@ -70,6 +60,20 @@ test.each(Object.entries(SAMPLES))("%s: it works, and its hook runs at SIGTERM",
   expect(hooks.filter(({ result }) => result !== "done")).toEqual([]);
   if (name === "sqs") expect(hooks).toMatchObject([{ sent: 1 }]);
 });
+
+test("sqs: messages that SQS refuses within a request that succeeds make the hook fail", async () => {
+  const { output } = await invokeAndEnd(await bundle("sqs"), { message: "refuse this" });
+  expect(output).toMatch(/"name":"queue","result":"failed".*SQS refused 1 messages: InvalidMessageContents/);
+});
+
+async function bundle(name: string): Promise<string> {
+  const outfile = join(folder, `${name}.mjs`);
+  // CommonJS packages in the bundle ask for `require`.
+  const banner = { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' };
+  const entryPoints = [join(EXAMPLES, `${name}.ts`)];
+  await build({ entryPoints, outfile, bundle: true, platform: "node", format: "esm", banner });
+  return outfile;
+}
 
 /** Imports the bundle, calls its handler if there is an event, and sends SIGTERM. */
 async function invokeAndEnd(bundle: string, event: object | undefined): Promise<{ output: string; signal: unknown }> {

@@ -1,7 +1,8 @@
 import { Pool } from "pg";
 import { onShutdown, tracked } from "lambda-graceful-shutdown/function";
 
-const pool = new Pool({ max: 1, statement_timeout: 10_000 });
+// `ssl: true` checks the server's certificate and its name.
+const pool = new Pool({ max: 1, ssl: true, statement_timeout: 10_000 });
 pool.on("error", (error: Error) => {
   console.warn(`postgres: ${error.message}`); // an idle connection that the server ended
 });

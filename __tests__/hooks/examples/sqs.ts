@@ -8,10 +8,18 @@ const waiting: string[] = [];
 async function flush(options: { readonly abortSignal?: AbortSignal } = {}): Promise<number> {
   let sent = 0;
   while (waiting.length > 0) {
-    const batch = waiting.slice(0, 10);
+    const batch = waiting.splice(0, 10); // no other flush sends these
     const Entries = batch.map((MessageBody, index) => ({ Id: String(index), MessageBody }));
-    await sqs.send(new SendMessageBatchCommand({ QueueUrl: process.env["QUEUE_URL"], Entries }), options);
-    sent += waiting.splice(0, batch.length).length;
+    const command = new SendMessageBatchCommand({ QueueUrl: process.env["QUEUE_URL"], Entries });
+    try {
+      const { Failed = [] } = await sqs.send(command, options);
+      // The request succeeds even if SQS refuses some of its messages.
+      if (Failed.length > 0) throw new Error(`SQS refused ${Failed.length} messages: ${Failed[0]?.Code ?? ""}`);
+    } catch (error) {
+      waiting.unshift(...batch); // the next flush sends the whole batch again
+      throw error;
+    }
+    sent += batch.length;
   }
   return sent;
 }

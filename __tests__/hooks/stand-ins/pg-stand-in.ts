@@ -3,7 +3,7 @@ import { EventEmitter } from "node:events";
 import { say } from "./say";
 
 export class Pool extends EventEmitter {
-  constructor(readonly options: { readonly max: number; readonly statement_timeout: number }) {
+  constructor(readonly options: { readonly max: number; readonly ssl: boolean; readonly statement_timeout: number }) {
     super();
   }
 

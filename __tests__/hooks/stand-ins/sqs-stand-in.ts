@@ -1,6 +1,10 @@
 /** Stands in for @aws-sdk/client-sqs: the calls that docs/hooks.md makes. */
 import { say } from "./say";
 
+interface Answer {
+  readonly Failed?: readonly { readonly Id: string; readonly Code: string }[];
+}
+
 export class SendMessageBatchCommand {
   constructor(
     readonly input: {
@@ -13,8 +17,11 @@ export class SendMessageBatchCommand {
 export class SQSClient {
   constructor(readonly options: object) {}
 
-  async send({ input }: SendMessageBatchCommand, options: { readonly abortSignal?: AbortSignal }): Promise<void> {
+  /** Refuses the messages that say so, as SQS does within a request that succeeds. */
+  async send({ input }: SendMessageBatchCommand, options: { readonly abortSignal?: AbortSignal }): Promise<Answer> {
     await say(`sqs ${input.Entries.map(({ MessageBody }) => MessageBody).join()} to ${String(input.QueueUrl)}`);
     options.abortSignal?.throwIfAborted();
+    const refused = input.Entries.filter(({ MessageBody }) => MessageBody === "refuse this");
+    return { Failed: refused.map(({ Id }) => ({ Id, Code: "InvalidMessageContents" })) };
   }
 }
