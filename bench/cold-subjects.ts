@@ -29,7 +29,7 @@ export interface ColdSubjects {
  * lab's half of MySQL's protocol for IAM tokens, which no server at hand takes. All of them show certificates of the
  * lab's own authority.
  *
- * @param scratch an existing directory below the root, where AWS's SDK is found above the code, as in Lambda
+ * @param scratch an existing directory, where AWS's SDK is found above the code, as in Lambda
  * @param earlier the code of an earlier build, which is measured beside today's @default - none
  * @throws Error where there is no server program: the stand-in has no TLS
  */

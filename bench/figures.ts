@@ -1,5 +1,5 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { cpus } from "node:os";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { bundleFaultHandler } from "../lab/faults/fault-handler";
 import { startDatabaseServer } from "../lab/mysql/database-server";
@@ -50,9 +50,7 @@ export interface Effort {
 }
 
 export async function measure(effort: Effort, onProgress: (message: string) => void): Promise<Figures> {
-  const cache = join(__dirname, "..", "node_modules", ".cache");
-  mkdirSync(cache, { recursive: true });
-  const scratch = mkdtempSync(join(cache, "bench-")); // below the root, where packages that are not bundled are found
+  const scratch = scratchDirectory();
   onProgress("synthesizing");
   const synthesized = synthesizedFunction(await synth());
   // Nothing of the lab's is preloaded where time is measured, and a share of a CPU puts a shell before Node.js.
@@ -90,6 +88,16 @@ export async function measure(effort: Effort, onProgress: (message: string) => v
     await database.stop();
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+/**
+ * As in Lambda, AWS's SDK is above the code, and no package.json: Node.js would look for one in each Init, and read the
+ * project's.
+ */
+function scratchDirectory(): string {
+  const scratch = mkdtempSync(join(tmpdir(), "bench-"));
+  symlinkSync(join(__dirname, "..", "node_modules"), join(scratch, "node_modules"));
+  return scratch;
 }
 
 /** The fault table, played to this function and to its alternatives, with an external extension. */

@@ -13,11 +13,12 @@ import { articleSubject, noExtension, thisFunction, type Subject } from "../lab/
 export type SubjectKey =
   "ours" | "internal" | "article" | "closeWithGrace" | "bare" | "noExtension" | "leaves" | "floor";
 
-/** @param scratch an existing directory for the code that has to be staged */
+/** @param scratch an existing directory, below which the code of all subjects is staged */
 export function benchSubjects(
-  synthesized: SynthesizedFunction,
+  { directory, ...rest }: SynthesizedFunction,
   scratch: string,
 ): Readonly<Record<SubjectKey, Subject>> {
+  const synthesized: SynthesizedFunction = { ...rest, directory: copied(directory, join(scratch, "function")) };
   const ours = thisFunction(synthesized);
   const like = (name: string, directory: string): Subject => ({
     ...ours,
@@ -42,15 +43,19 @@ export function benchSubjects(
     bare: like("mysql2 alone", bundle("bare", join(__dirname, "subjects"), scratch)),
     noExtension: noExtension(ours),
     leaves: like("floor: this function, leaves at once", leaves(synthesized, scratch)),
-    floor: like("floor: an empty handler, leaves at once", join(__dirname, "subjects/floor")),
+    floor: like("floor: an empty handler, leaves at once", copied(join(__dirname, "subjects/floor"), join(scratch, "floor"))),
   };
 }
 
 function leaves({ directory }: SynthesizedFunction, scratch: string): string {
-  const staged = join(scratch, "leaves");
-  cpSync(join(__dirname, "subjects/leaves"), staged, { recursive: true });
-  cpSync(directory, join(staged, "function"), { recursive: true });
+  const staged = copied(join(__dirname, "subjects/leaves"), join(scratch, "leaves"));
+  copied(directory, join(staged, "function"));
   return staged;
+}
+
+function copied(directory: string, target: string): string {
+  cpSync(directory, target, { recursive: true });
+  return target;
 }
 
 function bundle(name: string, folder: string, scratch: string): string {
