@@ -178,7 +178,6 @@ describe("the samples", () => {
     "docs/ci.md": [STACK],
     "docs/mysql-database.md": [STACK],
     "docs/rds-proxy-and-aurora.md": [STACK],
-    "docs/package.md": [STACK, "SAMPLE"],
     "docs/faults.md": [FAULTS],
   };
   /** Pages whose samples have a test of their own, or need what is deleted. */
@@ -193,7 +192,7 @@ describe("the samples", () => {
       const file = join(ROOT, "samples", `${path.replace(/\W/g, "-")}-${number}.ts`);
       files.set(
         file,
-        (around ?? "SAMPLE").replace("SAMPLE", () => text),
+        (around ?? "SAMPLE").replace("SAMPLE", () => `${text}\n`), // it may end with a comment
       );
     }
   }

@@ -53,33 +53,15 @@ const STOCK_TSCONFIG = {
   exclude: ["node_modules", "cdktf.out", "orders"],
 };
 
-/** What docs/package.md tells to add: the lines of the stack, and the function. */
-const [STACK_LINES = "", FUNCTION = ""] = [
+/** What docs/package.md tells to write: the app, and the function. */
+const [MAIN = "", FUNCTION = ""] = [
   ...readFileSync(join(ROOT, "docs/package.md"), "utf8").matchAll(/^```ts\n(.*?)^```/gms),
-].map(([, lines]) => lines ?? "");
+].map(([, code]) => code ?? "");
 
-/** The stack of `cdktf init`, with those lines. */
 function main(library: "cdktf" | "cdktn"): string {
-  return `
-import { ArchiveProvider } from "@${library}/provider-archive/lib/provider";
-import { AwsProvider } from "@${library}/provider-aws/lib/provider";
-import { App, TerraformStack } from "${library}";
-import { Construct } from "constructs";
-import { GracefulFunction } from "${NAME}${library === "cdktn" ? "/cdktn" : ""}";
-
-const secretArn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:orders-AbCdEf";
-
-class MyStack extends TerraformStack {
-  constructor(scope: Construct, id: string) {
-    super(scope, id);
-    ${STACK_LINES.replace('"orders/index.ts"', 'process.env.ENTRY ?? "orders/index.ts"')}
-  }
-}
-
-const app = new App();
-new MyStack(app, "app");
-app.synth();
-`;
+  const app = MAIN.replace('"orders/index.ts"', 'process.env.ENTRY ?? "orders/index.ts"');
+  if (library === "cdktf") return app;
+  return app.replaceAll('"@cdktf/', '"@cdktn/').replace('"cdktf"', '"cdktn"').replace(`"${NAME}"`, `"${NAME}/cdktn"`);
 }
 
 const scratch = mkdtempSync(join(tmpdir(), "package-"));
