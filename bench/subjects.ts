@@ -43,7 +43,10 @@ export function benchSubjects(
     bare: like("mysql2 alone", bundle("bare", join(__dirname, "subjects"), scratch)),
     noExtension: noExtension(ours),
     leaves: like("floor: this function, leaves at once", leaves(synthesized, scratch)),
-    floor: like("floor: an empty handler, leaves at once", copied(join(__dirname, "subjects/floor"), join(scratch, "floor"))),
+    floor: like(
+      "floor: an empty handler, leaves at once",
+      copied(join(__dirname, "subjects/floor"), join(scratch, "floor")),
+    ),
   };
 }
 
