@@ -51,9 +51,9 @@ export async function measurement(context: CommandContext, effort: Effort): Prom
     );
     const drawn = lives.find((life) => !runVerdict(life).clean) ?? lives[0];
     if (drawn === undefined) throw new Error("nothing was run");
-    const { shutdown, outcomes, timeline, initError, invocations, isLabClient } = drawn;
+    const { shutdown, outcomes, timeline, initError, invocations, isLabClient, logIn } = drawn;
     runs.push({
-      ...{ subject: subject.name, shutdown, outcomes, timeline, invocations: invocations.map(withoutPayload) },
+      ...{ subject: subject.name, shutdown, outcomes, timeline, invocations: invocations.map(withoutPayload), logIn },
       inits: lives.flatMap(({ initMs = [] }) => initMs),
       ...(initError === undefined ? {} : { initError }),
       ...(isLabClient === undefined ? {} : { isLabClient }),

@@ -9,6 +9,7 @@ const LIFE = [
 
 const LEFT: Run = {
   subject: "this function",
+  logIn: { auth: "secret", tls: "verified" },
   shutdown: { endedBy: "itself", runtimeMs: 10 },
   outcomes: ["closed"],
   timeline: [
@@ -20,6 +21,7 @@ const LEFT: Run = {
 };
 const HANGED: Run = {
   subject: "the article's way",
+  logIn: { auth: "password", tls: "none" },
   shutdown: { endedBy: "SIGKILL at its deadline", runtimeMs: 300 },
   outcomes: ["aborted"],
   timeline: [
@@ -70,7 +72,7 @@ export const MADE_UP: ReportData = {
   seed: 7,
   runs: [LEFT, HANGED, KILLED],
   storms: [
-    storm("this function", 0, [6, 7, 9, 12], "itself"),
+    { ...storm("this function", 0, [6, 7, 9, 12], "itself"), logIn: { auth: "secret", tls: "verified" } },
     storm("the article's way", 3, [301, 302, 304], "SIGKILL at its deadline"),
     storm("no extension", 30, [3, 4], "SIGKILL at once"),
   ],

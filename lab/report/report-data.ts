@@ -1,10 +1,11 @@
 import type { FaultResult } from "../faults/fault-result";
 import type { RunResult } from "../scenarios/run";
 import type { StormResult } from "../scenarios/storm";
+import { AUTH_KINDS } from "../subjects/log-in";
 
 /** One lifecycle, without the function's log, which may contain anything. */
 export type Run = Pick<RunResult, "subject" | "shutdown" | "outcomes" | "timeline" | "initError" | "isLabClient"> &
-  Partial<Pick<RunResult, "invocations">> & {
+  Partial<Pick<RunResult, "invocations" | "logIn">> & {
     /** Milliseconds of Init in each run of this function, the drawn one among them. @default - it ran once */
     readonly inits?: readonly number[];
   };
@@ -38,6 +39,10 @@ type Shape =
   | { readonly recordOf: Shape }
   | { readonly has: Readonly<Record<string, Shape>> };
 
+const LOG_IN: Shape = {
+  has: { auth: { oneOf: AUTH_KINDS }, tls: { oneOf: ["verified", "used", "in part", "none", "unknown"] } },
+};
+
 const SHAPE: Shape = {
   has: {
     date: "text",
@@ -51,6 +56,7 @@ const SHAPE: Shape = {
           shutdown: { has: { endedBy: "text", runtimeMs: "number" } },
           outcomes: { listOf: { oneOf: ["closed", "aborted", "leaked"] } },
           inits: { optional: { listOf: "number" } },
+          logIn: { optional: LOG_IN },
           timeline: {
             listOf: { has: { at: "number", phase: { oneOf: ["Init", "Invoke", "Shutdown"] }, what: "text" } },
           },
@@ -76,6 +82,7 @@ const SHAPE: Shape = {
           goneMs: { listOf: "number" },
           endings: { recordOf: "number" },
           invocations: { has: { ok: "number", failed: "number" } },
+          logIn: { optional: LOG_IN },
         },
       },
     },

@@ -151,6 +151,29 @@ describe("the timeline", () => {
   });
 });
 
+describe("the log-in", () => {
+  const LOG_INS = "Log-in: this function (secret, TLS verified), the article's way (password, no TLS).";
+
+  test("is in each lane of the timeline, and in the caption of each chart of runs", () => {
+    const { body, description } = figure(plain, "timeline");
+    expect(texts(body)).toContain("log-in: secret, TLS verified");
+    expect(texts(body)).toContain("log-in: password, no TLS");
+    expect(texts(body).filter((text) => text.startsWith("log-in"))).toHaveLength(2); // the third's data do not tell
+    expect(description).toContain(LOG_INS);
+    for (const name of ["storm", "shutdown"]) {
+      expect(figure(plain, name).description).toMatch(/Log-in: this function \(secret, TLS verified\)\.$/);
+    }
+    expect(plain?.html).toContain(LOG_INS.replace("'", "&#39;"));
+  });
+
+  test("is read back as it was printed, and a wrong one is refused", () => {
+    const wrong = { ...MADE_UP, runs: [{ ...run, logIn: { auth: "none", tls: "verified" } }] };
+    expect(() => reportData(JSON.stringify(wrong), "data.json")).toThrow(
+      'runs[0].logIn.auth "none" is not one of secret',
+    );
+  });
+});
+
 describe("the storm", () => {
   const { body, table } = figure(plain, "storm");
 
@@ -262,7 +285,7 @@ describe("the verdict", () => {
       sentence: "this function gave every connection back",
       headline: "✓ this function gave every connection back",
       facts: [
-        "✓ One life: 1 of 1 connections closed, the process ended by itself.",
+        "✓ One life: 1 of 1 connections closed, the process ended by itself (log-in: secret, TLS verified).",
         "✓ Storm of 20 environments: 0 of 30 connections leaked, 0 aborted.",
         "✓ Faults: 2 of 2 left nothing wrong.",
       ],

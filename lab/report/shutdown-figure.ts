@@ -1,6 +1,7 @@
 import * as Plot from "@observablehq/plot";
 import { AWS_LIMITS } from "../lambda/execution-environment";
 import { draw, look, milliseconds, percentile, shortened, type Figure } from "./figure";
+import { logInsOf } from "./log-ins";
 import type { Storm } from "./report-data";
 
 const WIDTH = 900;
@@ -76,7 +77,9 @@ export function shutdownFigure(storms: readonly Storm[]): Figure {
     title: "From the first signal to the end of the process",
     description: `${storms
       .map(({ subject, goneMs, endings }) => `${subject}: ${figures(goneMs)}, ended by ${endingsOf(endings)}`)
-      .join(". ")}. Circles are processes that ended after SIGTERM, crosses were killed; the stroke is the median.`,
+      .join(
+        ". ",
+      )}. Circles are processes that ended after SIGTERM, crosses were killed; the stroke is the median.${logInsOf(storms)}`,
     ...{ width: WIDTH, height, body },
     notes: [
       `○: the process ended after SIGTERM. ×: killed by SIGKILL. Upright stroke: the median (p50). Dotted line: ${budget} ms, what a function with an external extension has. Beside each row: how often what ended the process.`,

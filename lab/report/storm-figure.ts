@@ -1,5 +1,6 @@
 import * as Plot from "@observablehq/plot";
 import { draw, look, milliseconds, percentile, shortened, type Figure } from "./figure";
+import { logInsOf } from "./log-ins";
 import type { StormSample } from "../scenarios/storm";
 import type { Storm } from "./report-data";
 
@@ -65,7 +66,7 @@ export function stormFigure(storms: readonly Storm[]): Figure {
         ({ subject, opened, closed, aborted, leaked }) =>
           `${subject}: ${opened} opened, ${closed} closed, ${aborted} aborted, ${leaked} leaked`,
       )
-      .join(". ")}.`,
+      .join(". ")}.${logInsOf(storms)}`,
     ...{ width: WIDTH, height: HEIGHT, body },
     notes: [
       "●: every environment is gone. The pale line after it: what the server holds then, it holds until wait_timeout.",

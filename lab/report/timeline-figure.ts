@@ -1,4 +1,6 @@
 import { escape, milliseconds, percentile, shortened, type Figure } from "./figure";
+import { logInCell } from "../scenarios/log-in";
+import { logInsOf } from "./log-ins";
 import type { Run } from "./report-data";
 
 const WIDTH = 900;
@@ -20,7 +22,8 @@ export function timelineFigure(runs: readonly Run[]): Figure {
   return {
     name: "timeline",
     title: "One execution environment of each function, from its start to its end",
-    description: lifecycles.map(({ run, ...phases }) => `${run.subject}: ${sentence(run, phases)}`).join(" "),
+    description:
+      lifecycles.map(({ run, ...phases }) => `${run.subject}: ${sentence(run, phases)}`).join(" ") + logInsOf(runs),
     ...{ width: WIDTH, height },
     notes: [
       "Init: from the start of the runtime's process to its first request for an event; the extensions start before it.",
@@ -99,6 +102,7 @@ function lane(run: Run, phases: Phases, top: number, lifecycle: Scale, shutdown:
       "soft",
       `${initOf(run, readyAt - startedAt)}, ${count} ${count === 1 ? "invocation" : "invocations"}`,
     ),
+    ...(run.logIn === undefined ? [] : [text(LIFE.from, bar + 52, "soft", `log-in: ${logInCell(run.logIn)}`)]),
     `<path class="mark" d="M${SHUTDOWN.from} ${top + 4}V${bar + 48}" stroke-dasharray="3 3"/>`,
     rect("ending", SHUTDOWN.from, after(goneAt), bar, 18),
     ...(killedAt === undefined

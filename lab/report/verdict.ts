@@ -1,4 +1,5 @@
 import { findingsOf, verdictOf, type Verdict, type VerdictKind } from "../scenarios/verdict";
+import { logInCell } from "../scenarios/log-in";
 import { stormVerdict } from "../scenarios/storm-table";
 import type { ReportData } from "./report-data";
 
@@ -30,7 +31,8 @@ export function reportVerdict({ runs, storms, faults }: ReportData): ReportVerdi
   if (run !== undefined) {
     const { kind } = verdictOf(findingsOf({ invocations: [], ...run }));
     const closed = run.outcomes.filter((outcome) => outcome === "closed").length;
-    const ended = `the process ended by ${run.shutdown.endedBy}`;
+    const logIn = run.logIn === undefined ? "" : ` (log-in: ${logInCell(run.logIn)})`;
+    const ended = `the process ended by ${run.shutdown.endedBy}${logIn}`;
     checks.push({ kind, fact: `One life: ${closed} of ${run.outcomes.length} connections closed, ${ended}.` });
   }
   if (storm !== undefined) {
