@@ -1,21 +1,12 @@
 /** Rules of the phases that need more than one process to be seen. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ExecutionEnvironment, type ExternalExtension } from "./execution-environment";
+import { testEnvironments } from "./test-handlers/test-environments";
 
 const HANDLERS = join(__dirname, "test-handlers");
 
-let folder: string;
-const environments: ExecutionEnvironment[] = [];
-
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "phases-"));
-});
-afterEach(async () => {
-  await Promise.all(environments.splice(0).map((environment) => environment.shutdown()));
-  rmSync(folder, { recursive: true });
-});
+const at = testEnvironments();
 
 interface Note {
   readonly what: string;
@@ -23,7 +14,7 @@ interface Note {
 
 /** What the extension wrote down. */
 function notes(what: string): Note[] {
-  const file = join(folder, "notes");
+  const file = join(at.folder, "notes");
   if (!existsSync(file)) return [];
   const lines = readFileSync(file, "utf8").trim().split("\n");
   return lines.map((line) => JSON.parse(line) as Note).filter((note) => note.what === what);
@@ -31,7 +22,7 @@ function notes(what: string): Note[] {
 
 /** The function's code, as index.mjs; extensions take the options of handlers/extension.mjs. */
 function environment(code: string, options: object, timeoutMs = 20_000): ExecutionEnvironment {
-  writeFileSync(join(folder, "index.mjs"), code);
+  writeFileSync(join(at.folder, "index.mjs"), code);
   const extension = [process.execPath, join(HANDLERS, "extension.mjs"), "outside", JSON.stringify(options)];
   const created = new ExecutionEnvironment({
     runtime: {
@@ -43,14 +34,14 @@ function environment(code: string, options: object, timeoutMs = 20_000): Executi
     extensions: [{ name: "outside", command: extension }],
     lambdaFunction: {
       name: "a-function",
-      directory: folder,
+      directory: at.folder,
       handler: "index.handler",
       memorySizeMb: 128,
       timeoutMs,
-      environment: { NOTES: join(folder, "notes") },
+      environment: { NOTES: join(at.folder, "notes") },
     },
   });
-  environments.push(created);
+  at.environments.push(created);
   return created;
 }
 
@@ -103,12 +94,12 @@ test("a reset begins with the runtime, and the next invocation has new extension
 });
 
 test("a program that cannot be started is reported with Lambda's error types", async () => {
-  const missing = join(folder, "no-such-program");
+  const missing = join(at.folder, "no-such-program");
   const config = {
     runtime: { name: "provided", command: [missing], isAwsClient: false, description: "" },
     lambdaFunction: {
       name: "a-function",
-      directory: folder,
+      directory: at.folder,
       handler: "",
       memorySizeMb: 128,
       timeoutMs: 20_000,

@@ -1,24 +1,15 @@
 /** What an extension hears of an environment that subscribes to the Telemetry API and waits for what it is told. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ExecutionEnvironment } from "./execution-environment";
 import type { TelemetryEvent } from "./telemetry-subscriber";
+import { testEnvironments } from "./test-handlers/test-environments";
 
-let folder: string;
-const environments: ExecutionEnvironment[] = [];
-
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "telemetry-"));
-});
-afterEach(async () => {
-  await Promise.all(environments.splice(0).map((environment) => environment.shutdown()));
-  rmSync(folder, { recursive: true });
-});
+const at = testEnvironments();
 
 function heard(): TelemetryEvent[] {
-  const file = join(folder, "notes");
+  const file = join(at.folder, "notes");
   if (!existsSync(file)) return [];
   const lines = readFileSync(file, "utf8").trim().split("\n");
   return lines.map((line) => JSON.parse(line) as TelemetryEvent);
@@ -30,7 +21,7 @@ function records(type: string): unknown[] {
 
 /** With an extension that waits for platform.runtimeDone in each invocation. */
 function environment(code: string, types = ["platform", "function", "extension"]): ExecutionEnvironment {
-  writeFileSync(join(folder, "index.mjs"), code);
+  writeFileSync(join(at.folder, "index.mjs"), code);
   const program = join(__dirname, "test-handlers", "telemetry-extension.mjs");
   const asked = JSON.stringify({ types, buffering: { timeoutMs: 25 } });
   const created = new ExecutionEnvironment({
@@ -43,14 +34,14 @@ function environment(code: string, types = ["platform", "function", "extension"]
     extensions: [{ name: "outside", command: [process.execPath, program, "outside", asked] }],
     lambdaFunction: {
       name: "a-function",
-      directory: folder,
+      directory: at.folder,
       handler: "index.handler",
       memorySizeMb: 128,
       timeoutMs: 5_000,
-      environment: { NOTES: join(folder, "notes") },
+      environment: { NOTES: join(at.folder, "notes") },
     },
   });
-  environments.push(created);
+  at.environments.push(created);
   return created;
 }
 
