@@ -9,15 +9,7 @@ import { events } from "./events";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { run, type RunResult } from "../scenarios/run";
 import { inCommandContext, type CommandContext } from "./command-context";
-import {
-  authOption,
-  besideOthers,
-  chosen,
-  timeoutOption,
-  VARIABLES_HELP,
-  withHandlerOptions,
-  type HandlerOptions,
-} from "./handler-options";
+import { besideOthers, chosen, VARIABLES_HELP, withRunOptions, type HandlerOptions } from "./handler-options";
 import { ownsOutput, report } from "./reporters";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 
@@ -37,7 +29,7 @@ export interface Compared {
 }
 
 export function compareCommand(): Command {
-  return withHandlerOptions(
+  return withRunOptions(
     new Command("compare")
       .summary("a handler of yours, this function, the article's way and no extension, side by side")
       .description(
@@ -45,8 +37,6 @@ export function compareCommand(): Command {
           "one, what cdktf synth wrote, the article's way, and the same without an extension. The verdict is about the first.",
       ),
   )
-    .addOption(timeoutOption())
-    .addOption(authOption())
     .option("--events <file>", "what to invoke each with, a JSON array or JSON lines (default: --event twice)", events)
     .addHelpText(
       "after",

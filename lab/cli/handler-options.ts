@@ -75,6 +75,11 @@ export function withHandlerOptions(command: Command, extensions: readonly Extens
   return withReporter(withJson(withFunctionOptions(command, extensions)));
 }
 
+/** The same, and what `run` and `compare` have beside it: one log-in, and one time limit. */
+export function withRunOptions(command: Command): Command {
+  return withHandlerOptions(command).addOption(timeoutOption()).addOption(authOption());
+}
+
 function withJson(command: Command): Command {
   return command.option("--json", "print the result as JSON, and nothing else, on standard output");
 }

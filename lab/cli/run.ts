@@ -25,14 +25,7 @@ import { fromInvocationDirectory } from "./invocation-directory";
 import { inCommandContext, type CommandContext } from "./command-context";
 import { ownsOutput, report } from "./reporters";
 import { UsageError } from "./usage-error";
-import {
-  authOption,
-  chosen,
-  timeoutOption,
-  VARIABLES_HELP,
-  withHandlerOptions,
-  type HandlerOptions,
-} from "./handler-options";
+import { chosen, VARIABLES_HELP, withRunOptions, type HandlerOptions } from "./handler-options";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 
 const ENDS = ["spindown", "idle", "timeout", "failure"] as const;
@@ -55,7 +48,7 @@ interface RunOptions extends HandlerOptions {
 const TIMEOUT_TO_SEE = 2;
 
 export function runCommand(): Command {
-  const command = withHandlerOptions(
+  const command = withRunOptions(
     new Command("run")
       .summary("one execution environment from Init to its end: its timeline, and what became of each connection")
       .description(
@@ -64,8 +57,6 @@ export function runCommand(): Command {
       ),
   );
   return command
-    .addOption(timeoutOption())
-    .addOption(authOption())
     .option("--events <file>", "what to invoke it with, a JSON array or JSON lines (default: --event once)", events)
     .addOption(
       new Option(
