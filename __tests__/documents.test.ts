@@ -332,7 +332,7 @@ describe("docs/reference.md", () => {
 });
 
 test("docs/troubleshooting.md begins each section with words that the source, the server or Lambda writes", () => {
-  /** Of MySQL, Node.js and Lambda. */
+  /** Of MySQL, Node.js, Lambda, Terraform and CDKTF. */
   const FOREIGN = [
     "Too many connections", // https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html#error_er_con_count_error
     "read-only option", // …#error_er_option_prevents_statement
@@ -340,6 +340,8 @@ test("docs/troubleshooting.md begins each section with words that the source, th
     "self-signed certificate in certificate chain", // https://nodejs.org/api/tls.html#x509-certificate-error-codes
     "does not match certificate's altnames", // https://nodejs.org/api/tls.html#tlscheckserveridentityhostname-cert
     "Task timed out after", // https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
+    "var.db_host", // https://developer.hashicorp.com/terraform/language/values/variables#assigning-values-to-root-module-variables
+    "ENOTFOUND checkpoint-api.hashicorp.com", // https://developer.hashicorp.com/terraform/cdktf/api-reference/cli-configuration
   ];
   const source = projectFiles()
     .filter((file) => /^(function|modules)\/.*\.ts$/.test(file))
