@@ -4,7 +4,7 @@ import { stripVTControlCharacters } from "node:util";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { ExternalExtension } from "../lambda/execution-environment";
 import { WORKERS_PER_VCPU } from "../lambda/managed-environment";
-import { managedVerdict, runManaged, type ManagedRunConfig } from "../scenarios/managed-run";
+import { managedAdvice, managedVerdict, runManaged, type ManagedRunConfig } from "../scenarios/managed-run";
 import { advice } from "../scenarios/advice";
 import { comparison, failuresOf, logOf, logOfFailure, timelineOf } from "../scenarios/comparison";
 import { logInLine } from "../scenarios/log-in";
@@ -222,8 +222,9 @@ async function runOnManagedInstances(
         );
   const verdict = withEmulators(managedVerdict(result), emulated);
   const { clean, kind, sentence } = verdict;
+  const change = managedAdvice(result);
   if (options.json === true) {
-    const found = { clean, verdict: kind, sentence, runtime, result };
+    const found = { clean, verdict: kind, sentence, change, runtime, result };
     console.log(JSON.stringify({ ...found, ...(emulated === undefined ? {} : { emulator: emulated }) }, undefined, 2));
   }
   report("run", [{ name: subject.name, result: kind, message: sentence }], options.reporter);
@@ -231,6 +232,7 @@ async function runOnManagedInstances(
   if (options.logs === true) console.log(logOf("its log", result.logs));
   console.log(`${logInLine(result.logIn)}\n\n${verdictLine(verdict)}`);
   if (emulated !== undefined) console.log(besideTheLab(result, emulated));
+  if (change !== undefined) console.log(`To change: ${change}.`);
   return verdict;
 }
 

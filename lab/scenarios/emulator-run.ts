@@ -59,10 +59,10 @@ export async function runManagedInEmulator(config: ManagedRunConfig, program: st
   const { subject, runtime, database, workers = WORKERS_PER_VCPU, event = {}, slowEvent } = config;
   const extensions = managedExtensions(subject);
   return inEmulator(subject, database, { program, runtime, extensions, workers }, "idle", async (emulator) => {
-    const asked = (times: number): Promise<void> => withinStart(() => emulator.nextRequests >= times);
-    await asked(workers);
+    const asked = (times: number): Promise<boolean> => withinStart(() => emulator.nextRequests >= times);
+    const haveStarted = await asked(workers);
     const results = await Promise.all(Array.from({ length: workers }, () => emulator.invoke(event)));
-    await asked(2 * workers);
+    if (haveStarted) await asked(2 * workers);
     const busy = busyWorkers(config);
     // The Shutdown phase aborts them.
     for (let each = 0; each < busy; each += 1) emulator.invoke(slowEvent).catch(() => undefined);

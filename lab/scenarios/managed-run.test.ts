@@ -10,11 +10,11 @@ import { builtEmulator } from "../lambda/built-emulator";
 import { lambdaRuntime, type LambdaRuntime } from "../lambda/lambda-runtime";
 import { startDatabaseServer } from "../mysql/database-server";
 import type { DatabaseServer } from "../mysql/server";
-import { thisFunction, withExtension, type ExtensionKind, type Subject } from "../subjects/subject";
+import { templateVariables, thisFunction, withExtension, type ExtensionKind, type Subject } from "../subjects/subject";
 import { synth } from "../subjects/synth";
 import { synthesizedFunction } from "../subjects/synthesized-function";
 import { emulatorVerdict, isSameVerdict, runManagedInEmulator } from "./emulator-run";
-import { managedVerdict, runManaged } from "./managed-run";
+import { managedAdvice, managedVerdict, runManaged } from "./managed-run";
 
 let runtime: LambdaRuntime;
 let database: DatabaseServer;
@@ -95,3 +95,24 @@ test.each([
     expect(emulated.abortedClients).toBe(result.abortedClients);
   },
 );
+
+test("AWS's client takes a thread of libuv's pool for each worker, and the advice is to have more of them", async () => {
+  if (!runtime.isAwsClient) {
+    console.warn(`Managed Instances not tested: ${runtime.description}`);
+    return;
+  }
+  const made = subject("internal", true);
+  const workers = 6;
+  // A host name, as a deployed function has: it is looked up in the same threads.
+  const named = (size: Readonly<Record<string, string>>): Subject => ({
+    ...made,
+    variables: (login) => ({ ...templateVariables({ ...login, host: "localhost" }), ...size }),
+  });
+  const few = await runManaged({ ...{ runtime, database, workers }, subject: named({}) });
+  expect(few.invocations.filter(({ ok }) => !ok).length).toBeGreaterThanOrEqual(workers - 4);
+  const [, size = ""] = /^set UV_THREADPOOL_SIZE to (\d+):/.exec(managedAdvice(few) ?? "") ?? [];
+  const enough = await runManaged({ ...{ runtime, database, workers }, subject: named({ UV_THREADPOOL_SIZE: size }) });
+  expect(managedAdvice(enough)).toBeUndefined();
+  expect(managedVerdict(enough)).toMatchObject({ clean: true });
+  expect(enough.outcomes).toEqual(Array.from({ length: workers }, () => "closed"));
+});

@@ -20,6 +20,8 @@ export interface ManagedRunResult extends Pick<
   readonly invocations: readonly ManagedResult[];
   /** How many invocations ran when the Shutdown phase began. */
   readonly busy: number;
+  /** Of libuv's pool, where AWS's client has each worker wait for an invocation. @default - it is another client */
+  readonly poolThreads?: number;
 }
 
 export interface ManagedRunConfig {
@@ -35,6 +37,8 @@ export interface ManagedRunConfig {
 }
 
 const EXTENSION = { name: "insights-stand-in", command: ["bash", join(__dirname, "../lambda/insights-stand-in.sh")] };
+/** https://docs.libuv.org/en/v1.x/threadpool.html */
+const LIBUV_THREADS = 4;
 const WORKERS_START_WITHIN_MS = 10_000;
 const SETTLE_MS = 100;
 
@@ -56,9 +60,9 @@ export async function runManaged(config: ManagedRunConfig): Promise<ManagedRunRe
   const allIdle = (): boolean => environment.idleWorkers >= workers;
   try {
     await environment.init();
-    await withinStart(allIdle);
+    const haveStarted = await withinStart(allIdle);
     const invocations = await Promise.all(Array.from({ length: workers }, () => environment.invoke(event)));
-    await withinStart(allIdle);
+    if (haveStarted) await withinStart(allIdle);
     const busy = busyWorkers(config);
     const running = Array.from({ length: busy }, () => environment.invoke(slowEvent));
     if (busy > 0) await sleep(SETTLE_MS);
@@ -68,6 +72,7 @@ export async function runManaged(config: ManagedRunConfig): Promise<ManagedRunRe
     const connections = relay.connections.filter(({ loggedIn }) => loggedIn);
     return {
       ...{ subject: subject.name, workers, invocations, busy, shutdown },
+      ...(runtime.isAwsClient ? { poolThreads: Number(variables()["UV_THREADPOOL_SIZE"] ?? LIBUV_THREADS) } : {}),
       logIn: logInOf(variables(), connections),
       outcomes: connections.map(({ quitAt, closedAt }): Outcome =>
         quitAt !== undefined ? "closed" : closedAt === undefined ? "leaked" : "aborted",
@@ -92,9 +97,10 @@ export function busyWorkers({ workers = WORKERS_PER_VCPU, slowEvent }: ManagedRu
 }
 
 /** Init ends with the first worker, while others still start; a worker whose code fails never comes. */
-export async function withinStart(allCame: () => boolean): Promise<void> {
+export async function withinStart(allCame: () => boolean): Promise<boolean> {
   const deadline = performance.now() + WORKERS_START_WITHIN_MS;
   while (!allCame() && performance.now() < deadline) await sleep(5);
+  return allCame();
 }
 
 /** The same verdict as that of every command. */
@@ -107,4 +113,11 @@ export function managedVerdict(result: ManagedRunResult): Verdict {
     endings: { [shutdown.endedBy]: 1 },
     ...(abortedClients === undefined ? {} : { abortedClients }),
   });
+}
+
+/** What to change before anything else: without a free thread no host name is looked up, and no file is read. */
+export function managedAdvice({ workers, poolThreads = Infinity }: ManagedRunResult): string | undefined {
+  if (poolThreads > workers) return undefined;
+  const what = `set UV_THREADPOOL_SIZE to ${workers + LIBUV_THREADS}`;
+  return `${what}: each of the ${workers} workers waits for invocations in one of libuv's ${poolThreads} threads, and host names are looked up in the same threads`;
 }
