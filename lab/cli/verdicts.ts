@@ -171,6 +171,7 @@ async function languageRows(
   only: string,
 ): Promise<readonly LanguageRow[]> {
   const rows: LanguageRow[] = [];
+  const tls = (await context.awsStandIns()).tls();
   for (const each of LANGUAGE_CASES) {
     const { language, onSigterm, extension } = each;
     const name = `${language}, on SIGTERM: ${onSigterm ?? "does not listen"}, extension: ${extension}`;
@@ -178,15 +179,16 @@ async function languageRows(
     const row = await context.step(
       name,
       async (): Promise<LanguageRow> => {
+        const shown = { language, extension, ...(onSigterm === undefined ? {} : { onSigterm }), name };
         const missing = missingToolchain(language);
         if (missing !== undefined) {
           const problem = `not proven here: ${missing}`;
-          return { ...each, endedBy: problem, name, problem, isUnproven: true };
+          return { ...shown, endedBy: problem, problem, isUnproven: true };
         }
-        const { outcomes, shutdown } = await runLanguageCase(each, database);
-        const seen = { endedBy: shutdown.endedBy, ...(outcomes[0] === undefined ? {} : { outcome: outcomes[0] }) };
-        const row = { language, extension, ...(onSigterm === undefined ? {} : { onSigterm }), ...seen, name };
-        const isExpected = seen.endedBy === each.endedBy && seen.outcome === each.outcome && outcomes.length <= 1;
+        const { outcomes, shutdown } = await runLanguageCase(each, database, tls);
+        const outcome = outcomes[0] === undefined ? {} : { outcome: outcomes[0] };
+        const row = { ...shown, endedBy: shutdown.endedBy, ...outcome };
+        const isExpected = row.endedBy === each.endedBy && outcomes[0] === each.outcome && outcomes.length <= 1;
         return isExpected ? row : { ...row, problem: `${described(row)}, and not ${described(each)}` };
       },
       ({ problem }) => `${name}${problem === undefined ? "" : `: ${problem}`}`,

@@ -1,8 +1,10 @@
+import type { SecureContext } from "node:tls";
 import { lambdaRuntime } from "../lambda/lambda-runtime";
-import type { DatabaseServer, Login } from "../mysql/server";
+import type { DatabaseServer } from "../mysql/server";
 import { languageHandler, type Language } from "../subjects/language-handlers";
-import { withExtension, type ExtensionKind } from "../subjects/subject";
+import { withExtension, type ExtensionKind, type Subject } from "../subjects/subject";
 import { userVariables } from "../subjects/user-function";
+import { markdownTable } from "./markdown-table";
 import type { Outcome } from "./outcome";
 import { run, type RunResult } from "./run";
 
@@ -50,15 +52,23 @@ export const LANGUAGE_CASES: readonly LanguageCase[] = [
   { language: "shell", onSigterm: "exit", extension: "external", endedBy: "itself" },
 ];
 
-/** Builds the handler the first time: seconds for Go and Python, minutes for Rust and Java on a busy machine. */
+/**
+ * Builds the handler the first time: seconds for Go and Python, minutes for Rust and Java on a busy machine.
+ *
+ * @param tls as in {@link Subject}; needed where the database has TLS, because PyMySQL then asks for it
+ */
 export async function runLanguageCase(
   { language, onSigterm, extension }: LanguageCase,
   database: DatabaseServer,
+  tls?: SecureContext,
 ): Promise<RunResult> {
   const { directory, handler, runtime } = languageHandler(language);
   const environment = onSigterm === undefined ? {} : { ON_SIGTERM: onSigterm };
   const lambdaFunction = { name: language, directory, handler, memorySizeMb: 512, timeoutMs: 10_000, environment };
-  const subject = { name: language, lambdaFunction, extensions: [], variables: (login: Login) => userVariables(login) };
+  const subject: Subject = {
+    ...{ name: language, lambdaFunction, extensions: [], variables: (login) => userVariables(login) },
+    ...(tls === undefined ? {} : { tls }),
+  };
   const end = { how: "spindown", frozenMs: 100 } as const;
   return run(withExtension(subject, extension), lambdaRuntime(runtime), database, [{}, {}], end);
 }
@@ -83,12 +93,11 @@ const ON_SIGTERM: Readonly<Record<NonNullable<LanguageCase["onSigterm"]>, string
 export function languagesTable(
   rows: readonly (Omit<LanguageCase, "endedBy"> & { readonly endedBy: string })[] = LANGUAGE_CASES,
 ): string {
-  return [
-    "| handler | on SIGTERM | extension | connection | ended by |",
-    "| --- | --- | --- | --- | --- |",
+  return markdownTable([
+    ["handler", "on SIGTERM", "extension", "connection", "ended by"],
     ...rows.map(({ language, onSigterm, extension, outcome, endedBy }) => {
       const heard = onSigterm === undefined ? "does not listen" : ON_SIGTERM[onSigterm];
-      return `| ${CLIENTS[language]} | ${heard} | ${extension} | ${outcome ?? "–"} | ${endedBy} |`;
+      return [CLIENTS[language], heard, extension, outcome ?? "–", endedBy];
     }),
-  ].join("\n");
+  ]);
 }

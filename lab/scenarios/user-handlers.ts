@@ -1,3 +1,4 @@
+import { markdownTable } from "./markdown-table";
 import type { VerdictKind } from "./verdict";
 
 /** A small common handler, and the lab's verdict on it. */
@@ -319,13 +320,11 @@ export const EXPECTED_ROWS: readonly UserHandlerRow[] = USER_HANDLERS.map((handl
 }));
 
 export function userHandlersTable(rows: readonly UserHandlerRow[] = EXPECTED_ROWS): string {
-  const cell = (text: string): string => text.replaceAll("|", "\\|");
-  return [
-    "| handler | the lab | AWS's emulator | the advice begins with, or holds |",
-    "| --- | --- | --- | --- |",
-    ...rows.map(
-      ({ name, verdict, emulated, advice }) =>
-        `| ${name} | ${cell(verdict)} | ${cell(emulated)} | ${advice === undefined ? "–" : `\`${cell(advice)}\``} |`,
-    ),
-  ].join("\n");
+  return markdownTable([
+    ["handler", "the lab", "AWS's emulator", "the advice begins with, or holds"],
+    ...rows.map(({ name, verdict, emulated, advice }) => [
+      ...[name, verdict, emulated],
+      advice === undefined ? "–" : `\`${advice}\``,
+    ]),
+  ]);
 }
