@@ -54,6 +54,8 @@ test("the container gets the code, the variables by name, and the end that the r
   run) printf '%s\\n' "$@" >"${folder}/run"; LAMBDA_TASK_ROOT="${folder}" exec "${process.execPath}" "${client}" ;;
   kill) echo "$2" >"${folder}/killed" ;;
 esac`);
+  const authority = join(folder, "authority.pem");
+  writeFileSync(authority, "a certificate");
   writeFileSync(join(folder, "index.mjs"), "export const handler = async () => process.env.COLOUR;");
   environment = new ExecutionEnvironment({
     runtime: containerRuntime(IMAGE, "nodejs24.x", machine),
@@ -63,14 +65,14 @@ esac`);
       handler: "index.handler",
       memorySizeMb: 128,
       timeoutMs: 20_000,
-      environment: { COLOUR: "a secret" },
+      environment: { COLOUR: "a secret", SSL_CERT_FILE: authority, DB_CA: authority, ABSENT: "/nowhere.pem" },
     },
   });
   expect(await environment.invoke({})).toMatchObject({ ok: true, payload: "a secret" });
 
   const args = written("run");
   const after = (option: string): string[] => args.filter((_, index) => args[index - 1] === option);
-  expect(after("--volume")).toEqual([`${folder}:/var/task:ro`]);
+  expect(after("--volume")).toEqual([`${folder}:/var/task:ro`, `${authority}:${authority}:ro`]);
   expect(after("--entrypoint")).toEqual(["/var/runtime/bootstrap"]);
   expect(after("--network")).toEqual(["host"]);
   expect(after("--env")).toEqual(expect.arrayContaining(["COLOUR", "AWS_LAMBDA_RUNTIME_API", "_HANDLER"]));

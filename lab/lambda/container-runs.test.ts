@@ -108,11 +108,30 @@ if (!isProvable) {
     await once(running, "close");
     const { runtime, result } = JSON.parse(text) as {
       readonly runtime: { readonly description: string };
-      readonly result: { readonly outcomes: readonly string[]; readonly shutdown: { readonly endedBy: string } };
+      readonly result: {
+        readonly logIn: object;
+        readonly outcomes: readonly string[];
+        readonly shutdown: { readonly endedBy: string };
+      };
     };
     expect(runtime.description).toMatch(new RegExp(`^${IMAGE} on Docker \\d+\\.`));
+    expect(result.logIn).toEqual({ auth: "secret", tls: "verified" });
     expect(new Set(result.outcomes)).toEqual(new Set([outcome]));
     expect(result.shutdown.endedBy).toBe(endedBy);
+  });
+
+  test("the container has the lab's certificate authority under the name of any variable", async () => {
+    const handler = join(scratch, "reads-authority");
+    mkdirSync(handler, { recursive: true });
+    const code = `import { readFileSync } from "node:fs";
+export const handler = async () => readFileSync(process.env.ORDERS_CA, "latin1").split("\\n")[0];`;
+    writeFileSync(join(handler, "index.mjs"), code);
+    const running = lab("--handler", handler, "--timeout", "30", "--env", "ORDERS_CA={ca}", "--json");
+    let text = "";
+    running.stdout?.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+    await once(running, "close");
+    const payload = "-----BEGIN CERTIFICATE-----";
+    expect(JSON.parse(text)).toMatchObject({ result: { invocations: [{ ok: true, payload }] } });
   });
 
   test("no container outlives the lab, though SIGKILL ends it in an invocation", async () => {
