@@ -1,55 +1,25 @@
-import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { EventEmitter } from "node:events";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import { track } from "../processes/reaper";
+import {
+  highestMemoryMb,
+  listensToSigterm,
+  signalGroup,
+  startProcess,
+  type EnvironmentProcess,
+} from "./environment-process";
 import { MAX_EXTENSIONS, type ShutdownReason } from "./extensions-api";
-import { isProvided, type LambdaRuntime } from "./lambda-runtime";
+import { crash, failure, InitError, TIMED_OUT } from "./lambda-errors";
+import { AWS_LIMITS, type ExternalExtension, type LambdaFunction, type Limits } from "./lambda-function";
+import type { LambdaRuntime } from "./lambda-runtime";
 import { mainThreadWaits } from "./main-thread";
 import { PlatformEvents, type InvocationEvents } from "./platform-events";
-import { track } from "../processes/reaper";
+import { processVariables } from "./process-variables";
 import { RuntimeApi, TRACE_ID, type LambdaError } from "./runtime-api";
 
-/** A function as Lambda knows it. */
-export interface LambdaFunction {
-  readonly name: string;
-  /** Directory with the deployed code. */
-  readonly directory: string;
-  readonly handler: string;
-  readonly memorySizeMb: number;
-  readonly timeoutMs: number;
-  readonly environment: Readonly<Record<string, string>>;
-}
-
-/** A program in /opt/extensions. */
-export interface ExternalExtension {
-  readonly name: string;
-  readonly command: readonly string[];
-}
-
-/** Milliseconds that Lambda grants. A test may shorten them, nothing else should. */
-export interface Limits {
-  /**
-   * @default 10000, https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
-   */
-  readonly initMs: number;
-  /** SIGTERM → SIGKILL of the runtime, with external extensions only. @default 300 */
-  readonly runtimeWithExternalMs: number;
-  /** SIGTERM → SIGKILL of a runtime with an internal extension. @default 500 */
-  readonly runtimeWithInternalMs: number;
-  /** The whole Shutdown phase with an external extension. @default 2000 */
-  readonly shutdownMs: number;
-}
-
-export const AWS_LIMITS: Limits = {
-  initMs: 10_000,
-  runtimeWithExternalMs: 300,
-  runtimeWithInternalMs: 500,
-  shutdownMs: 2_000,
-};
+export { InitError, TIMED_OUT } from "./lambda-errors";
+export { AWS_LIMITS, type ExternalExtension, type LambdaFunction, type Limits } from "./lambda-function";
 
 export interface EnvironmentConfig {
   readonly lambdaFunction: LambdaFunction;
@@ -89,30 +59,6 @@ export interface ShutdownResult {
   readonly totalMs: number;
 }
 
-/** Init did not succeed. {@link error} is what Lambda would report. */
-export class InitError extends Error {
-  override readonly name = "InitError";
-  constructor(readonly error: LambdaError) {
-    super(`${error.errorType}: ${error.errorMessage}`);
-  }
-}
-
-interface Process {
-  readonly name: string;
-  readonly child: ChildProcess;
-  /** Resolves when it is gone; AWS's words for how. */
-  readonly gone: Promise<string>;
-  /** Resolves when everything that it wrote has been read as well. */
-  readonly drained: Promise<unknown>;
-  isGone: boolean;
-  /** Of a Node.js runtime: whether the function listens to SIGTERM. @default - nobody can tell */
-  listens?: boolean;
-}
-
-/** Tells the lab, on a descriptor of its own, whether the function listens to SIGTERM. */
-const SIGTERM_LISTENERS = join(__dirname, "sigterm-listeners.cjs");
-const SIGTERM_FD = 3;
-
 /** One life, from Init to Shutdown or reset: a reset execution environment begins another. */
 interface Lifecycle {
   readonly api: RuntimeApi;
@@ -120,8 +66,8 @@ interface Lifecycle {
   readonly events: PlatformEvents;
   /** @default - there was no invocation yet */
   invocation?: InvocationEvents;
-  readonly processes: Process[];
-  runtime?: Process;
+  readonly processes: EnvironmentProcess[];
+  runtime?: EnvironmentProcess;
   /** What Lambda reports: the first thing that went wrong in it, the runtime's own words apart. */
   crash?: LambdaError;
   /** An extension, of either kind, has announced at /exit/error that it will go. */
@@ -130,37 +76,14 @@ interface Lifecycle {
   readonly releases: (() => void)[];
 }
 
-/** What extensions do not see: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html */
-const OF_THE_RUNTIME: ReadonlySet<string> = new Set([
-  "AWS_EXECUTION_ENV",
-  "AWS_LAMBDA_LOG_GROUP_NAME",
-  "AWS_LAMBDA_LOG_STREAM_NAME",
-  "LAMBDA_TASK_ROOT",
-  "_HANDLER",
-]);
-
 /** Milliseconds that the last lines of a process may take to arrive; one that it left behind may hold them for ever. */
 const DRAINED_WITHIN_MS = 50;
-
-export const TIMED_OUT = "Sandbox.Timedout";
 
 /** In the timeline. */
 export const RUNTIME_STARTED = "runtime started";
 
-/** In a mask of signals, as in /proc/<pid>/status. */
-const SIGTERM_BIT = 1n << 14n;
-
 /** In the timeline, behind how the runtime's process ended. */
 export const UNHEARD = "; nothing listened to SIGTERM";
-
-/** As Lambda's own logs name them. */
-const SIGNALS: Partial<Record<NodeJS.Signals, string>> = {
-  SIGABRT: "aborted",
-  SIGBUS: "bus error",
-  SIGKILL: "killed",
-  SIGSEGV: "segmentation fault",
-  SIGTERM: "terminated",
-};
 
 /**
  * A Lambda execution environment on this machine: a runtime's process and its extensions, taken through Init, Invoke
@@ -376,7 +299,7 @@ export class ExecutionEnvironment {
     this.lifecycle = undefined;
     this.phase = "Shutdown";
     const { runtime, api, processes } = lifecycle;
-    const kill = (target: Process): void => {
+    const kill = (target: EnvironmentProcess): void => {
       signalGroup(target.child, "SIGKILL");
     };
     let endedBy: ShutdownResult["endedBy"] = runtime === undefined || runtime.isGone ? "gone before" : "itself";
@@ -447,76 +370,25 @@ export class ExecutionEnvironment {
     this.isGone = true;
   }
 
-  private start(lifecycle: Lifecycle, name: string, [program, ...args]: readonly string[]): Process {
-    if (program === undefined) throw new Error(`${name} has no command`);
-    const isWatched = name === "runtime" && this.config.runtime.isNode === true;
-    const environment = this.environment(lifecycle.api.address, name);
-    const child = spawn(program, isWatched ? ["--require", SIGTERM_LISTENERS, ...args] : args, {
-      cwd: this.config.lambdaFunction.directory,
-      env: isWatched ? { ...environment, LAB_SIGTERM_FD: String(SIGTERM_FD) } : environment,
-      stdio: ["ignore", "pipe", "pipe", ...(isWatched ? (["pipe"] as const) : [])],
-      detached: true, // a process group of its own: Lambda signals the group
-    });
-    if (child.pid !== undefined) lifecycle.releases.push(track("group", String(child.pid)));
-    for (const stream of [child.stdout, child.stderr]) {
-      if (stream === null) continue;
-      createInterface({ input: stream }).on("line", (line) => {
+  private start(lifecycle: Lifecycle, name: string, command: readonly string[]): EnvironmentProcess {
+    const { lambdaFunction, runtime } = this.config;
+    const { address, telemetry } = lifecycle.api;
+    const isRuntime = name === "runtime";
+    const started = startProcess({
+      ...{ name, command, directory: lambdaFunction.directory, isWatched: isRuntime && runtime.isNode === true },
+      variables: processVariables(lambdaFunction, runtime.name, address, name),
+      onLine: (line) => {
         this.logs.push(line);
-        lifecycle.api.telemetry.emit(name === "runtime" ? "function" : "extension", line);
-      });
-    }
-    const started: Process = {
-      name,
-      child,
-      isGone: false,
-      drained: new Promise((resolve) => child.once("close", resolve)),
-      gone: new Promise((resolve) => {
-        const end = (how: string, isStarted = true): void => {
-          lifecycle.crash ??= crash(name, how, isStarted, lifecycle.saidExitError);
-          started.isGone = true;
-          resolve(how);
-          this.changes.emit("change");
-        };
-        child.on("error", (error) => {
-          end(error.message, false);
-        });
-        child.on("exit", (code, signal) => {
-          end(signal === null ? `exit status ${code ?? 0}` : `signal: ${SIGNALS[signal] ?? signal}`);
-        });
-      }),
-    };
-    if (isWatched) {
-      started.listens = false;
-      const told = child.stdio[SIGTERM_FD] as Readable;
-      told.setEncoding("latin1").on("data", (states: string) => (started.listens = states.endsWith("+")));
-    }
+        telemetry.emit(isRuntime ? "function" : "extension", line);
+      },
+      onGone: (how, isStarted) => {
+        lifecycle.crash ??= crash(name, how, isStarted, lifecycle.saidExitError);
+        this.changes.emit("change");
+      },
+    });
+    if (started.child.pid !== undefined) lifecycle.releases.push(track("group", String(started.child.pid)));
     lifecycle.processes.push(started);
     return started;
-  }
-
-  /** The function gets Lambda's variables, and none of this machine's. */
-  private environment(runtimeApi: string, process: string): NodeJS.ProcessEnv {
-    const { name, directory, handler, memorySizeMb, environment } = this.config.lambdaFunction;
-    const all: NodeJS.ProcessEnv = {
-      PATH: "/usr/local/bin:/usr/bin:/bin",
-      LANG: "en_US.UTF-8",
-      TZ: ":UTC",
-      AWS_REGION: "us-east-1",
-      AWS_DEFAULT_REGION: "us-east-1",
-      ...executionEnv(this.config.runtime.name),
-      AWS_LAMBDA_FUNCTION_NAME: name,
-      AWS_LAMBDA_FUNCTION_VERSION: "$LATEST",
-      AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(memorySizeMb),
-      AWS_LAMBDA_INITIALIZATION_TYPE: "on-demand",
-      AWS_LAMBDA_LOG_GROUP_NAME: `/aws/lambda/${name}`,
-      AWS_LAMBDA_LOG_STREAM_NAME: "lab",
-      LAMBDA_TASK_ROOT: directory,
-      ...environment,
-      AWS_LAMBDA_RUNTIME_API: runtimeApi,
-      _HANDLER: handler,
-    };
-    if (process === "runtime") return all;
-    return Object.fromEntries(Object.entries(all).filter(([variable]) => !OF_THE_RUNTIME.has(variable)));
   }
 
   /** Waits until `condition` holds, or until the deadline (performance.now()); tells whether it holds. */
@@ -542,57 +414,6 @@ export class ExecutionEnvironment {
   }
 }
 
-/** Python's client hears signals while it waits only where this names a Python of 3.12 or later. */
-function executionEnv(runtime: string): Readonly<Record<string, string>> {
-  return isProvided(runtime) ? {} : { AWS_EXECUTION_ENV: `AWS_Lambda_${runtime}` };
-}
-
-/** What Lambda reports about a process that ends too early (internal/lambda/rapid/handlers.go). */
-function crash(name: string, how: string, isStarted: boolean, saidExitError = false): LambdaError {
-  const isRuntime = name === "runtime";
-  if (!isStarted) {
-    return { errorType: isRuntime ? "Runtime.InvalidEntrypoint" : "Extension.LaunchError", errorMessage: how };
-  }
-  const why = how === "exit status 0" ? "without providing a reason" : `with error: ${how}`;
-  return {
-    errorType: saidExitError ? "Extension.ExitError" : isRuntime ? "Runtime.ExitError" : "Extension.Crash",
-    errorMessage: isRuntime ? `Runtime exited ${why}` : `extension ${name}: ${how.replace(/ status 0$/, " code 0")}`,
-  };
-}
-
-/** As the caller of the function gets it. */
-function failure(requestId: string, crash: LambdaError | undefined, timeoutMs: number): LambdaError {
-  const timedOut = `Task timed out after ${(timeoutMs / 1_000).toFixed(2)} seconds`;
-  const { errorType, errorMessage } = crash ?? { errorType: TIMED_OUT, errorMessage: timedOut };
-  return { errorType, errorMessage: `RequestId: ${requestId} Error: ${errorMessage}` };
-}
-
-/**
- * Whether the runtime's process listens to SIGTERM; undefined where nobody can tell. A process that does not even catch
- * it cannot listen; of one that does, only Node.js tells whether that is the function's doing.
- */
-function listensToSigterm({ child, listens }: Process): boolean | undefined {
-  if (listens !== undefined) return listens;
-  try {
-    const status = readFileSync(`/proc/${child.pid ?? 0}/status`, "utf8");
-    const caught = BigInt(`0x${/^SigCgt:\s*([\da-f]+)$/m.exec(status)?.[1] ?? ""}`);
-    return (caught & SIGTERM_BIT) === 0n ? false : undefined;
-  } catch {
-    return undefined; // not Linux
-  }
-}
-
-/** Undefined where nobody can tell. */
-function highestMemoryMb(runtime: Process | undefined): number | undefined {
-  try {
-    const status = readFileSync(`/proc/${runtime?.child.pid ?? 0}/status`, "utf8");
-    const kib = Number(/^VmHWM:\s*(\d+) kB$/m.exec(status)?.[1] ?? NaN);
-    return Number.isNaN(kib) ? undefined : Math.ceil(kib / 1_024);
-  } catch {
-    return undefined; // it is gone, or this is not Linux
-  }
-}
-
 function runtimeApiVariable({ address }: RuntimeApi): string {
   return `AWS_LAMBDA_RUNTIME_API=${address}`;
 }
@@ -603,14 +424,5 @@ function parse(text: string): unknown {
     return JSON.parse(text);
   } catch {
     return text;
-  }
-}
-
-function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
-  if (child.pid === undefined) return;
-  try {
-    process.kill(-child.pid, signal);
-  } catch {
-    // The group is gone already.
   }
 }

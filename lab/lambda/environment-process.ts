@@ -1,0 +1,127 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+
+/** A process of an execution environment: the runtime, or an external extension. */
+export interface EnvironmentProcess {
+  readonly name: string;
+  readonly child: ChildProcess;
+  /** Resolves when it is gone; AWS's words for how. */
+  readonly gone: Promise<string>;
+  /** Resolves when everything that it wrote has been read as well. */
+  readonly drained: Promise<unknown>;
+  isGone: boolean;
+  /** Of a Node.js runtime: whether the function listens to SIGTERM. @default - nobody can tell */
+  listens?: boolean;
+}
+
+/** Tells the lab, on a descriptor of its own, whether the function listens to SIGTERM. */
+const SIGTERM_LISTENERS = join(__dirname, "sigterm-listeners.cjs");
+const SIGTERM_FD = 3;
+
+/** In a mask of signals, as in /proc/<pid>/status. */
+const SIGTERM_BIT = 1n << 14n;
+
+/** As Lambda's own logs name them. */
+const SIGNALS: Partial<Record<NodeJS.Signals, string>> = {
+  SIGABRT: "aborted",
+  SIGBUS: "bus error",
+  SIGKILL: "killed",
+  SIGSEGV: "segmentation fault",
+  SIGTERM: "terminated",
+};
+
+interface Start {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly directory: string;
+  readonly variables: NodeJS.ProcessEnv;
+  /** It is Node.js, and the lab asks whether the function listens to SIGTERM. */
+  readonly isWatched: boolean;
+  readonly onLine: (line: string) => void;
+  /** Called before anybody who awaits {@link EnvironmentProcess.gone} goes on. */
+  readonly onGone: (how: string, isStarted: boolean) => void;
+}
+
+export function startProcess({
+  name,
+  command: [program, ...args],
+  directory,
+  variables,
+  isWatched,
+  onLine,
+  onGone,
+}: Start): EnvironmentProcess {
+  if (program === undefined) throw new Error(`${name} has no command`);
+  const child = spawn(program, isWatched ? ["--require", SIGTERM_LISTENERS, ...args] : args, {
+    cwd: directory,
+    env: isWatched ? { ...variables, LAB_SIGTERM_FD: String(SIGTERM_FD) } : variables,
+    stdio: ["ignore", "pipe", "pipe", ...(isWatched ? (["pipe"] as const) : [])],
+    detached: true, // a process group of its own: Lambda signals the group
+  });
+  for (const stream of [child.stdout, child.stderr]) {
+    if (stream !== null) createInterface({ input: stream }).on("line", onLine);
+  }
+  const started: EnvironmentProcess = {
+    name,
+    child,
+    isGone: false,
+    drained: new Promise((resolve) => child.once("close", resolve)),
+    gone: new Promise((resolve) => {
+      const end = (how: string, isStarted = true): void => {
+        started.isGone = true;
+        resolve(how);
+        onGone(how, isStarted);
+      };
+      child.on("error", (error) => {
+        end(error.message, false);
+      });
+      child.on("exit", (code, signal) => {
+        end(signal === null ? `exit status ${code ?? 0}` : `signal: ${SIGNALS[signal] ?? signal}`);
+      });
+    }),
+  };
+  if (isWatched) {
+    started.listens = false;
+    const told = child.stdio[SIGTERM_FD] as Readable;
+    told.setEncoding("latin1").on("data", (states: string) => (started.listens = states.endsWith("+")));
+  }
+  return started;
+}
+
+/**
+ * Whether the runtime's process listens to SIGTERM; undefined where nobody can tell. A process that does not even catch
+ * it cannot listen; of one that does, only Node.js tells whether that is the function's doing.
+ */
+export function listensToSigterm({ child, listens }: EnvironmentProcess): boolean | undefined {
+  if (listens !== undefined) return listens;
+  try {
+    const status = readFileSync(`/proc/${child.pid ?? 0}/status`, "utf8");
+    const caught = BigInt(`0x${/^SigCgt:\s*([\da-f]+)$/m.exec(status)?.[1] ?? ""}`);
+    return (caught & SIGTERM_BIT) === 0n ? false : undefined;
+  } catch {
+    return undefined; // not Linux
+  }
+}
+
+/** Undefined where nobody can tell. */
+export function highestMemoryMb(runtime: EnvironmentProcess | undefined): number | undefined {
+  try {
+    const status = readFileSync(`/proc/${runtime?.child.pid ?? 0}/status`, "utf8");
+    const kib = Number(/^VmHWM:\s*(\d+) kB$/m.exec(status)?.[1] ?? NaN);
+    return Number.isNaN(kib) ? undefined : Math.ceil(kib / 1_024);
+  } catch {
+    return undefined; // it is gone, or this is not Linux
+  }
+}
+
+export function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // The group is gone already.
+  }
+}
