@@ -13,10 +13,10 @@ import { MAX_EXTENSIONS, type ShutdownReason } from "./extensions-api";
 import { crash, failure, InitError, TIMED_OUT } from "./lambda-errors";
 import { AWS_LIMITS, type ExternalExtension, type LambdaFunction, type Limits } from "./lambda-function";
 import type { LambdaRuntime } from "./lambda-runtime";
-import { mainThreadWaits } from "./main-thread";
 import { PlatformEvents, type InvocationEvents } from "./platform-events";
 import { processVariables } from "./process-variables";
 import { RuntimeApi, TRACE_ID, type LambdaError } from "./runtime-api";
+import { threadsWait } from "./thawed-threads";
 
 export { InitError, TIMED_OUT } from "./lambda-errors";
 export { AWS_LIMITS, type ExternalExtension, type LambdaFunction, type Limits } from "./lambda-function";
@@ -320,7 +320,7 @@ export class ExecutionEnvironment {
 
     if (this.isFrozen) {
       for (const { child } of processes) signalGroup(child, "SIGCONT"); // to hear the signal
-      await mainThreadWaits(runtime?.child.pid);
+      await threadsWait(runtime?.child.pid);
       begun = performance.now();
     }
     this.isFrozen = false;
