@@ -1,6 +1,6 @@
 /** The command that prints the tables of the lab's README. */
-import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { execFile, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -24,8 +24,7 @@ async function verdicts(path: string | undefined, ...args: readonly string[]): P
 
 /** The PATH with some programs, and neither Go nor a PostgreSQL server. */
 function pathWith(...programs: readonly string[]): string {
-  const folder = join(scratch, "bin");
-  mkdirSync(folder, { recursive: true });
+  const folder = mkdtempSync(join(scratch, "bin-"));
   for (const program of programs) symlinkSync(program, join(folder, program.split("/").at(-1) ?? ""));
   return folder;
 }
@@ -61,4 +60,14 @@ test("what this machine lacks is not left out", async () => {
     expect(row).toMatchObject({ endedBy: "not proven here: no go", isUnproven: true });
     expect(row).not.toHaveProperty("outcome");
   }
+});
+
+test("without a mount namespace the second judge is missing, and says so", async () => {
+  const go = spawnSync("sh", ["-c", "command -v go"], { encoding: "utf8" }).stdout.trim();
+  const path = pathWith("/bin/sh", process.execPath, ...(go === "" ? [] : [go]));
+  const printed = await verdicts(path, "--table", "handlers", "--only", "no database, process", "--json");
+  const { handlers } = JSON.parse(printed) as { readonly handlers: readonly object[] };
+  expect(handlers).toMatchObject([
+    { verdict: "no database seen", emulated: "not proven here: no mount namespace for AWS's emulator" },
+  ]);
 });

@@ -1,6 +1,7 @@
 import { Command, Option } from "commander";
 import { builtEmulator } from "../lambda/built-emulator";
 import { emulatorProgram } from "../lambda/emulator";
+import { checkNamespace } from "../lambda/emulator-namespace";
 import { lambdaRuntime } from "../lambda/lambda-runtime";
 import { emulatorKind, runInEmulator } from "../scenarios/emulator-run";
 import { HandlerJudge } from "../scenarios/handler-judge";
@@ -156,6 +157,11 @@ interface FoundEmulator {
 
 function emulatorOf(path: string | undefined): FoundEmulator {
   if (path !== undefined) return { program: emulatorProgram(fromInvocationDirectory(path)), missing: "" };
+  try {
+    checkNamespace(false);
+  } catch {
+    return { program: undefined, missing: "no mount namespace for AWS's emulator" };
+  }
   try {
     return { program: emulatorProgram(), missing: "" };
   } catch {

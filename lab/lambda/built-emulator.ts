@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { EMULATOR_PACKAGE, emulatorProgram } from "./emulator";
+import { checkNamespace } from "./emulator-namespace";
 import { cachedFolder } from "./toolchain-cache";
 
 /**
@@ -11,6 +12,11 @@ import { cachedFolder } from "./toolchain-cache";
  */
 export function builtEmulator(): string | undefined {
   if (process.platform !== "linux" || spawnSync("go", ["version"]).status !== 0) return undefined;
+  try {
+    checkNamespace(false);
+  } catch {
+    return undefined;
+  }
   const version = EMULATOR_PACKAGE.split("-").at(-1) ?? "";
   const folder = cachedFolder(`aws-lambda-rie-${version}`, (empty) => {
     const env = { ...process.env, GOBIN: empty, GOFLAGS: "-mod=mod" };
