@@ -1,5 +1,6 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 
@@ -34,6 +35,32 @@ if (HAS_LAB) {
     expect({ told, taken, isRight: share > 0.8 && share < 1.2 }).toMatchObject({ isRight: true });
   });
 }
+
+/** The set-up of a project with a lab, where the dependencies are installed and the runtime is not prepared. */
+function setupOfProject(node: string, ...args: readonly string[]) {
+  const project = mkdtempSync(join(scratch, "project-"));
+  for (const folder of ["scripts", "lab", "node_modules"]) mkdirSync(join(project, folder));
+  cpSync(SETUP, join(project, "scripts/setup.mjs"));
+  const files = { "package.json": { engines: { node } }, "package-lock.json": {}, "lab/package.json": {} };
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(project, name), JSON.stringify(content));
+  writeFileSync(join(project, "node_modules/.prepared"), createHash("sha256").update("{}").digest("hex"));
+  const { status, stderr } = spawnSync(process.execPath, [join(project, "scripts/setup.mjs"), ...args], {
+    encoding: "utf8",
+  });
+  return { status, stderr };
+}
+
+test("the set-up refuses a Node.js that is older than package.json asks for", () => {
+  const stderr = `set-up: Node.js ${process.versions.node} is too old: 99.1 or later is needed\n`;
+  expect(setupOfProject(">=99.1.0", "--no-runtime")).toEqual({ status: 1, stderr });
+});
+
+test("the set-up leaves out the lab's runtime where it is not needed", () => {
+  expect(setupOfProject(">=20.0.0", "--no-runtime")).toEqual({ status: 0, stderr: "" });
+  const { status, stderr } = setupOfProject(">=20.0.0");
+  expect(status).toBe(1);
+  expect(stderr).toContain("preparing nodejs24.x");
+});
 
 const PROGRAMS = [
   "cmake",

@@ -5,6 +5,7 @@
  *   node scripts/setup.mjs --test    for `npm test`: the lab's tests also need a database server, compilers and a
  * browser.
  *                                    As root on Debian it installs them, elsewhere it says what to install.
+ *   node scripts/setup.mjs --no-runtime   for synthesis only: the lab's runtime is left out
  *
  * It runs before `npm ci`, so it imports Node.js itself and nothing else.
  */
@@ -16,7 +17,6 @@ import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const MINIMUM_NODE = [20, 9];
 const HAS_LAB = existsSync(join(ROOT, "lab/package.json"));
 /** The construct's default. The lab prepares another when the synthesized stack names it. */
 const DEFAULT_RUNTIME = "nodejs24.x";
@@ -166,16 +166,21 @@ async function prepareSystem() {
 }
 
 async function main() {
+  const { engines } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   const [major, minor] = process.versions.node.split(".").map(Number);
-  if (major < MINIMUM_NODE[0] || (major === MINIMUM_NODE[0] && minor < MINIMUM_NODE[1])) {
-    throw new Error(`Node.js ${process.versions.node} is too old: ${MINIMUM_NODE.join(".")} or later is needed`);
+  const [leastMajor, leastMinor] = engines.node.replace(">=", "").split(".").map(Number);
+  if (major < leastMajor || (major === leastMajor && minor < leastMinor)) {
+    throw new Error(`Node.js ${process.versions.node} is too old: ${leastMajor}.${leastMinor} or later is needed`);
   }
   if (process.platform === "win32") {
     throw new Error("Windows has no SIGTERM to catch: run this in WSL or in a Linux container");
   }
   if (HAS_LAB && process.argv.includes("--test")) await prepareSystem();
   // Side by side: one step waits for the network, the other for the compiler.
-  await Promise.all([prepareDependencies(), HAS_LAB ? prepareRuntime() : undefined]);
+  await Promise.all([
+    prepareDependencies(),
+    HAS_LAB && !process.argv.includes("--no-runtime") ? prepareRuntime() : undefined,
+  ]);
   await rebuildAddons();
 }
 
