@@ -75,38 +75,35 @@ describe.each(COMPILERS)("with %s", (compiler) => {
       "tsconfig.json",
     ]);
   });
+});
 
-  test("the options of cdktf init do not matter either", () => {
-    const stock = `{
-      "compilerOptions": { "alwaysStrict": true, "declaration": true, "experimentalDecorators": true,
-        "inlineSourceMap": true, "inlineSources": true, "lib": ["es2018"], "module": "CommonJS", "noEmitOnError": true,
-        "noImplicitAny": true, "noUnusedLocals": true, "resolveJsonModule": true, "strict": true, "stripInternal": true,
-        "target": "ES2018", "incremental": true, "skipLibCheck": true },
-      "include": ["**/*.ts"], "exclude": ["node_modules", "cdktf.out"] }`;
-    expect(errorsIn(project({ ...GOOD, "tsconfig.json": stock }, compiler))).toEqual([]);
-  });
+test("the options of cdktf init do not matter either, with the compiler that it installs", () => {
+  const stock = `{
+    "compilerOptions": { "alwaysStrict": true, "declaration": true, "experimentalDecorators": true,
+      "inlineSourceMap": true, "inlineSources": true, "lib": ["es2018"], "module": "CommonJS", "noEmitOnError": true,
+      "noImplicitAny": true, "noUnusedLocals": true, "resolveJsonModule": true, "strict": true, "stripInternal": true,
+      "target": "ES2018", "incremental": true, "skipLibCheck": true },
+    "include": ["**/*.ts"], "exclude": ["node_modules", "cdktf.out"] }`;
+  expect(errorsIn(project({ ...GOOD, "tsconfig.json": stock }, "typescript"))).toEqual([]);
+});
 
-  test("options come through extends, from files and packages, with paths and comments", () => {
-    const root = project(
-      {
-        "function/index.ts": `import { b } from "@lib/b"; import { c } from "#c"; export const handler = async (e) => [e, b, c];`,
-        "function/tsconfig.json": `{ // near
-          "extends": ["../base", "@me/tsconfig", "@me/tsconfig/paths.json"], }`,
-        "base.json": tsconfig({ strict: true, types: [] }),
-        "node_modules/@me/tsconfig/package.json": `{"name":"@me/tsconfig"}`,
-        "node_modules/@me/tsconfig/tsconfig.json": tsconfig({ strict: false }),
-        "node_modules/@me/tsconfig/paths.json": tsconfig({
-          paths: { "@lib/*": ["../../../lib/*"], "#c": ["${configDir}/c.ts"] },
-        }),
-        "lib/b.ts": `export const b = 1;`,
-        "function/c.ts": `export const c = 1;`,
-      },
-      compiler,
-    );
-    expect(errorsIn(root)).toEqual([]);
-    write(root, { "node_modules/@me/tsconfig/tsconfig.json": tsconfig({ noImplicitAny: true }) });
-    expect(errorsIn(root)).toEqual([expect.stringContaining("TS7006")]);
+test("options come through extends, from files and packages, with paths and comments", () => {
+  const root = project({
+    "function/index.ts": `import { b } from "@lib/b"; import { c } from "#c"; export const handler = async (e) => [e, b, c];`,
+    "function/tsconfig.json": `{ // near
+        "extends": ["../base", "@me/tsconfig", "@me/tsconfig/paths.json"], }`,
+    "base.json": tsconfig({ strict: true, types: [] }),
+    "node_modules/@me/tsconfig/package.json": `{"name":"@me/tsconfig"}`,
+    "node_modules/@me/tsconfig/tsconfig.json": tsconfig({ strict: false }),
+    "node_modules/@me/tsconfig/paths.json": tsconfig({
+      paths: { "@lib/*": ["../../../lib/*"], "#c": ["${configDir}/c.ts"] },
+    }),
+    "lib/b.ts": `export const b = 1;`,
+    "function/c.ts": `export const c = 1;`,
   });
+  expect(errorsIn(root)).toEqual([]);
+  write(root, { "node_modules/@me/tsconfig/tsconfig.json": tsconfig({ noImplicitAny: true }) });
+  expect(errorsIn(root)).toEqual([expect.stringContaining("TS7006")]);
 });
 
 test("the nearest tsconfig.json decides, not that of the project", () => {
