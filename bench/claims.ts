@@ -65,9 +65,6 @@ const COLD_START_CLAIMS: readonly Claim[] = [
   ofColdStarts("… ÷ a handler as AWS's documentation has it, p50", 0.5, ({ secretTls, awsDocs }) =>
     coldRatio("answered", secretTls, awsDocs),
   ),
-  atMost("… at the CPU of 128 to 1,769 MB, the largest of the p50", "", 0.5, ({ coldStarts }) =>
-    largestOfTheShares(coldStarts),
-  ),
   ofColdStarts("Init with password ÷ an empty handler's, p50", 1.75, ({ password, floor }) =>
     coldRatio("ready", password, floor),
   ),
@@ -77,12 +74,6 @@ const COLD_START_CLAIMS: readonly Claim[] = [
 /** All that can be said of these figures. */
 export function claimsOf({ coldStarts }: Figures): readonly Claim[] {
   return coldStarts === undefined ? CLAIMS : [...CLAIMS, ...COLD_START_CLAIMS];
-}
-
-/** NaN, which keeps no claim, where no share of a CPU could be measured. */
-function largestOfTheShares(coldStarts: ColdStarts | undefined): number {
-  const ratios = coldStarts?.shares.map(({ secretTls, awsDocs }) => coldRatio("answered", secretTls, awsDocs)) ?? [];
-  return ratios.length === 0 ? NaN : Math.max(...ratios);
 }
 
 /** How many faults left nothing wrong. */
