@@ -69,8 +69,14 @@ test("the cold start at Lambda's shares of a CPU is the reference result's", () 
   const sizes = shares.map(({ memoryMb }) => memoryMb);
   const text = read("README.md").replaceAll(/\s+/g, " ");
   expect(text).toContain(
-    `at ${Math.min(...sizes)} to ${Math.max(...sizes)} MB, the first is ${ratios[0] ?? ""} to ${ratios.at(-1) ?? ""}.`,
+    `at ${Math.min(...sizes)} to ${Math.max(...sizes)} MB, it is ${ratios[0] ?? ""} to ${ratios.at(-1) ?? ""}.`,
   );
+});
+
+test("how much of the earlier build's cold start is left is the reference result's", () => {
+  const { secretTls, earlier } = figures.coldStarts?.whole ?? {};
+  const left = secretTls && earlier ? coldRatio("answered", secretTls, earlier).toFixed(2) : "not measured";
+  expect(read("README.md")).toContain(`The first answer takes ${left} of the time of commit `);
 });
 
 test("the cost of the internal extension is the reference result's", () => {
