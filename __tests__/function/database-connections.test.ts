@@ -1,4 +1,5 @@
 /** The way to a connection has one time limit, says what it waited for, and asks no server more often than it must. */
+import mysql from "mysql2";
 import dns from "node:dns";
 import { createServer, type AddressInfo } from "node:net";
 import { once } from "node:events";
@@ -46,6 +47,12 @@ test("a statement inside a transaction that needs a second connection is refused
   expect(error.message).toContain("use the query that transaction() passes to your code, or raise connectionLimit");
   expect(ms).toBeLessThan(900);
   expect(standIn.statements).toContain("ROLLBACK");
+});
+
+test("a connection makes no room for prepared statements, of which the function has none", async () => {
+  const create = jest.spyOn(mysql, "createConnection");
+  await open().query("SELECT 1");
+  expect(create.mock.calls).toMatchObject([[{ maxPreparedStatements: 1 }]]);
 });
 
 test.each([NaN, 0, -1, 1.5, Infinity])(

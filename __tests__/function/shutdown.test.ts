@@ -243,10 +243,9 @@ test("two copies of the module share one list and one listener", async () => {
   expect(report.hooks.map(({ name }) => name)).toEqual(["other", "one"]);
 });
 
-// The kernel drops a signal with the default action that PID 1 sends itself; only Linux has PID namespaces.
-(process.platform === "linux" ? test : test.skip)(
-  "it ends a process that is PID 1 as well (Linux only: PID namespaces)",
-  async () => {
+// The kernel drops a signal with the default action that PID 1 sends itself.
+if (process.platform === "linux") {
+  test("it ends a process that is PID 1 as well", async () => {
     const wrapper = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
     const program = `onShutdown("hook", () => console.log("I am", process.pid));`;
     // The signal has to come from outside the namespace, to the child of unshare, whose number only the program knows.
@@ -255,5 +254,9 @@ test("two copies of the module share one list and one listener", async () => {
     });
     expect(output).toContain("I am 1");
     expect(ms).toBeLessThan(5_000);
-  },
-);
+  });
+} else {
+  test("not tested: the end of a process that is PID 1, which takes a PID namespace of Linux", () => {
+    console.warn("not tested: the end of a process that is PID 1, which takes a PID namespace of Linux");
+  });
+}

@@ -78,7 +78,7 @@ export class ServerConnection {
     this.driver = mysql.createConnection({
       ...{ host, port, database, stream: () => this.socket },
       connectTimeout: 0, // the pool's deadline bounds it
-      maxPreparedStatements: 1, // none is prepared, and room for mysql2's 16,000 takes 2 ms
+      maxPreparedStatements: 1, // none is prepared, and mysql2 makes room for thousands
       // Exact values: a number that JavaScript cannot hold comes as a string, and so does a date, as the server wrote
       // it.
       ...{ supportBigNumbers: true, dateStrings: true, timezone: "Z" },

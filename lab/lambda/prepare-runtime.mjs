@@ -78,7 +78,7 @@ function prepare() {
     const packages = missing.map((program) => COMPILERS[program]).join(" ");
     return done(false, `${missing.join(", ")} not found; on Debian: apt-get install ${packages}`);
   }
-  process.stderr.write("… compiling AWS's runtime client (one to three minutes)\n");
+  process.stderr.write("… compiling AWS's runtime client (it takes minutes)\n");
   const client = join(folder, "node_modules", "aws-lambda-ric");
   const separate = `${client}-addon`;
   const addon = existsSync(separate) ? separate : client;
