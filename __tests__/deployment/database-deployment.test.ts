@@ -15,29 +15,15 @@ import {
   type DBInstance,
 } from "@aws-sdk/client-rds";
 import { ListSecretsCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { startArchiveStandIn, type ArchiveStandIn } from "./archive-stand-in";
 import { AwsApi } from "./aws-api";
+import { deployed, scratch } from "./deployed";
 import { Project } from "./project";
-import { findTerraformParts, type TerraformParts } from "./terraform-parts";
+import type { TerraformParts } from "./terraform-parts";
 
-const scratch = mkdtempSync(join(tmpdir(), "database-deployment-"));
-afterAll(() => {
-  rmSync(scratch, { recursive: true, force: true });
-});
-
-const parts = findTerraformParts(scratch);
-if ("missing" in parts) {
-  test(`deployment not tested: ${parts.missing.join("; ")}`, () => {
-    console.warn(`deployment not tested:\n${parts.missing.join("\n")}`);
-  });
-} else {
-  describe(`deployed with ${parts.description}`, () => {
-    deploymentTests(parts);
-  });
-}
+deployed(deploymentTests);
 
 function deploymentTests(parts: TerraformParts): void {
   jest.setTimeout(400_000);

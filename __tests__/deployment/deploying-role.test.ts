@@ -1,27 +1,13 @@
 /** docs/ci.md lists what Terraform changes when it deploys and destroys: real Terraform, moto's API. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startArchiveStandIn, type ArchiveStandIn } from "./archive-stand-in";
 import { AwsApi } from "./aws-api";
+import { deployed, scratch } from "./deployed";
 import { Project } from "./project";
-import { findTerraformParts, type TerraformParts } from "./terraform-parts";
+import type { TerraformParts } from "./terraform-parts";
 
-const scratch = mkdtempSync(join(tmpdir(), "role-"));
-afterAll(() => {
-  rmSync(scratch, { recursive: true, force: true });
-});
-
-const parts = findTerraformParts(scratch);
-if ("missing" in parts) {
-  test(`deployment not tested: ${parts.missing.join("; ")}`, () => {
-    console.warn(`deployment not tested:\n${parts.missing.join("\n")}`);
-  });
-} else {
-  describe(`deployed with ${parts.description}`, () => {
-    deploymentTests(parts);
-  });
-}
+deployed(deploymentTests);
 
 /** Of the table in docs/ci.md, where a name without a service has that of the name before it. */
 function listedActions(): readonly string[] {

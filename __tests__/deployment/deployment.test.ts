@@ -24,32 +24,18 @@ import {
 import { unzipSync } from "fflate";
 import { execFile, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { synthesizedFunction, type SynthesizedFunction } from "./synthesized-function";
 import type { GracefulFunctionConfig } from "../../modules/graceful-function";
 import { startArchiveStandIn, type ArchiveStandIn } from "./archive-stand-in";
 import { AwsApi } from "./aws-api";
+import { deployed, scratch } from "./deployed";
 import { Project } from "./project";
-import { findTerraformParts, type TerraformParts } from "./terraform-parts";
+import type { TerraformParts } from "./terraform-parts";
 
-const scratch = mkdtempSync(join(tmpdir(), "deployment-"));
-afterAll(() => {
-  rmSync(scratch, { recursive: true, force: true });
-});
-
-const parts = findTerraformParts(scratch);
-if ("missing" in parts) {
-  test(`deployment not tested: ${parts.missing.join("; ")}`, () => {
-    console.warn(`deployment not tested:\n${parts.missing.join("\n")}`);
-  });
-} else {
-  describe(`deployed with ${parts.description}`, () => {
-    deploymentTests(parts);
-  });
-}
+deployed(deploymentTests);
 
 /** All settings but those that make another function or have no JSON; moto has no API for code signing. */
 type ChangeableSettings = Required<

@@ -1,32 +1,18 @@
 /** Two teams' constructs with the same ids in one stack, its state in S3, deployed by a stored plan: real Terraform, moto's API. */
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { unzipSync } from "fflate";
 import { startArchiveStandIn, type ArchiveStandIn } from "./archive-stand-in";
 import { AwsApi } from "./aws-api";
+import { deployed, scratch } from "./deployed";
 import { Project, type CommandResult } from "./project";
-import { findTerraformParts, type TerraformParts } from "./terraform-parts";
+import type { TerraformParts } from "./terraform-parts";
 
 const TEAMS = ["orders", "sales"];
 const BUCKET = "terraform-state";
 
-const scratch = mkdtempSync(join(tmpdir(), "teams-"));
-afterAll(() => {
-  rmSync(scratch, { recursive: true, force: true });
-});
-
-const parts = findTerraformParts(scratch);
-if ("missing" in parts) {
-  test(`deployment not tested: ${parts.missing.join("; ")}`, () => {
-    console.warn(`deployment not tested:\n${parts.missing.join("\n")}`);
-  });
-} else {
-  describe(`deployed with ${parts.description}`, () => {
-    deploymentTests(parts);
-  });
-}
+deployed(deploymentTests);
 
 /** An app as a team writes it. */
 function app(apiUrl: string, runtime: string): string {
