@@ -2,27 +2,33 @@ import js from "@eslint/js";
 import prettier from "eslint-config-prettier";
 import tseslint from "typescript-eslint";
 
-/** What each room may import beside itself and packages; CONTRIBUTING.md shows the same table. */
+/** What each room may import beside itself, by a relative path; CONTRIBUTING.md shows the same table. */
 const ROOMS = {
   function: [],
-  modules: [],
-  bench: ["lab"],
-  "lab/processes": [],
-  "lab/mysql": ["processes"],
-  "lab/lambda": ["processes"],
-  "lab/subjects": ["lambda", "mysql"],
-  "lab/scenarios": ["subjects", "lambda", "mysql", "processes"],
-  "lab/faults": ["subjects", "lambda", "mysql", "processes"],
-  "lab/report": ["scenarios", "faults", "subjects", "lambda"],
-  "lab/cli": ["report", "faults", "scenarios", "subjects", "lambda", "mysql", "processes"],
+  "packages/shutdown": [],
+  "packages/mysql": [],
+  "packages/bench": ["lab", "modules", "__tests__", "shutdown", "mysql"],
+  "modules/terraform": [],
+  "modules/code": ["terraform", "graceful-function"],
+  "modules/graceful-function": ["code", "terraform"],
+  "modules/mysql-database": ["graceful-function", "terraform"],
+  "modules/export": ["graceful-function", "code", "terraform", "main"],
+  "packages/lab/processes": [],
+  "packages/lab/mysql": ["processes"],
+  "packages/lab/lambda": ["processes"],
+  "packages/lab/functions": ["lambda", "mysql"],
+  "packages/lab/runs": ["functions", "lambda", "mysql", "processes"],
+  "packages/lab/faults": ["functions", "lambda", "mysql", "processes"],
+  "packages/lab/report": ["runs", "faults", "functions", "lambda"],
+  "packages/lab/cli": ["report", "faults", "runs", "functions", "lambda", "mysql", "processes"],
 };
 
 /** A path that leaves a room, from the room itself or a folder of it, leads into one of these rooms or to a JSON file. */
 function borders([room, mayImport]) {
   const message = `${room}/ may import ${mayImport.join(", ") || "no other room"} (eslint.config.mjs: ROOMS).`;
-  return ["*.ts", "*/*.ts"].map((files, depth) => {
+  return ["*.ts", "*/*.ts", "*/*/*.ts"].map((files, depth) => {
     const out = "\\.\\./".repeat(depth + 1);
-    const regex = String.raw`^${out}(?!(${mayImport.join("|")})/|[\w.-]+\.json$)`;
+    const regex = String.raw`^${out}(\.\./)*(?!\.\./|(${mayImport.join("|")})/|[\w.-]+\.json$)`;
     return {
       files: [`${room}/${files}`],
       ignores: ["**/*.test.ts"],
@@ -32,8 +38,8 @@ function borders([room, mayImport]) {
 }
 
 export default tseslint.config(
-  // bench/cdktf-init is checked where it is measured: the types of all of AWS's resources take ten seconds.
-  { ignores: ["cdktf.out/", "dist/", "**/node_modules/", "coverage/", "**/.gen/", "bench/cdktf-init/"] },
+  // packages/bench/cdktf-init is checked where it is measured: the types of all of AWS's resources take ten seconds.
+  { ignores: ["cdktf.out/", "**/dist/", "**/node_modules/", "coverage/", "**/.gen/", "packages/bench/cdktf-init/"] },
   js.configs.recommended,
   {
     files: ["**/*.ts"],
@@ -41,7 +47,7 @@ export default tseslint.config(
     languageOptions: {
       parserOptions: {
         // Faster than projectService, which opens a project for each folder.
-        project: ["tsconfig.json", "__tests__/hooks/*/tsconfig.json"],
+        project: ["tsconfig.json", "packages/bench/project/hooks/*/tsconfig.json"],
         tsconfigRootDir: import.meta.dirname ?? new URL(".", import.meta.url).pathname,
       },
     },
@@ -79,7 +85,7 @@ export default tseslint.config(
     rules: {
       "no-restricted-imports": [
         "error",
-        { patterns: [{ regex: "/(lab|bench)/", message: "The template and its tests work without lab/ and bench/." }] },
+        { patterns: [{ regex: "packages/", message: "The template and its tests name packages, not their files." }] },
       ],
     },
   },

@@ -1,11 +1,15 @@
 import { ArchiveProvider } from "@cdktf/provider-archive/lib/provider";
 import { AwsProvider } from "@cdktf/provider-aws/lib/provider";
 import { App, TerraformStack, TerraformVariable } from "cdktf";
-import type { Database } from "./modules/database";
-import { removeEarlierOutput } from "./modules/earlier-output";
-import { GracefulFunction, type GracefulFunctionConfig } from "./modules/graceful-function";
-import { MysqlDatabase, type MysqlDatabaseConfig } from "./modules/mysql-database";
-import { SettingsError } from "./modules/settings-error";
+import {
+  GracefulFunction,
+  MysqlDatabase,
+  removeEarlierOutput,
+  SettingsError,
+  type Database,
+  type GracefulFunctionConfig,
+  type MysqlDatabaseConfig,
+} from "lambda-graceful-shutdown-cdktf";
 
 /** What a fork changes. */
 const STACK_NAME = "graceful-shutdown";

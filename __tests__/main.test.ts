@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { mainSetting, mainWith } from "./main-settings";
-import { only, runMain, synthesizeMain, temporaryDirectory } from "./modules/synthesis";
+import { only, runMain, synthesizeMain, temporaryDirectory } from "../modules/__tests__/synthesis";
 
 /** With a database that exists. */
 const MAIN = mainWith({ CREATE_DATABASE: "false" });

@@ -1,8 +1,5 @@
-import { onShutdown, tracked } from "./shutdown"; // first, so that a SIGTERM finds its listener however early it comes
-import type { RowDataPacket } from "mysql2";
-import { Database } from "./database";
-import { registerExtension } from "./extension";
-import { databaseSettings } from "./settings";
+import { onShutdown, registerExtension } from "lambda-graceful-shutdown";
+import { Database, databaseSettings } from "lambda-graceful-shutdown-mysql";
 
 interface Answer {
   /** The server's number for the connection, `CONNECTION_ID()`. */
@@ -11,33 +8,26 @@ interface Answer {
   readonly serverTime: string;
 }
 
+// Connects during Init, as AWS recommends, and does not wait: the handler's first statement waits, and reports a failure.
 const database = new Database(databaseSettings());
-onShutdown("mysql", (context) => database.close(context));
-
-// Connect during Init, as AWS recommends, but do not wait. The handler waits, and reports a failure.
 void database.open();
 
-// Awaited here, at the top level: once Init is over, Lambda lets no extension register.
+// The clean-up on SIGTERM. Lambda sends that signal only to a function that has an extension.
+onShutdown("mysql", (context) => database.close(context));
 await registerExtension();
 
 /**
  * Answers any event. An event with `sleepSeconds`, 0 to 900, first keeps the server busy for that long, so that you can
  * see in your own account what a time-out leaves behind.
- *
- * @throws TypeError if `sleepSeconds` is something else
  */
-export const handler = tracked(async (event: unknown): Promise<Answer | undefined> => {
-  const seconds = sleepSeconds(event);
+export async function handler(event: { readonly sleepSeconds?: unknown } | null): Promise<Answer | undefined> {
+  const seconds = event?.sleepSeconds ?? 0;
+  if (typeof seconds !== "number" || !(seconds >= 0 && seconds <= 900)) {
+    throw new TypeError(`sleepSeconds ${JSON.stringify(seconds)} is not a number from 0 to 900 (set it in the event)`);
+  }
   if (seconds > 0) await database.query("SELECT SLEEP(?)", [seconds]);
-  const [row] = await database.query<Answer & RowDataPacket>(
-    "SELECT CONNECTION_ID() AS connectionId, UTC_TIMESTAMP(3) AS serverTime",
+  const [row] = await database.query<Answer>(
+    "SELECT CONNECTION_ID() AS connectionId, DATE_FORMAT(UTC_TIMESTAMP(3), '%Y-%m-%dT%T.%fZ') AS serverTime",
   );
-  // 2026-01-02 03:04:05.678, as the server writes it.
-  return row && { connectionId: row.connectionId, serverTime: `${row.serverTime.replace(" ", "T")}Z` };
-});
-
-function sleepSeconds(event: unknown): number {
-  const { sleepSeconds: value = 0 } = (event ?? {}) as { readonly sleepSeconds?: unknown };
-  if (typeof value === "number" && value >= 0 && value <= 900) return value;
-  throw new TypeError(`sleepSeconds ${JSON.stringify(value)} is not a number from 0 to 900 (set it in the event)`);
+  return row;
 }

@@ -1,20 +1,21 @@
 /** What the package gives an app: docs/package.md. */
-export type { CodeBundleConfig } from "./code-bundle";
-export type { CodeDirectoryConfig } from "./code-directory";
-export type { CopiedPath } from "./copied-files";
-export type { Database, DatabaseAuth } from "./database";
-export { ExecutionRole, type ExistingRole } from "./execution-role";
+export { removeEarlierOutput } from "./terraform/earlier-output";
+export type { CodeBundleConfig } from "./code/code-bundle";
+export type { CodeDirectoryConfig } from "./code/code-directory";
+export type { CopiedPath } from "./code/copied-files";
+export type { Database, DatabaseAuth } from "./graceful-function/database";
+export { ExecutionRole, type ExistingRole } from "./graceful-function/execution-role";
 export {
   GracefulFunction,
   RUNTIMES,
   type GracefulFunctionConfig,
   type Runtime,
   type VpcConfig,
-} from "./graceful-function";
-export { ARCHITECTURES, type Architecture } from "./architecture";
-export { InsightsLayer } from "./insights-layer";
-export type { LogGroup } from "./log-group";
-export { MysqlDatabase, type MysqlDatabaseConfig } from "./mysql-database";
-export type { PolicyStatement } from "./permissions";
-export { SettingsError } from "./settings-error";
-export { ShutdownExtension } from "./shutdown-extension";
+} from "./graceful-function/graceful-function";
+export { ARCHITECTURES, type Architecture } from "./graceful-function/architecture";
+export { InsightsLayer } from "./graceful-function/insights-layer";
+export type { LogGroup } from "./graceful-function/log-group";
+export { MysqlDatabase, type MysqlDatabaseConfig } from "./mysql-database/mysql-database";
+export type { PolicyStatement } from "./graceful-function/permissions";
+export { SettingsError } from "./terraform/settings-error";
+export { ShutdownExtension } from "./graceful-function/shutdown-extension";

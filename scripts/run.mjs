@@ -1,19 +1,19 @@
 /**
- * Sets up, then runs a TypeScript program of lab/ or bench/. A project may have deleted those folders, and then this says so.
+ * Sets up, then runs a TypeScript program of packages/. A project may have deleted that folder, and then this says so.
  *
- *   node scripts/run.mjs lab/cli/lab.ts compare --json
+ *   node scripts/run.mjs packages/lab/cli/lab.ts compare --json
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { constants } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const [program, ...args] = process.argv.slice(2);
 
 if (!existsSync(join(ROOT, program))) {
-  const [folder] = program.split("/");
+  const folder = dirname(dirname(program));
   process.stderr.write(
     `This command needs the folder ${folder}/, and this project has none. Everything else works without it:\n` +
       "npx cdktf synth, npm test, npm run export. To have it back, copy the folder from the template.\n",
@@ -30,4 +30,5 @@ function node(...command) {
 }
 
 process.exitCode = await node(join(ROOT, "scripts/setup.mjs"));
-if (process.exitCode === 0) process.exitCode = await node("--import", "tsx", join(ROOT, program), ...args);
+if (process.exitCode === 0)
+  process.exitCode = await node("--conditions=source", "--import", "tsx", join(ROOT, program), ...args);

@@ -17,7 +17,7 @@ import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const HAS_LAB = existsSync(join(ROOT, "lab/package.json"));
+const HAS_LAB = existsSync(join(ROOT, "packages/lab/package.json"));
 /** The construct's default. The lab prepares another when the synthesized stack names it. */
 const DEFAULT_RUNTIME = "nodejs24.x";
 
@@ -112,8 +112,8 @@ async function prepareDependencies() {
 }
 
 async function prepareRuntime() {
-  const args = [join(ROOT, "lab/lambda/prepare-runtime.mjs"), DEFAULT_RUNTIME];
-  if (existsSync(join(ROOT, "lab/lambda/runtimes", DEFAULT_RUNTIME, "node_modules/.prepared.json"))) {
+  const args = [join(ROOT, "packages/lab/lambda/prepare-runtime.mjs"), DEFAULT_RUNTIME];
+  if (existsSync(join(ROOT, "packages/lab/lambda/runtimes", DEFAULT_RUNTIME, "node_modules/.prepared.json"))) {
     const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
     if (status !== 0) throw new Error(stderr);
     return;

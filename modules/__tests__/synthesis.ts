@@ -1,0 +1,100 @@
+import { Testing, TerraformStack } from "cdktf";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { GracefulFunction, type GracefulFunctionConfig } from "../graceful-function/graceful-function";
+
+export type Attributes = Readonly<Record<string, unknown>>;
+
+/** The parts of Terraform's JSON that the tests look at. */
+export interface Synthesized {
+  readonly data: Readonly<Record<string, Readonly<Record<string, Attributes>>>>;
+  readonly resource: Readonly<Record<string, Readonly<Record<string, Attributes>>>>;
+  readonly output: Readonly<Record<string, Attributes>>;
+  readonly locals?: Readonly<Record<string, Attributes>>;
+}
+
+export const ENTRY = "modules/__tests__/fixture/index.ts";
+
+const directories: string[] = [];
+
+export function temporaryDirectory(): string {
+  const directory = mkdtempSync(path.join(tmpdir(), "graceful-test-"));
+  directories.push(directory);
+  return directory;
+}
+
+afterAll(() => {
+  for (const directory of directories) rmSync(directory, { recursive: true });
+});
+
+export function newStack(outdir = temporaryDirectory()): TerraformStack {
+  return new TerraformStack(Testing.app({ outdir }), "test");
+}
+
+/** A stack of one construct, with settings that are right but for those given. */
+export function synthesize(settings: Partial<GracefulFunctionConfig> = {}, stack = newStack()): Synthesized {
+  new GracefulFunction(stack, "function", {
+    region: "us-east-1",
+    functionName: "orders",
+    code: { entry: ENTRY },
+    ...settings,
+  });
+  return JSON.parse(Testing.synth(stack)) as Synthesized;
+}
+
+/** What a synthesis came to. */
+export interface MainRun {
+  readonly status: number | null;
+  readonly stderr: string;
+  readonly outdir: string;
+}
+
+/** Runs a text of main.ts instead of this project's, as the app command of cdktf.json runs it. */
+export function runMain(main: string, environment: Readonly<Record<string, string>> = {}): MainRun {
+  const [fork, outdir] = [temporaryDirectory(), temporaryDirectory()];
+  for (const name of readdirSync(".")) {
+    if (!["main.ts", "cdktf.out", ".git"].includes(name)) symlinkSync(path.resolve(name), path.join(fork, name));
+  }
+  writeFileSync(path.join(fork, "main.ts"), main);
+  const env = { PATH: process.env.PATH, CDKTF_OUTDIR: outdir, ...environment };
+  const options = { cwd: fork, env, encoding: "utf8" } as const;
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    ["--conditions=source", "--import", "tsx", "main.ts"],
+    options,
+  );
+  return { status, stderr, outdir };
+}
+
+/** The stack with the function that a text of main.ts makes. */
+export function synthesizeMain(main: string, environment: Readonly<Record<string, string>> = {}): Synthesized {
+  const { status, stderr, outdir } = runMain(main, environment);
+  if (status !== 0) throw new Error(stderr);
+  const stacks = readdirSync(path.join(outdir, "stacks")).map(
+    (name) => JSON.parse(readFileSync(path.join(outdir, "stacks", name, "cdk.tf.json"), "utf8")) as Synthesized,
+  );
+  const found = stacks.find(({ resource }) => resource["aws_lambda_function"] !== undefined);
+  if (found === undefined) throw new Error("no stack has a function");
+  return found;
+}
+
+/** The one element of that type. */
+export function only(
+  elements: Readonly<Record<string, Readonly<Record<string, Attributes>>>>,
+  type: string,
+): Attributes {
+  const found = Object.values(elements[type] ?? {});
+  if (found.length !== 1 || !found[0]) throw new Error(`${found.length} elements of type ${type}`);
+  return found[0];
+}
+
+/** A policy as an object, references left as they stand: `${jsonencode({"Version" = …})}` or plain JSON. */
+export function policy(attribute: unknown): { Statement: Record<string, unknown>[] } {
+  const text = String(attribute);
+  const expression = /^\$\{jsonencode\((.*)\)\}$/.exec(text)?.[1];
+  const json =
+    expression?.replaceAll('" = ', '": ').replaceAll(/: ((?:var|local|data)\.[\w.-]+)/g, ': "${$1}"') ?? text;
+  return JSON.parse(json) as { Statement: Record<string, unknown>[] };
+}

@@ -1,0 +1,561 @@
+import { App, Testing } from "cdktf";
+import { mainSetting } from "../../__tests__/main-settings";
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { CodeBundle, type CodeBundleConfig, type CodeTarget } from "./code-bundle";
+import { SettingsError } from "../terraform/settings-error";
+import { newStack, synthesize, temporaryDirectory, only } from "../__tests__/synthesis";
+
+type Files = Readonly<Record<string, string | Buffer>>;
+
+/** An addon's header, as far as it says what it was built for. */
+function addon(machine: "arm64" | "x64", libc = ""): Buffer {
+  const header = Buffer.alloc(64);
+  header.write("\u007fELF", "latin1");
+  header.writeUInt16LE(machine === "arm64" ? 0xb7 : 0x3e, 18);
+  return Buffer.concat([header, Buffer.from(libc)]);
+}
+
+function project(files: Files): string {
+  const directory = temporaryDirectory();
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
+    writeFileSync(path.join(directory, name), content);
+  }
+  return directory;
+}
+
+interface Staged {
+  readonly directory: string;
+  readonly names: readonly string[];
+  readonly code: string;
+  readonly excludes: readonly string[];
+  readonly warnings: readonly string[];
+  readonly sourceDir: string;
+}
+
+/** What the synthesis makes of a project, of whose types other tests care. */
+function stage(root: string, config: Partial<CodeBundleConfig & CodeTarget> = {}, entry = "index.ts"): Staged {
+  const stack = newStack();
+  const bundle = new CodeBundle(stack, "code", {
+    entry: path.join(root, entry),
+    runtime: "nodejs24.x",
+    typeCheck: false,
+    ...config,
+  });
+  App.of(stack).synth();
+  const directory = path.join(App.of(stack).outdir, "stacks/test", bundle.sourceDir.replace("${path.module}/", ""));
+  const names = readdirSync(directory, { recursive: true, encoding: "utf8" });
+  return {
+    directory,
+    names: names.filter((name) => statSync(path.join(directory, name)).isFile()).sort(),
+    code: readFileSync(path.join(directory, "index.mjs"), "utf8"),
+    excludes: bundle.excludes,
+    warnings: bundle.node.metadata.map(({ data }) => String(data)),
+    sourceDir: bundle.sourceDir,
+  };
+}
+
+/** What the deployed code answers, run where it is staged. */
+function run({ directory }: Staged, options: readonly string[] = []): unknown {
+  const script = `import { handler } from "./index.mjs"; console.log(JSON.stringify(await handler()))`;
+  const args = [...options, "--input-type=module", "-e", script];
+  return JSON.parse(execFileSync(process.execPath, args, { cwd: directory, encoding: "utf8" }));
+}
+
+function problemsOf(synthesis: () => unknown): readonly string[] {
+  try {
+    synthesis();
+  } catch (error) {
+    if (error instanceof SettingsError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+const HANDLER = `export const handler = async () => 1;`;
+
+describe("packages outside the bundle", () => {
+  const source = `import a from "a"; import b from "@b/c/d"; import { S3 } from "@aws-sdk/client-s3"; import s from "@smithy/x";
+    export const handler = async () => [a, b, S3, s];`;
+
+  test("are those in `external`, by name or pattern, and those of the runtime", () => {
+    const { code } = stage(project({ "index.ts": source }), { external: ["a", "@b/*"] });
+    for (const name of ["a", "@b/c/d", "@aws-sdk/client-s3", "@smithy/x"]) expect(code).toContain(`from"${name}"`);
+  });
+
+  test('do not include the AWS SDK with awsSdk "bundle"', () => {
+    const sdk = { "package.json": "{}", "index.js": "export const S3 = 'the SDK'; export default 1" };
+    const root = project({
+      "index.ts": source,
+      ...Object.fromEntries(
+        Object.entries(sdk).flatMap(([name, content]) => [
+          [`node_modules/@aws-sdk/client-s3/${name}`, content],
+          [`node_modules/@smithy/x/${name}`, content],
+        ]),
+      ),
+    });
+    const { code } = stage(root, { external: ["a", "@b/*"], awsSdk: "bundle" });
+    expect(code).toContain("the SDK");
+    expect(code).not.toContain("@smithy");
+  });
+
+  test("must be names", () => {
+    const settings = { external: ["./local", "a/**"], install: ["../x", ""], awsSdk: "none" as "bundle" };
+    expect(problemsOf(() => stage(project({ "index.ts": HANDLER }), settings))).toEqual([
+      expect.stringContaining(`code.external "./local" is not the name of a package`),
+      expect.stringContaining(`code.external "a/**" is not the name of a package`),
+      expect.stringContaining(`code.install "../x" is not the name of a package`),
+      expect.stringContaining(`code.install "" is not the name of a package`),
+      expect.stringContaining(`code.awsSdk "none" is not one of runtime, bundle`),
+    ]);
+  });
+});
+
+describe("installed packages", () => {
+  const manifest = (fields: object): string => JSON.stringify({ main: "index.js", ...fields });
+  const parent = {
+    "index.ts": `import image from "image"; export const handler = async () => image;`,
+    "node_modules/image/package.json": manifest({
+      version: "2.0.0",
+      dependencies: { shared: "^2" },
+      optionalDependencies: {
+        "@image/linux-arm64": "2.0.0",
+        "@image/linux-x64": "2.0.0",
+        "@image/linuxmusl-arm64": "2.0.0",
+        "@image/darwin-arm64": "2.0.0",
+      },
+    }),
+    "node_modules/image/index.js": `module.exports = [require("shared"), require("other")];`,
+    "node_modules/image/README.md": "x",
+    "node_modules/image/node_modules/shared/package.json": manifest({ dependencies: { other: "1" } }),
+    "node_modules/image/node_modules/shared/index.js": `module.exports = "shared 2 with " + require("other");`,
+    "node_modules/shared/package.json": manifest({}),
+    "node_modules/shared/index.js": `module.exports = "shared 1";`,
+    "node_modules/other/package.json": manifest({ dependencies: { shared: "^1" } }),
+    "node_modules/other/index.js": `module.exports = "other with " + require("shared");`,
+    "node_modules/unrelated/package.json": manifest({}),
+  };
+  const binary = (cpu: "arm64" | "x64"): Files => ({
+    [`node_modules/@image/linux-${cpu}/package.json`]: manifest({ os: ["linux"], cpu: [cpu], libc: ["glibc"] }),
+    [`node_modules/@image/linux-${cpu}/image.node`]: addon(cpu),
+  });
+
+  test("come with their dependencies, each in its version, and nothing else", () => {
+    const staged = stage(project({ ...parent, ...binary("arm64") }), { install: ["image"] });
+    expect(run(staged)).toEqual(["shared 2 with other with shared 1", "other with shared 1"]);
+    expect(staged.names.filter((name) => name.endsWith("package.json"))).toEqual([
+      "node_modules/@image/linux-arm64/package.json",
+      "node_modules/image/package.json",
+      "node_modules/other/node_modules/shared/package.json",
+      "node_modules/other/package.json",
+      "node_modules/shared/package.json",
+    ]);
+    expect(staged.warnings).toEqual([]);
+  });
+
+  test("are found through symbolic links, as pnpm and workspaces lay them out", () => {
+    const store = (name: string): string => `node_modules/.pnpm/${name}@1/node_modules/${name}`;
+    const root = project({
+      "app/index.ts": `import a from "a"; export const handler = async () => a;`,
+      [`${store("a")}/package.json`]: manifest({ dependencies: { b: "1" } }),
+      [`${store("a")}/index.js`]: `module.exports = "a with " + require("b");`,
+      [`${store("b")}/package.json`]: manifest({}),
+      [`${store("b")}/index.js`]: `module.exports = "b";`,
+    });
+    mkdirSync(path.join(root, "app/node_modules"), { recursive: true });
+    symlinkSync(path.join(root, store("a")), path.join(root, "app/node_modules/a"));
+    symlinkSync(path.join(root, store("b")), path.join(root, "node_modules/.pnpm/a@1/node_modules/b"));
+    const staged = stage(root, { install: ["a"] }, "app/index.ts");
+    expect(run(staged)).toBe("a with b");
+    expect(staged.names).toContain("node_modules/b/index.js");
+  });
+
+  test("for the function's platform are deployed, and no others", () => {
+    const root = project({ ...parent, ...binary("arm64"), ...binary("x64") });
+    const binaries = (architecture: "arm64" | "x86_64"): readonly string[] =>
+      stage(root, { install: ["image"], architecture }).names.filter((name) => name.endsWith(".node"));
+    expect(binaries("arm64")).toEqual(["node_modules/@image/linux-arm64/image.node"]);
+    expect(binaries("x86_64")).toEqual(["node_modules/@image/linux-x64/image.node"]);
+  });
+
+  test("that are installed for this machine only are refused, with the command that installs the others", () => {
+    const root = project({ ...parent, ...binary("x64") });
+    expect(problemsOf(() => stage(root, { install: ["image"], architecture: "arm64" }))).toEqual([
+      `code.install ["@image/linux-arm64"] are not installed for linux, arm64, glibc: ` +
+        `npm install --no-save --force @image/linux-arm64@2.0.0 (keeps this machine's own packages, which ` +
+        `npm install --os=linux --cpu=arm64 --libc=glibc removes)`,
+    ]);
+  });
+
+  test("are judged by npm's lock file if the name does not show the platform", () => {
+    const optional = (fields: object): Files => ({
+      "index.ts": HANDLER,
+      "node_modules/a/package.json": manifest({ optionalDependencies: { "fs-thing": "1.2.3" } }),
+      "package-lock.json": JSON.stringify({ packages: { "node_modules/fs-thing": fields } }),
+    });
+    expect(stage(project(optional({ os: ["darwin"] })), { install: ["a"] }).warnings).toEqual([]);
+    expect(problemsOf(() => stage(project(optional({ os: ["linux"] })), { install: ["a"] }))).toEqual([
+      expect.stringContaining("npm install --no-save --force fs-thing@1.2.3"),
+    ]);
+    expect(stage(project(optional({})), { install: ["a"] }).warnings).toEqual([
+      expect.stringContaining("a can use fs-thing, which is not installed and so not deployed"),
+    ]);
+  });
+
+  test.each([
+    ["another architecture", { "build/x.node": addon("x64") }, "holds native code for linux-x64-glibc only"],
+    ["another C library", { "build/x.node": addon("arm64", "libc.musl-") }, "for linux-arm64-musl only"],
+    ["another system", { "build/x.node": "Mach-O" }, "holds native code for another system only"],
+    ["none", { "binding.gyp": "{}" }, "holds native code that has not been built"],
+  ])("whose native code was built for %s are refused", (_, files: Files, expected) => {
+    const root = project({
+      "index.ts": HANDLER,
+      "node_modules/a/package.json": manifest({}),
+      ...Object.fromEntries(Object.entries(files).map(([name, content]) => [`node_modules/a/${name}`, content])),
+    });
+    expect(problemsOf(() => stage(root, { install: ["a"] }))).toEqual([expect.stringContaining(expected)]);
+  });
+
+  test("that are missing, or miss a dependency, are refused", () => {
+    const root = project({
+      "index.ts": HANDLER,
+      "node_modules/a/package.json": manifest({
+        dependencies: { b: "^1" },
+        peerDependencies: { c: "*", d: "*" },
+        peerDependenciesMeta: { d: { optional: true } },
+      }),
+    });
+    expect(problemsOf(() => stage(root, { install: ["a", "missing"] }))).toEqual([
+      expect.stringMatching(
+        /^code.install "missing" is not installed where .* could import it\. Run npm install missing/,
+      ),
+      expect.stringContaining(`code.install "a" needs c@*, which is not installed`),
+      expect.stringContaining(`code.install "a" needs b@^1, which is not installed`),
+    ]);
+  });
+
+  test("change the archive's path if and only if a file of theirs changes", () => {
+    const files: Files = { "index.ts": HANDLER, "node_modules/a/package.json": manifest({}) };
+    const path1 = stage(project({ ...files, "node_modules/a/x": "1" }), { install: ["a"] }).sourceDir;
+    expect(stage(project({ ...files, "node_modules/a/x": "1" }), { install: ["a"] }).sourceDir).toBe(path1);
+    expect(stage(project({ ...files, "node_modules/a/x": "2" }), { install: ["a"] }).sourceDir).not.toBe(path1);
+  });
+});
+
+describe("a program is executable in the archive, whatever the umask, if it is", () => {
+  const files = { "index.ts": HANDLER, "bin/tool": "#!/bin/sh", "bin/data": "x" };
+  const packaged = {
+    "index.ts": HANDLER,
+    "node_modules/a/package.json": "{}",
+    "node_modules/a/bin/tool": "#!/bin/sh",
+    "node_modules/a/bin/data": "x",
+  };
+
+  test.each([
+    ["copied in a directory", files, "bin/tool", (root: string) => ({ copy: [{ from: path.join(root, "bin") }] })],
+    [
+      "copied",
+      files,
+      "bin/tool",
+      (root: string) => ({ copy: [{ from: path.join(root, "bin/tool"), to: "bin/tool" }] }),
+    ],
+    ["installed", packaged, "node_modules/a/bin/tool", () => ({ install: ["a"] })],
+  ])("%s", (_, given: Files, program, options: (root: string) => Partial<CodeBundleConfig>) => {
+    const umask = process.umask(0o077);
+    try {
+      const root = project(given);
+      chmodSync(path.join(root, program), 0o700);
+      const code = { entry: path.join(root, "index.ts"), typeCheck: false, ...options(root) };
+      const { directory, names } = stage(root, code);
+      const modes = names.map((name) => [name, statSync(path.join(directory, name)).mode & 0o777]);
+      expect(modes).toEqual(names.map((name) => [name, name === program ? 0o755 : 0o644]));
+      expect(names).toContain(program);
+      // The archive takes the modes of the files only if it is not told another.
+      expect(only(synthesize({ code }).data, "archive_file")).not.toHaveProperty("output_file_mode");
+    } finally {
+      process.umask(umask);
+    }
+  });
+});
+
+describe("copied files", () => {
+  const files = { "index.ts": HANDLER, "data/rates.json": "{}", "data/more/x.txt": "x" };
+
+  test("are put at their paths, directories with all their files", () => {
+    const root = project(files);
+    const copy = [
+      { from: path.join(root, "data") },
+      { from: path.join(root, "data/rates.json"), to: "config/r.json" },
+      { from: path.join(root, "data/more"), to: "." },
+    ];
+    expect(stage(root, { copy }).names).toEqual([
+      "config/r.json",
+      "data/more/x.txt",
+      "data/rates.json",
+      "index.mjs",
+      "index.mjs.map",
+      "x.txt",
+    ]);
+  });
+
+  test.each([
+    [{ from: "nowhere.json" }, "code.copy.from", "is neither a file nor a directory"],
+    [{ from: "" }, "code.copy.from", "is neither a file nor a directory"],
+    [{ from: "package.json", to: "../x" }, "code.copy.to", "is not a path inside the archive"],
+    [{ from: "package.json", to: "a/../../x" }, "code.copy.to", "is not a path inside the archive"],
+    [{ from: "package.json", to: "/var/x" }, "code.copy.to", "is not a path inside the archive"],
+    [{ from: "package.json", to: "..\\x" }, "code.copy.to", "is not a path inside the archive"],
+    [{ from: "package.json", to: "." }, "code.copy.to", "names a directory"],
+    [{ from: "package.json", to: "a/" }, "code.copy.to", "names a directory"],
+    [{ from: "package.json", to: "index.mjs" }, "code.copy.to", "is already in the archive"],
+    [{ from: "/", to: "all" }, "code.copy.from", "contains the output of the synthesis"],
+  ])("%j is refused", (copy, setting, expected) => {
+    const [found, ...more] = problemsOf(() => stage(project(files), { copy: [copy] }));
+    expect(found).toMatch(setting);
+    expect(found).toContain(expected);
+    expect(more).toEqual([]);
+  });
+
+  test("at the same place are refused", () => {
+    const copy = [
+      { from: "package.json", to: "a" },
+      { from: "tsconfig.json", to: "./a" },
+    ];
+    expect(problemsOf(() => stage(project(files), { copy }))).toEqual([
+      expect.stringContaining(`code.copy.to "./a" puts two files at a`),
+    ]);
+  });
+});
+
+describe("loaders", () => {
+  const files = {
+    "index.ts": `import sql from "./q.sql"; import pic from "./p.png"; export const handler = async () => [sql, pic];`,
+    "q.sql": "SELECT 1",
+    "p.png": "P",
+  };
+
+  test("decide how a file is imported, and deploy it", () => {
+    const staged = stage(project(files), { loader: { ".sql": "text", ".png": "file" } });
+    expect(run(staged)).toEqual(["SELECT 1", expect.stringMatching(/^\.\/p-\w+\.png$/)]);
+    expect(staged.names).toContainEqual(expect.stringMatching(/^p-\w+\.png$/));
+  });
+
+  test("are named in the error for an extension without one", () => {
+    expect(problemsOf(() => stage(project(files), { loader: { ".png": "file" } }))).toEqual([
+      expect.stringContaining(`No loader is configured for ".sql" files: q.sql. Name one in code.loader`),
+    ]);
+  });
+
+  test("must be esbuild's, for a file extension", () => {
+    const loader = { sql: "text", ".x": "magic" as "text" } as const;
+    expect(problemsOf(() => stage(project(files), { loader }))).toEqual([
+      expect.stringContaining(`code.loader "sql" is not a file extension`),
+      expect.stringContaining(`code.loader "magic" is not one of base64, binary`),
+    ]);
+  });
+});
+
+describe("the source map", () => {
+  const files = { "index.ts": `interface Long { a: 1 }\n\nexport const handler = async () => new Error("x").stack;` };
+
+  test("is not deployed by default", () => {
+    const { excludes, code } = stage(project(files));
+    expect(excludes).toEqual(["index.mjs.map"]);
+    expect(code).not.toContain("sourceMappingURL");
+  });
+
+  test("is deployed on request, and stack traces name the sources", () => {
+    const staged = stage(project(files), { sourceMap: true });
+    expect(staged.excludes).toEqual([]);
+    expect(run(staged, ["--enable-source-maps"])).toMatch(/index\.ts:3:/);
+  });
+
+  test("is read at run time, together with other options of Node.js", () => {
+    const root = project(files);
+    const code = { entry: path.join(root, "index.ts"), typeCheck: false, sourceMap: true };
+    const variables = (environment: Readonly<Record<string, string>>): unknown =>
+      only(synthesize({ code, environment }).resource, "aws_lambda_function").environment;
+    const options = (value: string): unknown => ({
+      variables: expect.objectContaining({ NODE_OPTIONS: value }) as unknown,
+    });
+    expect(variables({})).toEqual(options("--enable-source-maps"));
+    expect(variables({ NODE_OPTIONS: "--no-warnings" })).toEqual(options("--no-warnings --enable-source-maps"));
+  });
+});
+
+describe("code of packages", () => {
+  test.each([
+    ["asks for __dirname and __filename", `module.exports = [__dirname, __filename].map((each) => typeof each);`],
+    [
+      "declares them itself",
+      `const __dirname = "string", __filename = "string"; module.exports = [__dirname, __filename];`,
+    ],
+    ["declares require", `module.exports = ((require) => ["string", require("string")])((x) => x);`],
+    [
+      "requires a module of Node.js by a variable",
+      `const n = "path"; module.exports = [require(n).sep, "/"].map((x) => typeof x);`,
+    ],
+  ])("starts if it %s", (_, code) => {
+    const root = project({
+      "index.ts": `import a from "a"; export const handler = async () => a;`,
+      "node_modules/a/package.json": "{}",
+      "node_modules/a/index.js": code,
+    });
+    expect(run(stage(root), ["--trace-uncaught"])).toEqual(["string", "string"]);
+  });
+
+  test("starts if the entry declares what the bundle declares", () => {
+    const root = project({
+      "index.ts": `import { createRequire } from "node:module"; import { dirname } from "path"; import a from "a";
+        const require = createRequire(import.meta.url); const __filename = "f"; const __dirname = dirname("/x/y");
+        const $createRequire = 1, lazyModule = 2;
+        await Promise.resolve();
+        export const handler = async () => [require("os").EOL, __filename, __dirname, $createRequire, lazyModule, a];`,
+      "node_modules/a/package.json": "{}",
+      "node_modules/a/index.js": `module.exports = require("os").EOL;`,
+    });
+    expect(run(stage(root))).toEqual(["\n", "f", "/x", 1, 2, "\n"]);
+  });
+});
+
+describe("an entry", () => {
+  test.each(["a b/index.mts", "index.cts", "deep/er/index.tsx"])("can be %s", (entry) => {
+    const staged = stage(project({ [entry]: HANDLER }), {}, entry);
+    expect(run(staged)).toBe(1);
+  });
+
+  test("can export a handler of another module and import JSON", () => {
+    const root = project({
+      "index.ts": `export { run as handler } from "./run";`,
+      "run.ts": `import data from "./data.json"; export const run = async () => data.x;`,
+      "data.json": `{ "x": 5 }`,
+    });
+    expect(run(stage(root))).toBe(5);
+  });
+});
+
+describe("JSX", () => {
+  const runtime = (name: string): Files => ({
+    [`node_modules/${name}/package.json`]: "{}",
+    [`node_modules/${name}/jsx-runtime.js`]: `exports.jsx = (type) => "${name} " + type;`,
+  });
+  const packages = { ...runtime("react"), ...runtime("preact") };
+  const component = { "index.tsx": `export const handler = async () => <a />;` };
+  const tsconfig = (compilerOptions: object): string => JSON.stringify({ compilerOptions });
+
+  test.each(["preserve", "react-native"])("that tsconfig.json leaves to another tool (%s) is compiled", (jsx) => {
+    const react = project({ ...component, ...packages, "tsconfig.json": tsconfig({ jsx }) });
+    expect(run(stage(react, {}, "index.tsx"))).toBe("react a");
+    const preact = tsconfig({ jsx, jsxImportSource: "preact" });
+    expect(run(stage(project({ ...component, ...packages, "tsconfig.json": preact }), {}, "index.tsx"))).toBe(
+      "preact a",
+    );
+    const own = { "index.tsx": `const h = (type: string) => "own " + type; ${component["index.tsx"]}` };
+    const factory = tsconfig({ jsx, jsxFactory: "h" });
+    expect(run(stage(project({ ...own, "tsconfig.json": factory }), {}, "index.tsx"))).toBe("own a");
+  });
+
+  test("is compiled by the tsconfig.json of its own file", () => {
+    const root = project({
+      ...packages,
+      "index.ts": `import { b } from "./mail/b"; export const handler = async () => b;`,
+      "mail/b.tsx": `export const b = <b />;`,
+      "mail/base.json": tsconfig({ jsx: "preserve" }),
+      "mail/tsconfig.json": `{ "extends": "./base.json" }`,
+    });
+    expect(run(stage(root))).toBe("react b");
+  });
+
+  test("whose runtime is not installed is refused", () => {
+    const root = project({ ...component, "tsconfig.json": tsconfig({ jsx: "preserve" }) });
+    expect(problemsOf(() => stage(root, {}, "index.tsx"))).toEqual([
+      expect.stringMatching(/does not compile: .*Could not resolve "react\/jsx-runtime"/),
+    ]);
+  });
+});
+
+describe("code that cannot be bundled", () => {
+  const importing = { "index.ts": `import a from "a"; export const handler = async () => a;` };
+
+  test.each([
+    ["an addon", { "index.js": `module.exports = require("./a.node");`, "a.node": addon("arm64") }],
+    ["an addon that is built", { "index.js": `module.exports = 1;`, "binding.gyp": "{}" }],
+    ["prebuilt addons", { "index.js": `module.exports = 1;`, "prebuilds/linux-arm64/a.node": addon("arm64") }],
+    ["packages with addons", { "index.js": "", "package.json": `{"optionalDependencies":{"@a/linux-arm64":"1"}}` }],
+  ])("%s is refused with what to do", (_, files: Files) => {
+    const inside = Object.fromEntries(Object.entries(files).map(([name, value]) => [`node_modules/a/${name}`, value]));
+    const root = project({ ...importing, "node_modules/a/package.json": "{}", ...inside });
+    expect(problemsOf(() => stage(root))).toEqual([
+      expect.stringMatching(/native code.*cannot be bundled.*add "a" to code\.install/),
+    ]);
+  });
+
+  test("copied native code must be for the function's platform", () => {
+    const files = {
+      "index.ts": `const native = require("./a.node"); ${HANDLER} export { native };`,
+      "a.node": addon("arm64"),
+    };
+    const settings = { loader: { ".node": "copy" } } as const;
+    expect(stage(project(files), settings).names).toContainEqual(expect.stringMatching(/^a-\w+\.node$/));
+    expect(problemsOf(() => stage(project(files), { ...settings, architecture: "x86_64" }))).toEqual([
+      expect.stringMatching(/a-\w+\.node" is native code for linux-arm64-glibc, and the function runs on linux-x64/),
+    ]);
+  });
+
+  test("decorators with emitDecoratorMetadata are refused with what to do", () => {
+    const decorated = `const d = (_: unknown, __: unknown) => {}; export class A { @d b = 1 } export const handler = async () => new A().b;`;
+    const metadata = (value: boolean): Files => ({
+      "tsconfig.json": `{ "extends": "./base.json", /* see base */ "compilerOptions": { "experimentalDecorators": true, }, }`,
+      "base.json": JSON.stringify({ compilerOptions: { emitDecoratorMetadata: value } }),
+    });
+    expect(problemsOf(() => stage(project({ ...metadata(true), "index.ts": decorated })))).toEqual([
+      expect.stringMatching(/index.ts uses decorators with emitDecoratorMetadata.* code\.directory/),
+    ]);
+    expect(problemsOf(() => stage(project({ ...metadata(false), "index.ts": decorated })))).toEqual([]);
+    const address = `${HANDLER} // mail@example.com`;
+    expect(problemsOf(() => stage(project({ ...metadata(true), "index.ts": address })))).toEqual([]);
+  });
+
+  test.each([
+    [
+      "an import by a variable",
+      `await import(String(process.argv[9] ?? "node:fs"));`,
+      `This "import" expression will not be`,
+    ],
+    ["a worker", `new URL("./worker.js", import.meta.url);`, `reads "worker.js" next to itself`],
+    ["a file beside the code", `import.meta.dirname + "/data.txt";`, `reads "data.txt" next to itself`],
+    ["a joined path", `((...x: string[]) => x)(__dirname, "sub", "data.txt");`, `reads "sub/data.txt" next to itself`],
+    [
+      "a package that a require of its own loads",
+      `const load = (await import("node:module")).createRequire(import.meta.url); try { load("x"); } catch {}`,
+      `loads "x" through createRequire`,
+    ],
+    ["an optional import", `try { require("x"); } catch {}`, `imports "x", which is not installed and so not deployed`],
+  ])("%s is a warning", (_, line, expected) => {
+    const root = project({
+      "index.ts": `${line}\n${HANDLER}`,
+      "worker.ts": "",
+      "data.txt": "x",
+      "sub/data.txt": "y",
+    });
+    expect(stage(root).warnings).toEqual([expect.stringContaining(expected)]);
+  });
+
+  test("is no warning if it is copied", () => {
+    const root = project({ "index.ts": `new URL("./data.txt", import.meta.url);\n${HANDLER}`, "data.txt": "x" });
+    expect(stage(root, { copy: [{ from: path.join(root, "data.txt") }] }).warnings).toEqual([]);
+  });
+});
+
+test("the sample function leaves nothing out", () => {
+  const stack = newStack();
+  const { node } = new CodeBundle(stack, "code", {
+    entry: mainSetting("entry"),
+    runtime: "nodejs24.x",
+    typeCheck: false,
+  });
+  expect(Testing.synth(stack)).not.toBe("");
+  expect(node.metadata).toEqual([]);
+});

@@ -1,0 +1,86 @@
+import { DataAwsRegion } from "@cdktf/provider-aws/lib/data-aws-region";
+import {
+  Aspects,
+  DefaultTokenResolver,
+  Op,
+  StringConcat,
+  TerraformProvider,
+  TerraformStack,
+  Tokenization,
+  type Precondition,
+  type TerraformDataSource,
+  type TerraformResource,
+} from "cdktf";
+import type { Construct, IConstruct } from "constructs";
+import { isKnown, problem } from "../terraform/settings-error";
+
+/** Sets the provider of every AWS resource of a construct, also of those that are added later. */
+export function useProvider(owner: IConstruct, provider: TerraformProvider): void {
+  Aspects.of(owner).add({
+    visit: (element: IConstruct) => {
+      const resource = element as Partial<TerraformResource | TerraformDataSource>;
+      if (resource.terraformResourceType?.startsWith("aws_") === true) resource.provider ??= provider;
+    },
+  });
+}
+
+/**
+ * What is wrong with a region. ARNs and names contain it, so it must be the provider's. Checks again when the app is
+ * synthesized, because a provider may be created after the construct.
+ */
+export function regionProblems(owner: Construct, region: string, provider?: TerraformProvider): string[] {
+  owner.node.addValidation({
+    validate: () => difference(owner, region, provider).map((each) => `${owner.node.path}: ${each}`),
+  });
+  return difference(owner, region, provider);
+}
+
+function difference(owner: IConstruct, region: string, given?: TerraformProvider): string[] {
+  const provider = given ?? defaultProvider(owner);
+  const actual = provider && regionOf(provider);
+  if (provider === undefined || actual === undefined || ![region, actual].every(isKnown) || region === actual)
+    return [];
+  return [
+    problem(
+      "region",
+      region,
+      `differs from "${actual}", the region of the AWS provider ${provider.node.path}. Set both to one region`,
+    ),
+  ];
+}
+
+/**
+ * The same check for Terraform, if only Terraform knows the provider's region or the provider takes it from its
+ * environment.
+ */
+export function regionPreconditions(owner: Construct, region: string, given?: TerraformProvider): Precondition[] {
+  const provider = given ?? defaultProvider(owner);
+  const actual = provider && regionOf(provider);
+  if (actual !== undefined && resolved(owner, actual) === resolved(owner, region)) return [];
+  // The id, since version 6 of the provider calls `region` what version 5 calls `name`.
+  const { id } = new DataAwsRegion(owner, "region");
+  return [
+    {
+      condition: Op.eq(id, region),
+      errorMessage: `region "${region}" differs from "${id}", the region of the AWS provider. Set both to one region.`,
+    },
+  ];
+}
+
+function resolved(scope: IConstruct, value: string): unknown {
+  const resolver = new DefaultTokenResolver(new StringConcat());
+  return Tokenization.resolve(value, { scope, resolver, preparing: false });
+}
+
+function defaultProvider(owner: IConstruct): TerraformProvider | undefined {
+  return TerraformStack.of(owner)
+    .node.findAll()
+    .find(
+      (each): each is TerraformProvider =>
+        each instanceof TerraformProvider && each.terraformResourceType === "aws" && each.alias === undefined,
+    );
+}
+
+function regionOf(provider: TerraformProvider): string | undefined {
+  return "region" in provider && typeof provider.region === "string" ? provider.region : undefined;
+}

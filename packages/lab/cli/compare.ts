@@ -1,0 +1,108 @@
+import { Command } from "commander";
+import { advice } from "../runs/advice";
+import type { AdviceContext } from "../runs/input-advice";
+import { comparison, failuresOf, logOfFailure, timelineOf } from "../runs/comparison";
+import { logInLine } from "../runs/log-in";
+import { runVerdict, verdictLine, type Verdict } from "../runs/verdict";
+import type { DatabaseServer } from "../mysql/server";
+import { events } from "./events";
+import type { LambdaRuntime } from "../lambda/lambda-runtime";
+import { run, type RunResult } from "../runs/run";
+import { inCommandContext, type CommandContext } from "./command-context";
+import { besideOthers, chosen, VARIABLES_HELP, withRunOptions, type HandlerOptions } from "./handler-options";
+import { ownsOutput, report } from "./reporters";
+import { EXIT_CODES, exitCodeOf } from "./exit-codes";
+
+interface CompareOptions extends HandlerOptions {
+  readonly events?: readonly unknown[];
+}
+
+/** Ways through the same phases; the first one is the one that the verdict is about. */
+export interface Compared {
+  readonly runtime: LambdaRuntime;
+  readonly database: DatabaseServer;
+  readonly results: readonly RunResult[];
+  /** Of the first. */
+  readonly extensionIsAssumed: boolean;
+  /** Of the first. */
+  readonly adviceContext: AdviceContext;
+}
+
+export function compareCommand(): Command {
+  return withRunOptions(
+    new Command("compare")
+      .summary("a handler of yours, this function, the article's way and no extension, side by side")
+      .description(
+        "Takes several functions through the same Init, Invoke and Shutdown, side by side: a handler of yours if you name " +
+          "one, what cdktf synth wrote, the article's way, and the same without an extension. The verdict is about the first.",
+      ),
+  )
+    .option("--events <file>", "what to invoke each with, a JSON array or JSON lines (default: --event twice)", events)
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ npx lambda-shutdown-lab compare
+  $ npx lambda-shutdown-lab compare --handler ./theirs
+  $ npx lambda-shutdown-lab compare --handler theirs.zip --entry src/app.main --env 'DSN={url}' --timeout 30
+  $ npx lambda-shutdown-lab compare --handler ./theirs --extension none     as it is, if it has no extension today
+  $ npx lambda-shutdown-lab compare --handler ./theirs --json | jq .change
+${VARIABLES_HELP}${EXIT_CODES}`,
+    )
+    .action(async (options: CompareOptions) => {
+      const verdict = await inCommandContext(async (context) => show(await compare(context, options), options));
+      process.exitCode = exitCodeOf(verdict);
+    });
+}
+
+export async function compare(context: CommandContext, options: CompareOptions): Promise<Compared> {
+  const first = await chosen(context, options);
+  const subjects = await besideOthers(context, first);
+  const runtime = await context.runtime(first.runtime, options.image);
+  const database = await context.database();
+  const results: RunResult[] = [];
+  for (const subject of subjects) {
+    const title = `${subject.name}: Init, Invoke, Shutdown`;
+    results.push(
+      await context.step(
+        title,
+        () => run(subject, runtime, database, options.events ?? [first.events.quick, first.events.quick]),
+        () => title,
+      ),
+    );
+  }
+  return {
+    runtime,
+    database,
+    results,
+    extensionIsAssumed: first.extensionIsAssumed,
+    adviceContext: first.adviceContext,
+  };
+}
+
+/** @returns the verdict on the first of them */
+export function show(
+  { runtime, database, results, extensionIsAssumed, adviceContext }: Compared,
+  { json = false, reporter }: Pick<HandlerOptions, "json" | "reporter"> = {},
+): Verdict {
+  const [first] = results;
+  if (first === undefined) throw new Error("nothing was compared");
+  const verdict = runVerdict(first);
+  const { clean, kind: verdictKind, sentence } = verdict;
+  const change = advice(first, extensionIsAssumed, adviceContext);
+  if (json) {
+    const { kind, description } = database;
+    const found = { clean, verdict: verdictKind, sentence, change, runtime, database: { kind, description }, results };
+    console.log(JSON.stringify(found, undefined, 2));
+  }
+  report("compare", [{ name: first.subject, result: verdictKind, message: sentence }], reporter);
+  if (json || ownsOutput(reporter)) return verdict;
+  console.log(`\n${timelineOf(first)}\n\n${comparison(results)}\n\n${logInLine(first.logIn)}\n`);
+  const failures = failuresOf(first);
+  if (failures !== "") console.log(failures);
+  const log = logOfFailure(first);
+  if (log !== "") console.log(log);
+  console.log(verdictLine(verdict));
+  if (change !== undefined) console.log(`To change: ${change}.`);
+  return verdict;
+}

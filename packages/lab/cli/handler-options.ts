@@ -1,0 +1,312 @@
+import { existsSync } from "node:fs";
+import { join, relative } from "node:path";
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { fromInvocationDirectory } from "./invocation-directory";
+import { RUNTIMES } from "../lambda/lambda-runtime";
+import type { AwsStandIns } from "../functions/aws-stand-ins";
+import { AUTH_KINDS, authOf, deployed, deployedVariables, type AuthKind } from "../functions/log-in";
+import { filledIn, userFunction, userVariables } from "../functions/user-function";
+import type { Events, Project } from "../functions/project";
+import type { SynthesizedFunction } from "../functions/synthesized-function";
+import {
+  EXTENSION_KINDS,
+  articleSubject,
+  noExtension,
+  templateVariables,
+  thisFunction,
+  withExtension,
+  type ExtensionKind,
+  type Subject,
+  type TcpServer,
+} from "../functions/subject";
+import type { AdviceContext } from "../runs/input-advice";
+import { handlerCode } from "../functions/handler-code";
+import type { CommandContext } from "./command-context";
+import { event } from "./events";
+import { checkReporters, withReporter, type Reporter } from "./reporters";
+import { UsageError } from "./usage-error";
+
+/** Whose function a command is about; without a handler it is the synthesized one. */
+export interface HandlerOptions {
+  readonly handler?: string;
+  readonly entry?: string;
+  readonly name?: string;
+  readonly runtime?: string;
+  readonly image?: string;
+  /** Seconds. */
+  readonly timeout?: number;
+  readonly extension?: ExtensionKind;
+  readonly auth?: AuthKind;
+  readonly env: Readonly<Record<string, string>>;
+  /** @default none */
+  readonly tcp?: readonly TcpServer[];
+  readonly event?: unknown;
+  readonly slowEvent?: unknown;
+  readonly json?: boolean;
+  /** @default none */
+  readonly reporter?: readonly Reporter[];
+}
+
+/** What runs, and on which runtime. */
+export interface Chosen {
+  readonly subject: Subject;
+  readonly runtime: string;
+  /** The lab chose the extension, because the command line names none. */
+  readonly extensionIsAssumed: boolean;
+  readonly events: Events;
+  /** What can be read in its code, and what it was given: for the advice. */
+  readonly adviceContext: AdviceContext;
+  /** The synthesized function, if that is what runs. */
+  readonly synthesized?: SynthesizedFunction;
+}
+
+/** As in Lambda, where nothing else is said. */
+const DEFAULTS = { timeoutMs: 3_000, memorySizeMb: 128 };
+
+export const VARIABLES_HELP = `
+A handler of your own finds the server in the usual variables: DB_HOST, DB_PORT, DB_USER, DB_PASSWORD, DB_NAME and
+DB_DATABASE; MYSQL_HOST, MYSQL_PORT, MYSQL_USER, MYSQL_PASSWORD and MYSQL_DATABASE; MYSQL_URL and DATABASE_URL.
+For others, --env NAME=VALUE fills in {host} {port} {user} {password} {database} {url}. The server takes TLS as well:
+{ca} is the file of the lab's certificate authority. With --auth secret, {secret} is the ARN of the lab's secret, and
+AWS_ENDPOINT_URL_SECRETS_MANAGER leads to the lab's stand-in.`;
+
+/** Adds what `run`, `compare` and `faults` have in common. */
+export function withHandlerOptions(command: Command, extensions: readonly ExtensionKind[] = EXTENSION_KINDS): Command {
+  return withReporter(withJson(withFunctionOptions(command, extensions)));
+}
+
+/** The same, and what `run` and `compare` have beside it: one log-in, and one time limit. */
+export function withRunOptions(command: Command): Command {
+  return withHandlerOptions(command).addOption(timeoutOption()).addOption(authOption());
+}
+
+function withJson(command: Command): Command {
+  return command.option("--json", "print the result as JSON, and nothing else, on standard output");
+}
+
+/** The same without --json, for the command that has its own. */
+export function withFunctionOptions(command: Command, extensions: readonly ExtensionKind[] = EXTENSION_KINDS): Command {
+  return command
+    .option(
+      "--handler <path>",
+      "a handler of yours: a directory or a zip, as you would deploy it, or TypeScript, which the lab compiles",
+    )
+    .option(
+      "--entry <file.export>",
+      'file and export of the handler (default: "index.handler"; "lambda_function.lambda_handler" in Python)',
+    )
+    .option("--name <name>", "name of the handler in the output (default: the name of its directory or zip)")
+    .addOption(
+      new Option(
+        "--runtime <name>",
+        "what it runs on; provided: the program bootstrap in the directory, in any language (default: nodejs24.x)",
+      ).choices(RUNTIMES),
+    )
+    .option("--image <name>", "a container image as the runtime, such as public.ecr.aws/lambda/nodejs:24; needs Docker")
+    .addOption(
+      new Option(
+        "--extension <kind>",
+        "what makes Lambda send SIGTERM; internal: the handler registers it itself (default: the stack's; external for a handler of yours)",
+      ).choices(extensions),
+    )
+    .addOption(
+      new Option("--env <NAME=VALUE>", "a variable for the function; may be repeated")
+        .argParser(variable)
+        .default({}, "none"),
+    )
+    .option(
+      "--tcp <name=host:port>",
+      "another server to watch: PostgreSQL, Redis or any other; --env fills in {name.host} {name.port}; may be repeated",
+      tcpServer,
+    )
+    .option(
+      "--event <json>",
+      "an event for which the function runs a statement (default: the project's, else {})",
+      event,
+    )
+    .option("--slow-event <json>", "an event whose statement takes 30 seconds (default: the project's)", event);
+}
+
+/**
+ * The chosen function and what stands beside it: for a handler of somebody's the project's own function, if there is
+ * one, then the article's way and no extension.
+ */
+export async function besideOthers(context: CommandContext, first: Chosen): Promise<readonly Subject[]> {
+  const synthesized = first.synthesized ?? (hasApp(context.project) ? await context.synthesized() : undefined);
+  const like = synthesized ?? { ...first.subject.lambdaFunction, handler: "index.handler" };
+  return [
+    first.subject,
+    ...(first.synthesized === undefined && synthesized !== undefined ? [await asDeployed(context, synthesized)] : []),
+    articleSubject(like, join(context.scratch, "article")),
+    noExtension(first.subject),
+  ];
+}
+
+/** A project without a CDKTF app has no function of its own to put beside the handler. */
+function hasApp({ root }: Project): boolean {
+  return existsSync(join(root, "cdktf.json"));
+}
+
+/**
+ * The synthesized function with the log-in that its stack says. It logs in with a password and without TLS if the stack
+ * does not say how.
+ *
+ * @param auth another log-in than the stack's
+ */
+async function asDeployed(
+  context: CommandContext,
+  synthesized: SynthesizedFunction,
+  auth?: AuthKind,
+): Promise<Subject> {
+  const standIns = await context.awsStandIns();
+  const ours = { ...thisFunction(synthesized), tls: standIns.tls() };
+  const kind = auth ?? authOf(synthesized);
+  if (kind === undefined) return ours;
+  return {
+    ...deployed(ours, kind, standIns),
+    ...(kind === "iam" ? { database: await context.iamDatabase() } : {}),
+  };
+}
+
+/** For the commands that play one log-in; the faults play each. */
+export function authOption(): Option {
+  return new Option(
+    "--auth <kind>",
+    "how the function logs in, over verified TLS (default: the stack's; a password without TLS for a handler of yours)",
+  ).choices(AUTH_KINDS);
+}
+
+/** For the commands in which a time-out is not of the command's making. */
+export function timeoutOption(): Option {
+  const description = "time that an invocation may take (default: the stack's; 3 for a handler of yours)";
+  return new Option("--timeout <seconds>", description).argParser(seconds);
+}
+
+export async function chosen(context: CommandContext, options: HandlerOptions): Promise<Chosen> {
+  const { handler, extension, env } = options;
+  checkReporters(options.reporter, options.json);
+  if (handler !== undefined) {
+    const standIns = await context.awsStandIns();
+    const { subject: brought, compiledFrom } = userSubject(handler, context.scratch, options, standIns);
+    const subject = options.auth === "iam" ? { ...brought, database: await context.iamDatabase() } : brought;
+    const runtime = options.runtime ?? RUNTIMES[0];
+    if (compiledFrom !== undefined) context.say(`compiled     ${compiledFrom}, with esbuild`);
+    context.say(
+      `function     ${subject.lambdaFunction.handler} on ${runtime}, code in ${subject.lambdaFunction.directory}`,
+    );
+    return {
+      ...{ subject, runtime, extensionIsAssumed: extension === undefined },
+      events: eventsOf(options, { quick: {} }),
+      adviceContext: {
+        code: handlerCode(subject.lambdaFunction),
+        given: [...Object.keys(env), ...(options.auth === undefined ? [] : ["DB_SECRET_ARN"])],
+      },
+    };
+  }
+  for (const option of ["entry", "name", "runtime"] as const) {
+    if (options[option] !== undefined) throw new UsageError(`--${option} needs --handler <path>, a handler of yours`);
+  }
+  const synthesized = await context.synthesized();
+  context.say(
+    `function     ${synthesized.handler} on ${synthesized.runtime}, code in ${relative(process.cwd(), synthesized.directory)}`,
+  );
+  const asItIs = await asDeployed(context, synthesized, options.auth);
+  const ours = extension === undefined ? asItIs : withExtension(asItIs, extension);
+  const { variables = templateVariables } = ours;
+  const filled = ofStandIns(env, await context.awsStandIns());
+  const timeoutMs = options.timeout === undefined ? synthesized.timeoutMs : options.timeout * 1_000;
+  return {
+    subject: {
+      ...ours,
+      lambdaFunction: { ...ours.lambdaFunction, timeoutMs },
+      variables: (login, addresses) => ({ ...variables(login), ...filledIn(filled, login, addresses) }),
+      ...(options.tcp === undefined ? {} : { tcp: options.tcp }),
+    },
+    runtime: synthesized.runtime,
+    extensionIsAssumed: false,
+    events: eventsOf(options, context.project.events),
+    adviceContext: {},
+    synthesized,
+  };
+}
+
+interface Brought {
+  readonly subject: Subject;
+  /** The TypeScript file that the lab has compiled. @default - it came as it would be deployed */
+  readonly compiledFrom?: string;
+}
+
+function userSubject(path: string, scratch: string, options: HandlerOptions, standIns: AwsStandIns): Brought {
+  const { entry, name, runtime, timeout, extension, auth } = options;
+  const { compiledFrom, ...found } = userFunction(fromInvocationDirectory(path), scratch, entry, runtime);
+  const timeoutMs = timeout === undefined ? DEFAULTS.timeoutMs : timeout * 1_000;
+  const env = ofStandIns(options.env, standIns);
+  const subject: Subject = {
+    name: name ?? found.name,
+    lambdaFunction: { ...DEFAULTS, ...found, timeoutMs, environment: {} },
+    extensions: [],
+    variables: (login, addresses) => {
+      const usual = userVariables(login, {}, addresses);
+      const own = filledIn(env, login, addresses);
+      if (auth === undefined) return { ...usual, ...own };
+      const known = auth === "password" ? usual : withoutPassword(usual);
+      return { ...known, ...deployedVariables(auth, { ...login, host: "localhost" }, standIns), ...own };
+    },
+    tls: standIns.tls(),
+    ...(options.tcp === undefined ? {} : { tcp: options.tcp }),
+  };
+  return {
+    subject: withExtension(subject, extension ?? "external"),
+    ...(compiledFrom === undefined ? {} : { compiledFrom }),
+  };
+}
+
+/** `{secret}` and `{ca}` filled in. */
+function ofStandIns(
+  env: HandlerOptions["env"],
+  { secretArn, authorityFile }: AwsStandIns,
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(env).map(([name, value]) => [
+      name,
+      value.replaceAll("{secret}", secretArn).replaceAll("{ca}", authorityFile),
+    ]),
+  );
+}
+
+/** The usual variables that hold no password. */
+function withoutPassword(variables: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(variables).filter(([name]) => !/PASSWORD|URL/.test(name)));
+}
+
+/**
+ * What the command line says goes first. lab.config.json is about the project's own function, not about a --handler.
+ */
+export function eventsOf(options: Pick<HandlerOptions, "event" | "slowEvent">, defaults: Events): Events {
+  return {
+    ...defaults,
+    ...("event" in options ? { quick: options.event } : {}),
+    ...("slowEvent" in options ? { slow: options.slowEvent } : {}),
+  };
+}
+
+function seconds(text: string): number {
+  const number = Number(text);
+  if (Number.isFinite(number) && number > 0 && number <= 900) return number;
+  throw new InvalidArgumentError("Expected seconds, more than 0 and at most 900.");
+}
+
+function variable(text: string, before: HandlerOptions["env"]): HandlerOptions["env"] {
+  const [, name, value = ""] = /^([A-Za-z_]\w*)=(.*)$/s.exec(text) ?? [];
+  if (name === undefined) throw new InvalidArgumentError("Expected NAME=VALUE.");
+  return { ...before, [name]: value };
+}
+
+function tcpServer(text: string, before: readonly TcpServer[] = []): readonly TcpServer[] {
+  const [, name = "", host = "", digits = ""] =
+    /^([A-Za-z_][\w-]*)=(?:tcp:\/\/)?(\[[^\]]+\]|[^:[\]/]+):(\d+)$/.exec(text) ?? [];
+  const port = Number(digits);
+  if (name === "" || port < 1 || port > 65_535) throw new InvalidArgumentError("Expected NAME=HOST:PORT.");
+  if (before.some((each) => each.name === name)) throw new InvalidArgumentError(`The name "${name}" is used twice.`);
+  return [...before, { name, host: host.replace(/^\[|\]$/g, ""), port }];
+}

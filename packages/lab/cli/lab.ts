@@ -1,0 +1,58 @@
+/** `lambda-shutdown-lab <command>`: Lambda's three phases on this machine, with the database watching. */
+import { Command, CommanderError, Help } from "commander";
+import { compareCommand } from "./compare";
+import { faultsCommand } from "./faults";
+import { EXIT_CODES, STOPPED_BY_ERROR, WRONG_USAGE } from "./exit-codes";
+import { reportCommand } from "./report";
+import { runCommand } from "./run";
+import { stormCommand } from "./storm";
+import { verdictsCommand } from "./verdicts";
+import { UserFunctionError } from "../functions/user-function";
+import { UsageError } from "./usage-error";
+
+const program = new Command("lambda-shutdown-lab")
+  .description(
+    "Lambda's Init, Invoke and Shutdown phases on this machine, on AWS's own runtime client, with the database watching.\n" +
+      "The database is MYSQL_URL if that is set, else a mariadbd or mysqld on the PATH, else an embedded stand-in.",
+  )
+  .helpCommand(false)
+  .exitOverride()
+  .configureOutput({
+    writeOut: (text) => process.stdout.write(fitted(text, process.stdout)),
+    writeErr: (text) => process.stderr.write(fitted(text, process.stderr)),
+  })
+  .showHelpAfterError("(--help shows what is allowed, with examples)")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  $ npx lambda-shutdown-lab run                            one environment, its timeline, what became of its connections
+  $ npx lambda-shutdown-lab compare --handler ./theirs     a handler of yours beside this template's, and what to change in it
+  $ npx lambda-shutdown-lab faults --help                  every command has examples
+${EXIT_CODES}`,
+  );
+for (const command of [
+  runCommand(),
+  compareCommand(),
+  faultsCommand(),
+  stormCommand(),
+  reportCommand(),
+  verdictsCommand(),
+]) {
+  program.addCommand(command.copyInheritedSettings(program));
+}
+
+/** The examples and paragraphs of a help, too, as wide as the terminal. */
+function fitted(text: string, { columns }: { readonly columns?: number }): string {
+  return columns === undefined || columns === 0 ? text : new Help().boxWrap(text, columns);
+}
+
+program.parseAsync().catch((error: unknown) => {
+  if (error instanceof CommanderError) {
+    // It has said so itself; --help is an error, too, to commander.
+    process.exitCode = error.exitCode === 0 ? 0 : WRONG_USAGE;
+    return;
+  }
+  console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = error instanceof UsageError || error instanceof UserFunctionError ? WRONG_USAGE : STOPPED_BY_ERROR;
+});

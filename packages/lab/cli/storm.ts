@@ -1,0 +1,188 @@
+import { Command, InvalidArgumentError, Option } from "commander";
+import { samplingCost, type SamplingCost } from "../mysql/connection-samples";
+import { InitError } from "../lambda/execution-environment";
+import {
+  MAX_ENVIRONMENTS,
+  MAX_SECONDS,
+  storm,
+  STORM_DEFAULTS,
+  type StormConfig,
+  type StormResult,
+} from "../runs/storm";
+import { stormTable, stormVerdict } from "../runs/storm-table";
+import { inputAdvice } from "../runs/input-advice";
+import { verdictLine, verdictOf, type Verdict } from "../runs/verdict";
+import type { Subject } from "../functions/subject";
+import { inCommandContext, type CommandContext } from "./command-context";
+import { ownsOutput, report } from "./reporters";
+import { EXIT_CODES, exitCodeOf } from "./exit-codes";
+import {
+  authOption,
+  besideOthers,
+  chosen,
+  VARIABLES_HELP,
+  withHandlerOptions,
+  type Chosen,
+  type HandlerOptions,
+} from "./handler-options";
+
+const MAX_SEED = 999_999;
+
+/** Whose storm it is: the function itself (the handler of --handler, or what was synthesized), or what stands beside it. */
+const SUBJECTS = ["ours", "article", "none", "all"] as const;
+
+interface StormOptions extends HandlerOptions {
+  readonly environments: number;
+  readonly seconds: number;
+  readonly seed: number;
+  readonly subject: (typeof SUBJECTS)[number];
+}
+
+export function stormCommand(): Command {
+  return withHandlerOptions(
+    new Command("storm")
+      .summary("many execution environments at once, while the server's connections are sampled")
+      .description(
+        "Many execution environments at once: they scale up under load, are invoked, frozen and thawed, time out, are " +
+          "reclaimed busy, idle and frozen, and new ones come in their place, while the server's connections are sampled.",
+      ),
+  )
+    .addOption(authOption())
+    .option(
+      "--environments <n>",
+      `how many are alive at once, 1 to ${MAX_ENVIRONMENTS}`,
+      whole(1, MAX_ENVIRONMENTS),
+      STORM_DEFAULTS.environments,
+    )
+    .option("--seconds <n>", "how long it goes on once all are up", whole(1, MAX_SECONDS), STORM_DEFAULTS.seconds)
+    .option(
+      "--seed <n>",
+      "the same happens to the same environments again (default: another one each time)",
+      whole(0, MAX_SEED),
+    )
+    .addOption(
+      new Option("--subject <way>", "whose; ours is the handler of --handler, or this function")
+        .choices(SUBJECTS)
+        .default("all"),
+    )
+    .addHelpText(
+      "after",
+      `
+Each environment takes 20 MB of memory and 0.2 s of CPU to start, log-in included; what does not fit is said before anything starts.
+Init and Shutdown are bounded by the number of cores: 300 ms are real time, and a crowd would measure itself.
+
+Examples:
+  $ npx lambda-shutdown-lab storm --subject ours --environments 200
+  $ npx lambda-shutdown-lab storm --handler ./theirs --subject ours --environments 20
+  $ npx lambda-shutdown-lab storm --seed 42 --json > storm.json
+
+The exit code is the verdict on this function or your handler, or on the one way that was asked for.
+${VARIABLES_HELP}${EXIT_CODES}`,
+    )
+    .action(async (options: Omit<StormOptions, "seed"> & { readonly seed?: number }) => {
+      const verdict = await play({ ...options, seed: options.seed ?? Date.now() % (MAX_SEED + 1) });
+      process.exitCode = exitCodeOf(verdict);
+    });
+}
+
+async function play(options: StormOptions): Promise<Verdict> {
+  return inCommandContext(async (context) => {
+    const { environments, seconds, seed, json } = options;
+    const first = await chosen(context, options);
+    const runtime = await context.runtime(first.runtime, options.image);
+    const database = await context.database();
+    context.say(`seed         ${seed}`);
+    const results: StormResult[] = [];
+    const verdicts: Verdict[] = [];
+    for (const subject of await subjectsOf(context, first, options.subject)) {
+      const config = { subject, runtime, database, environments, seed, seconds, events: first.events };
+      const found = await context.step(
+        `storm        ${subject.name}: ${environments} environments, scale-up and ${seconds} s`,
+        (onProgress) => stormOrInitError({ ...config, onProgress }),
+        ({ verdict }) => `storm        ${verdict.sentence}`,
+      );
+      verdicts.push(found.verdict);
+      if (found.result !== undefined) results.push(found.result);
+    }
+    const [verdict] = verdicts;
+    if (verdict === undefined) throw new Error("no storm was asked for");
+    const cost = await context.step(
+      "measuring what sampling costs the server",
+      () => samplingCost(database, environments),
+      describeCost,
+    );
+    const { clean, kind, sentence } = verdict;
+    const { firstError } = results[0]?.invocations ?? {};
+    const change =
+      kind === "could not be invoked" && firstError !== undefined
+        ? inputAdvice({
+            failure: `${firstError.errorType}: ${firstError.errorMessage}`,
+            ...(first.adviceContext.code === undefined ? {} : { code: first.adviceContext.code }),
+            env: options.env,
+          })
+        : undefined;
+    if (json === true) {
+      console.log(
+        JSON.stringify({ clean, verdict: kind, sentence, change, seed, results, sampling: cost }, undefined, 2),
+      );
+    } else if (!ownsOutput(options.reporter)) {
+      console.log(`\n${results.length === 0 ? "" : `${stormTable(results)}\n\n`}${verdictLine(verdict)}`);
+      if (change !== undefined) console.log(`To change: ${change}.`);
+    }
+    report("storm", [{ name: first.subject.name, result: kind, message: sentence }], options.reporter);
+    return verdict;
+  });
+}
+
+/** A function whose Init fails makes no storm, and that is its verdict. */
+async function stormOrInitError(
+  config: StormConfig,
+): Promise<{ readonly verdict: Verdict; readonly result?: StormResult }> {
+  try {
+    const result = await storm(config);
+    return { result, verdict: stormVerdict(result) };
+  } catch (error) {
+    if (!(error instanceof InitError)) throw error;
+    const none = { opened: 0, closed: 0, aborted: 0, leaked: 0 };
+    const invocations = { ok: 0, failed: 0 };
+    const { subject } = config;
+    return {
+      verdict: verdictOf({
+        subject: subject.name,
+        initError: error.error,
+        invocations,
+        connections: none,
+        endings: {},
+      }),
+    };
+  }
+}
+
+async function subjectsOf(
+  context: CommandContext,
+  first: Chosen,
+  wanted: StormOptions["subject"],
+): Promise<readonly Subject[]> {
+  if (wanted === "ours") return [first.subject];
+  const all = await besideOthers(context, first);
+  if (wanted === "all") return all;
+  return all.slice(wanted === "article" ? -2 : -1, wanted === "article" ? -1 : undefined);
+}
+
+function describeCost({ connections, statementMs, serverCpuMs }: SamplingCost): string {
+  const both = ({ without, sampled }: SamplingCost["statementMs"], digits: number, unit: string): string =>
+    `${sampled.toFixed(digits)} ${unit} (without: ${without.toFixed(digits)})`;
+  const cpu =
+    serverCpuMs === undefined
+      ? "its server's CPU time cannot be counted"
+      : `the server ${both(serverCpuMs, 0, "ms of CPU a second")}`;
+  return `sampling     ${connections} connections: a statement takes ${both(statementMs, 2, "ms")}, ${cpu}`;
+}
+
+function whole(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text);
+    if (Number.isInteger(number) && number >= least && number <= most) return number;
+    throw new InvalidArgumentError(`Expected a whole number from ${least} to ${most}.`);
+  };
+}

@@ -1,0 +1,108 @@
+import { hangUp, refuseAndEnd, type Reaction } from "../mysql/misbehaving-server-reaction";
+import { connectsAtMost } from "./checks";
+import { mysql, NONE, ONE_CLOSED } from "./expected";
+import type { Fault } from "./fault";
+import { freeze, init, invoke, server, thaw, wait } from "./steps";
+
+/** So that each connection that is tried belongs to the invocation. */
+const NOT_IN_INIT = { FAULT_OPEN: "never" } as const;
+
+/** Rows in which a connection is not to be had, or not at once. */
+export const ACQUIRE_FAULTS: readonly Fault[] = [
+  {
+    name: "query inside a transaction, at the limit",
+    happens: "Inside `transaction()`, a handler asks `query()` for a second connection where only one may be open.",
+    answer: "The function refuses it at once, and the error says what to do.",
+    needs: ["the faults' events"],
+    steps: [init, invoke({ nested: true }), invoke("quick")],
+    withinMs: 1_000,
+    invocations: [/connectionLimit/, "ok"],
+    line: { hooks: { mysql: ONE_CLOSED } },
+  },
+  {
+    name: "statement with a time limit",
+    happens: "A statement takes longer than the limit that its caller has set for it.",
+    answer: "It is cancelled on the server, the error says so, and the connection is used again.",
+    needs: ["the faults' events"],
+    steps: [init, invoke({ sql: "SELECT SLEEP(30)", timeoutMs: 300 }), invoke("quick")],
+    withinMs: 2_000,
+    invocations: [/more than 300 ms/, "ok"],
+    line: { hooks: { mysql: ONE_CLOSED } },
+  },
+  {
+    name: "five dead connections after a freeze",
+    happens: "The network has dropped all five connections of a pool while the environment was frozen.",
+    answer: "The function finds all five at the same time, and the statement runs on a new one.",
+    environment: { POOL_SIZE: "5" },
+    misbehaving: {},
+    needs: ["the faults' events"],
+    steps: [
+      ...[init, invoke({ parallel: 5 }), freeze],
+      server((half) => {
+        half.silence();
+      }),
+      ...[wait(10_100), thaw, invoke("quick")],
+    ],
+    invocations: ["ok", "ok"],
+    withinMs: 2_500,
+    // Long, and nothing in it depends on the extension.
+    extensions: ["external"],
+    outOfReach: true,
+    leaves: "the five, until `wait_timeout`, because nothing reaches the server on them",
+    line: { hooks: { mysql: { result: "done" } } },
+  },
+  {
+    name: "each log-in cut off",
+    happens: "The server ends each connection as soon as it has logged in.",
+    answer: "The invocation fails after two log-ins at the most.",
+    environment: NOT_IN_INIT,
+    misbehaving: { script: { loggedIn: () => hangUp } },
+    needs: ["the faults' events"],
+    steps: [init, invoke("quick")],
+    invocations: [/DatabaseUnreachableError/],
+    afterwards: [connectsAtMost(2)],
+    line: { hooks: { mysql: NONE } },
+  },
+  {
+    name: "too many connections, for a moment",
+    happens: "The server refuses two connections because it has too many, then has room.",
+    answer: "The function tries again, each time a little later, and the invocation succeeds.",
+    environment: NOT_IN_INIT,
+    misbehaving: { script: { connect: ({ connectionId }) => tooManyFor(connectionId <= 9) } },
+    needs: ["the faults' events"],
+    steps: [init, invoke("quick")],
+    invocations: ["ok"],
+    afterwards: [connectsAtMost(3)],
+    line: { hooks: { mysql: ONE_CLOSED } },
+  },
+  {
+    name: "too many connections of the user, for a moment",
+    happens: "The server refuses two log-ins because the user has too many connections, then has room.",
+    answer: "The function tries again, each time a little later, and the invocation succeeds.",
+    environment: NOT_IN_INIT,
+    misbehaving: { script: { login: ({ connectionId }) => (connectionId <= 9 ? refuseAndEnd(1226) : undefined) } },
+    needs: ["the faults' events"],
+    steps: [init, invoke("quick")],
+    invocations: ["ok"],
+    afterwards: [connectsAtMost(3)],
+    line: { hooks: { mysql: ONE_CLOSED } },
+  },
+  {
+    name: "too many connections, for good",
+    happens: "The server refuses every connection because it has too many.",
+    answer: "The function tries a few times, each time later, and fails with the server's words.",
+    environment: { ...NOT_IN_INIT, DB_CONNECT_TIMEOUT_MS: "2000" },
+    misbehaving: { script: { connect: () => tooManyFor(true) } },
+    needs: ["the faults' events"],
+    timeoutMs: 6_000,
+    withinMs: 5_500,
+    steps: [init, invoke("quick")],
+    invocations: [/DatabaseUnreachableError.*Too many connections/],
+    afterwards: [connectsAtMost(20)],
+    line: { hooks: { mysql: mysql(0, 0, 0) } },
+  },
+];
+
+function tooManyFor(refused: boolean): Reaction | undefined {
+  return refused ? refuseAndEnd(1040) : undefined;
+}

@@ -1,0 +1,144 @@
+import { farewell, refuse, refuseAndEnd } from "../mysql/misbehaving-server-reaction";
+import { asked } from "./checks";
+import { ONE_CLOSED } from "./expected";
+import type { Fault } from "./fault";
+import {
+  connections,
+  expectThat,
+  freeze,
+  init,
+  invoke,
+  passwords,
+  script,
+  server,
+  thaw,
+  dropOneConnection,
+  type Step,
+} from "./steps";
+
+const IDLE = { hooks: { mysql: ONE_CLOSED } } as const;
+
+/** The connections of this moment lead to a reader. */
+const failOver = (code: 1290 | 1792 | 1836): Step =>
+  server((half) => {
+    half.failOver(code);
+  });
+
+/**
+ * Connections of this moment get a farewell for the next statement of the kind, which is on its way as the server sends
+ * it.
+ */
+const farewellCrosses = (code: 4031 | 1053, kind: RegExp): Step =>
+  script((half) => {
+    const old = new Set(half.openSessions);
+    return { statement: (sql, session) => (old.has(session) && kind.test(sql) ? farewell(code) : undefined) };
+  });
+
+/** Rows in which a connection exists, but can no longer be used. */
+export const FAILOVER_FAULTS: readonly Fault[] = [
+  ...([1290, 1836] as const).map((code): Fault => ({
+    name: `failover, read-only (${code})`,
+    happens: `After a failover the connection leads to a reader, which refuses an INSERT with error ${code}.`,
+    answer: "The connection is dropped, and the INSERT runs on a new one.",
+    misbehaving: {},
+    needs: ["the faults' events"],
+    steps: [init, invoke({ insert: "a" }), failOver(code), invoke({ insert: "b" }), invoke({ insert: "c" })],
+    invocations: ["ok", "ok", "ok"],
+    afterwards: [asked(/^INSERT.*'b'/, 2), asked(/^INSERT.*'c'/, 1)],
+    line: IDLE,
+  })),
+  {
+    name: "failover in a transaction",
+    happens: "After a failover the connection leads to a reader, which refuses a statement inside a transaction.",
+    answer: "The transaction fails. Only the caller can repeat it. The function closes the connection.",
+    misbehaving: {},
+    needs: ["the faults' events"],
+    steps: [
+      ...[init, invoke({ transactionInsert: "a" }), failOver(1792)],
+      ...[invoke({ transactionInsert: "b" }), invoke({ transactionInsert: "c" })],
+    ],
+    invocations: ["ok", /READ ONLY/, "ok"],
+    afterwards: [asked(/^INSERT.*'b'/, 1), asked(/^INSERT.*'c'/, 1)],
+    line: IDLE,
+  },
+  {
+    name: "failover before COMMIT",
+    happens: "The server becomes read-only while a transaction is open, and refuses its COMMIT with error 1290.",
+    answer: "The transaction fails and is rolled back; the connection is dropped.",
+    misbehaving: {},
+    needs: ["the faults' events"],
+    steps: [
+      script((half) => ({
+        statement: (sql, session) => (sql === "COMMIT" && session === half.sessions[0] ? refuse(1290) : undefined),
+      })),
+      ...[init, invoke({ transactionInsert: "a" }), invoke({ transactionInsert: "b" })],
+      expectThat("the first connection is gone", ({ misbehaving }) =>
+        Promise.resolve(misbehaving?.sessions[0]?.quit === true),
+      ),
+    ],
+    invocations: [/read-only/, "ok"],
+    line: IDLE,
+  },
+  {
+    name: "server shuts down at the log-in",
+    happens: "The server refuses two log-ins with error 1053, since it shuts down; then another one is there.",
+    answer: "The function tries again, each time a little later, and the invocation succeeds.",
+    misbehaving: {},
+    needs: ["known statements"],
+    steps: [
+      script((half) => ({ login: () => (half.logIns.length <= 2 ? refuseAndEnd(1053) : undefined) })),
+      ...[init, invoke("quick")],
+    ],
+    invocations: ["ok"],
+    line: IDLE,
+  },
+  {
+    name: "farewell crosses a statement",
+    happens: "MySQL ends the connection with error 4031 in front of the FIN while a statement is on its way to it.",
+    answer: "The statement has not run, and runs on a new connection.",
+    misbehaving: {},
+    needs: ["the faults' events"],
+    steps: [init, invoke("quick"), farewellCrosses(4031, /^INSERT/), invoke({ insert: "a" })],
+    invocations: ["ok", "ok"],
+    line: IDLE,
+  },
+  {
+    name: "farewell crosses BEGIN",
+    happens: "The server shuts down, and its error 1053 crosses the first statement of a transaction.",
+    answer: "Nothing has run, and the transaction begins on a new connection.",
+    misbehaving: {},
+    needs: ["the faults' events"],
+    steps: [
+      ...[init, invoke("quick"), farewellCrosses(1053, /^(START TRANSACTION|BEGIN)/)],
+      invoke({ transactionInsert: "a" }),
+    ],
+    invocations: ["ok", "ok"],
+    afterwards: [asked(/^INSERT.*'a'/, 1)],
+    line: IDLE,
+  },
+  {
+    name: "farewell while frozen",
+    happens: "MySQL ends the idle connection with error 4031 in front of the FIN while the environment is frozen.",
+    answer: "The invocation after the thaw succeeds on a new connection.",
+    misbehaving: {},
+    needs: ["known statements"],
+    steps: [init, invoke("quick"), freeze, server((half) => half.endIdle(4031)), thaw, invoke("quick")],
+    invocations: ["ok", "ok"],
+    line: IDLE,
+  },
+  {
+    name: "rotation with a pool",
+    happens: "The secret is rotated, and one of three connections must be opened again.",
+    answer: "The function closes the connections with the old password, so that no more than three are open.",
+    environment: { DB_AUTH: "secret", POOL_SIZE: "3" },
+    ownServer: { certificate: "right name" },
+    needs: ["DB_AUTH, DB_TLS", "AWS SDK", "the faults' events"],
+    steps: [
+      ...[passwords("first", "first"), init, invoke({ parallel: 3 })],
+      ...[passwords("second", "second"), dropOneConnection, invoke({ parallel: 3 }), invoke({ parallel: 3 })],
+      expectThat("no more than three connections are open", async (scenario) => (await connections(scenario)) <= 3),
+    ],
+    invocations: ["ok", "ok", "ok"],
+    line: { hooks: { mysql: { result: "done" } } },
+  },
+];

@@ -1,0 +1,81 @@
+import { findingsOf, verdictOf, type Verdict, type VerdictKind } from "../runs/verdict";
+import { logInCell } from "../runs/log-in";
+import { stormVerdict } from "../runs/storm-table";
+import type { ReportData } from "./report-data";
+
+export interface ReportVerdict extends Verdict {
+  /** The sentence with the mark of its kind before it. */
+  readonly headline: string;
+  /** What it rests on, a sentence each. */
+  readonly facts: readonly string[];
+}
+
+/** Worst first: one measurement that is not clean is the whole's verdict. */
+const WORST: readonly VerdictKind[] = [
+  "not clean",
+  "could not be invoked",
+  "not proven here",
+  "no database seen",
+  "clean",
+];
+
+/** About the first way of each measurement, which is the function whose report this is. */
+export function reportVerdict({ runs, storms, faults }: ReportData): ReportVerdict {
+  const [run] = runs;
+  const name = run?.subject ?? storms[0]?.subject ?? faults[0]?.function ?? "";
+  // Without a storm of its own, the first storm is of a function that stands beside it.
+  const storm = storms.find(({ subject }) => subject === name);
+  const played = faults.filter((fault) => fault.function === name);
+  const wrong = played.filter(({ problems }) => problems.length > 0);
+  const checks: { readonly kind: VerdictKind; readonly fact: string }[] = [];
+  if (run !== undefined) {
+    const { kind } = verdictOf(findingsOf({ invocations: [], ...run }));
+    const closed = run.outcomes.filter((outcome) => outcome === "closed").length;
+    const logIn = run.logIn === undefined ? "" : ` (log-in: ${logInCell(run.logIn)})`;
+    const ended = `the process ended by ${run.shutdown.endedBy}${logIn}`;
+    checks.push({ kind, fact: `One life: ${closed} of ${run.outcomes.length} connections closed, ${ended}.` });
+  }
+  if (storm !== undefined) {
+    const { environments, opened, leaked, aborted, invocations } = storm;
+    const failed = invocations.failed === 0 ? "" : `, ${invocations.failed} invocations failed`;
+    checks.push({
+      kind: stormVerdict(storm).kind,
+      fact: `Storm of ${environments} environments: ${leaked} of ${opened} connections leaked, ${aborted} aborted${failed}.`,
+    });
+  }
+  if (played.length > 0) {
+    checks.push({
+      kind: wrong.length === 0 ? "clean" : "not clean",
+      fact: `Faults: ${played.length - wrong.length} of ${played.length} left nothing wrong.`,
+    });
+  }
+  const kind = WORST.find((each) => checks.some((check) => check.kind === each)) ?? "not clean";
+  const sentence = `${name} ${SENTENCES[kind]}`;
+  const missing = [
+    ...(run === undefined ? ["one life"] : []),
+    ...(storm === undefined ? ["the storm"] : []),
+    ...(played.length === 0 ? ["the faults"] : []),
+  ];
+  return {
+    kind,
+    clean: kind === "clean",
+    sentence,
+    headline: `${markOf(kind)} ${sentence}`,
+    facts: [
+      ...checks.map((check) => `${markOf(check.kind)} ${check.fact}`),
+      ...(missing.length > 0 ? [`– Not measured: ${missing.join(", ")}.`] : []),
+    ],
+  };
+}
+
+const SENTENCES: Readonly<Record<VerdictKind, string>> = {
+  clean: "gave every connection back",
+  "not clean": "did not pass: the marked facts say where",
+  "could not be invoked": "could not be invoked",
+  "not proven here": "gave every connection back, which is not proven without AWS's runtime client",
+  "no database seen": "opened no connection to a database that the lab watches",
+};
+
+function markOf(kind: VerdictKind): string {
+  return kind === "clean" ? "✓" : kind === "not clean" ? "✗" : "–";
+}

@@ -1,0 +1,359 @@
+/** What is acknowledged is there, what is refused has not run, and nothing runs twice. */
+import type { RowDataPacket } from "mysql2";
+import {
+  CommitOutcomeUnknownError,
+  TransactionEndedError,
+  type Database,
+  type Query,
+  type WriteResult,
+} from "./database.ts";
+import { DatabaseStandIn, shutdownIn } from "./database-stand-in.ts";
+
+let standIn: DatabaseStandIn;
+let database: Database;
+const warnings = jest.spyOn(console, "warn").mockImplementation(() => undefined);
+
+beforeEach(async () => {
+  standIn = await DatabaseStandIn.start();
+  database = standIn.database();
+  warnings.mockClear();
+});
+
+afterEach(async () => {
+  await database.close(shutdownIn(500));
+  await standIn.close();
+});
+
+const reasonOf = (promise: Promise<unknown>): Promise<Error> =>
+  promise.then(
+    () => new Error("it resolved"),
+    (error: unknown) => error as Error,
+  );
+
+describe("a transaction's query", () => {
+  test("is refused after COMMIT, and nothing runs", async () => {
+    let kept: Query | undefined;
+    await database.transaction(async (query) => {
+      kept = query;
+      await query("INSERT 1");
+    });
+    expect(await reasonOf(kept?.("INSERT 2") ?? Promise.resolve())).toBeInstanceOf(TransactionEndedError);
+    expect(standIn.statements).toEqual(["START TRANSACTION", "INSERT 1", "COMMIT"]);
+  });
+
+  test("is refused while ROLLBACK is due: one branch fails, the other's statements never run", async () => {
+    standIn.script.statement = (sql) => (sql === "BAD" ? { error: 1062 } : undefined);
+    const branches = database.transaction(async (query) => {
+      const other = async (): Promise<void> => {
+        await query("INSERT 1");
+        await query("INSERT 2");
+      };
+      await Promise.all([query("BAD"), other()]);
+    });
+    expect(await reasonOf(branches)).toMatchObject({ errno: 1062 });
+    expect(standIn.statements.filter((sql) => sql.startsWith("INSERT"))).toEqual([]);
+    expect(standIn.statements).toContain("ROLLBACK");
+  });
+
+  test("is waited for before COMMIT if it was not awaited", async () => {
+    await database.transaction((query) => {
+      void query("INSERT 1");
+      void query("INSERT 2");
+      return Promise.resolve();
+    });
+    expect(standIn.statements).toEqual(["START TRANSACTION", "INSERT 1", "INSERT 2", "COMMIT"]);
+  });
+
+  test("rolls back if it was not awaited and fails, or asks for more", async () => {
+    standIn.script.statement = (sql) => (sql === "BAD" ? { error: 1062 } : undefined);
+    const failed = database.transaction((query) => {
+      query("BAD").catch(() => undefined);
+      return Promise.resolve();
+    });
+    expect(await reasonOf(failed)).toBeInstanceOf(TransactionEndedError);
+    const asked = database.transaction((query) => {
+      void query("INSERT 1").then(() => query("INSERT 2").catch(() => undefined));
+      return Promise.resolve();
+    });
+    expect(await reasonOf(asked)).toBeInstanceOf(TransactionEndedError);
+    expect(standIn.statements).not.toContain("COMMIT");
+    expect(standIn.statements).not.toContain("INSERT 2");
+  });
+
+  test("is refused after a statement that commits by itself", async () => {
+    const ended = database.transaction(async (query) => {
+      await query("CREATE TABLE t (id INT)");
+      await query("INSERT 1");
+    });
+    expect((await reasonOf(ended)).message).toContain("DDL");
+    expect(standIn.statements).not.toContain("INSERT 1");
+  });
+
+  test("is refused after an error that rolled the transaction back, and so is COMMIT", async () => {
+    standIn.script.statement = (sql, session) => {
+      if (sql !== "UPDATE") return undefined;
+      session.inTransaction = false; // as a deadlock does
+      return { error: 1213 };
+    };
+    const swallowed = database.transaction(async (query) => {
+      await query("UPDATE").catch(() => undefined);
+    });
+    expect((await reasonOf(swallowed)).message).toContain("rolled the transaction back, or committed it before a DDL");
+    const continued = database.transaction(async (query) => {
+      await query("UPDATE").catch(() => undefined);
+      await query("INSERT 1");
+    });
+    expect(await reasonOf(continued)).toBeInstanceOf(TransactionEndedError);
+    expect(standIn.statements).not.toContain("COMMIT");
+    expect(standIn.statements).not.toContain("INSERT 1");
+  });
+
+  test.each(["START TRANSACTION", "/* again */ BEGIN", "begin work"])(
+    "refuses %s, which would commit what came before; what is begun can be rolled back",
+    async (sql) => {
+      const nested = database.transaction(async (query) => {
+        await query("INSERT 1");
+        await query(sql);
+      });
+      expect((await reasonOf(nested)).message).toContain("use SAVEPOINT");
+      expect(standIn.statements).toEqual(["START TRANSACTION", "INSERT 1", "ROLLBACK"]);
+    },
+  );
+
+  test("a procedure that ends it leaves the outcome unknown, and says so", async () => {
+    standIn.script.statement = (sql, session) => {
+      if (sql.startsWith("CALL")) session.inTransaction = false;
+      return undefined;
+    };
+    const ended = database.transaction(async (query) => {
+      await query("INSERT 1");
+      await query("CALL p()");
+    });
+    expect(await reasonOf(ended)).toBeInstanceOf(CommitOutcomeUnknownError);
+  });
+
+  test("a COMMIT that a read-only server refuses ends the connection", async () => {
+    standIn.script.statement = (sql) => (sql === "COMMIT" ? { error: 1290 } : undefined);
+    expect(await reasonOf(database.transaction((query) => query("INSERT 1")))).toMatchObject({ errno: 1290 });
+    await database.query("SELECT 1");
+    expect(standIn.sessions).toMatchObject([{ quit: true }, { quit: false }]);
+  });
+
+  test.each(["hang up", { error: 1053 }, { error: 1927 }] as const)(
+    "a connection lost in COMMIT (%j) leaves the outcome unknown, and says so",
+    async (reaction) => {
+      standIn.script.statement = (sql) => (sql === "COMMIT" ? reaction : undefined);
+      const lost = await reasonOf(database.transaction((query) => query("INSERT 1")));
+      expect(lost).toBeInstanceOf(CommitOutcomeUnknownError);
+      expect(standIn.statements.filter((sql) => sql === "COMMIT")).toHaveLength(1);
+    },
+  );
+});
+
+describe("what a statement leaves on its connection", () => {
+  test("an open transaction is rolled back before the answer, with a line in the log", async () => {
+    await database.query("START TRANSACTION");
+    expect(standIn.statements).toEqual(["START TRANSACTION", "ROLLBACK"]);
+    expect(warnings).toHaveBeenCalledTimes(1);
+  });
+
+  test("so is a transaction that a failing procedure began", async () => {
+    standIn.script.statement = (sql, session) => {
+      if (!sql.startsWith("CALL")) return undefined;
+      session.inTransaction = true;
+      return { error: 1644 };
+    };
+    await reasonOf(database.query("CALL p()"));
+    expect(standIn.statements).toEqual(["CALL p()", "COM_PING", "ROLLBACK"]);
+    expect(warnings).toHaveBeenCalledTimes(1);
+  });
+
+  test("a connection with autocommit off is ended", async () => {
+    await database.query("SET autocommit = 0");
+    await database.query("SELECT 1");
+    expect(standIn.sessions).toMatchObject([{ quit: true }, { statements: { length: 2 } }]);
+    expect(warnings).toHaveBeenCalledTimes(1);
+  });
+
+  test("a connection whose transaction cannot be rolled back is ended, with COM_QUIT", async () => {
+    standIn.script.statement = (sql, session) => {
+      if (sql === "XA START 'x'") session.inTransaction = true;
+      return sql === "ROLLBACK" ? { error: 1399 } : undefined;
+    };
+    await database.query("XA START 'x'");
+    await database.query("SELECT 1");
+    expect(standIn.sessions).toMatchObject([{ quit: true }, { quit: false }]);
+  });
+
+  test("the session is reset on request", async () => {
+    const resetting = standIn.database({ resetSession: true });
+    await resetting.query("SET @a = 1");
+    await resetting.close(shutdownIn(500));
+    expect(standIn.statements[1]).toBe("COM_RESET_CONNECTION");
+    expect(standIn.statements[2]).toContain("NAMES utf8mb4");
+  });
+});
+
+test("a server that does not reset sessions costs connections, and a line in the log says so", async () => {
+  standIn.script.statement = (sql) => (sql === "COM_RESET_CONNECTION" ? { error: 1047 } : undefined);
+  const resetting = standIn.database({ resetSession: true });
+  await resetting.query("SELECT 1");
+  await resetting.query("SELECT 2");
+  expect(standIn.sessions).toMatchObject([{ quit: true }, { quit: true }]);
+  expect(warnings).toHaveBeenLastCalledWith(expect.stringContaining("does not reset the session"));
+});
+
+describe("a statement runs a second time", () => {
+  test("never because of a message, whatever words it quotes", async () => {
+    const message = "Can't add new command when connection is in closed state; write EPIPE";
+    standIn.script.statement = (sql) => (sql === "INSERT 1" ? { error: 1644, message } : undefined);
+    await reasonOf(database.query("INSERT 1"));
+    expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+  });
+
+  test.each([4031, 1053, 1927])(
+    "never because of a number that the server answers with: SIGNAL sets %i",
+    async (error) => {
+      standIn.script.statement = (sql) => (sql === "INSERT 1" ? { error } : undefined);
+      expect(await reasonOf(database.query("INSERT 1"))).toMatchObject({ errno: error });
+      expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+    },
+  );
+
+  test("never because of 1290 in the SQL state of SIGNAL, and the connection stays", async () => {
+    standIn.script.statement = (sql) => (sql === "INSERT 1" ? { error: 1290, sqlState: "45000" } : undefined);
+    expect(await reasonOf(database.query("INSERT 1"))).toMatchObject({ errno: 1290 });
+    await database.query("SELECT 1");
+    expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+    expect(standIn.sessions).toHaveLength(1);
+  });
+
+  test.each([4031, 1053, 1927])("if the server's last error %i crossed it on the wire", async (code) => {
+    standIn.script.statement = (sql, { number }) =>
+      sql === "INSERT 1" && number === 1 ? { farewell: code } : undefined;
+    expect(await database.query<WriteResult>("INSERT 1")).toMatchObject({ affectedRows: 1, insertId: 7 });
+    expect(standIn.sessions).toHaveLength(2);
+  });
+
+  test("a BEGIN that a farewell crosses is repeated, and the work runs once", async () => {
+    standIn.script.statement = (sql, { number }) =>
+      sql === "START TRANSACTION" && number === 1 ? { farewell: 4031 } : undefined;
+    const work = jest.fn((query: Query) => query("INSERT 1"));
+    await database.transaction(work);
+    expect(work).toHaveBeenCalledTimes(1);
+    expect(standIn.sessions).toHaveLength(2);
+  });
+
+  test.each([1053, 1927, 3169])(
+    "a BEGIN that the server answers with %i is repeated: it does nothing",
+    async (error) => {
+      standIn.script.statement = (sql, { number }) => {
+        if (number > 1) return undefined;
+        if (sql === "START TRANSACTION") return { error };
+        return sql === "COM_PING" ? "hang up" : undefined;
+      };
+      await database.transaction((query) => query("INSERT 1"));
+      expect(standIn.sessions).toHaveLength(2);
+    },
+  );
+
+  test("not after the connection ended: it may have run", async () => {
+    standIn.script.statement = (sql) => (sql === "INSERT 1" ? "hang up" : undefined);
+    await reasonOf(database.query("INSERT 1"));
+    expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+  });
+
+  test.each([1290, 1792, 1836])("on another server after %i, once", async (code) => {
+    standIn.script.statement = (sql, { number }) => (sql === "INSERT 1" && number === 1 ? { error: code } : undefined);
+    await database.query("INSERT 1");
+    expect(standIn.sessions).toMatchObject([{ quit: true }, { quit: false }]);
+    standIn.script.statement = (sql) => (sql === "INSERT 1" ? { error: code } : undefined);
+    expect(await reasonOf(database.query("INSERT 1"))).toMatchObject({ errno: code });
+    expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(4);
+  });
+
+  test("not if it is a procedure refused half way, or a transaction; but the connection is closed", async () => {
+    standIn.script.statement = (sql) => (/CALL|INSERT/.test(sql) ? { error: 1290 } : undefined);
+    await reasonOf(database.query("/* a comment */ CALL p()"));
+    await reasonOf(database.transaction((query) => query("INSERT 1")));
+    await database.query("SELECT 1");
+    expect(standIn.statements.filter((sql) => /CALL|INSERT/.test(sql))).toHaveLength(2);
+    expect(standIn.sessions).toHaveLength(3);
+  });
+});
+
+describe("an error", () => {
+  const told = async (sql: string, values: unknown[], error: number, message: string): Promise<string> => {
+    standIn.script.statement = (asked) => (/secret/.test(asked) ? { error, message } : undefined);
+    const reason = await reasonOf(database.query(sql, values));
+    return JSON.stringify(reason) + reason.message + (reason.stack ?? "") + JSON.stringify(Object.entries(reason));
+  };
+
+  test.each([
+    [1062, "Duplicate entry 'secret@example.org-it's' for key 'user.email'", "for key 'user.email'"],
+    [1064, "You have an error in your SQL syntax near 'secret@example.org', 5' at line 1", "SQL syntax"],
+    [1366, "Incorrect integer value: 'secret@example.org' for column 'age' at row 1", "for column 'age'"],
+    [1644, "no account secret@example.org", "no account"],
+    [1644, "no card 4711 of secret@example.org", "no card"],
+    [1644, 'no "top-secret" of secret@example.org', "of ?"],
+    [1062, "Duplicate entry 'a' in 'secret@example.org' for key 'user.email'", "for key 'user.email'"],
+  ])("%i shows no value, however it is printed", async (code, message, kept) => {
+    const all = await told("INSERT INTO t VALUES (?, 'top-secret', 4711)", ["secret@example.org"], code, message);
+    expect(all).not.toMatch(/secret@|top-secret|4711|it's/);
+    expect(all).toContain("INSERT INTO t VALUES (?, ?, ?)");
+    expect(all).toContain(kept);
+  });
+
+  test.each(["Table 'app.nope' doesn't exist", "Can't find record in 'user'", "Unknown column 'nope' in 'WHERE'"])(
+    "keeps the names in: %s",
+    async (message) => {
+      expect(await told("SELECT nope FROM user WHERE name = 'secret'", [], 1146, message)).toContain(message);
+    },
+  );
+
+  test("shows no value of a list or an object, and no number, where the message has no quotes", async () => {
+    const values = [[["secret-one", 123456]], { email: "secret-two" }, 99999999999999999n];
+    const message = "no secret-one, 123456, secret-two, 99999999999999999";
+    const all = await told("INSERT INTO t SELECT 'secret', ?, ?, ?", values, 1644, message);
+    expect(all).not.toMatch(/secret-one|123456|secret-two|9{17}/);
+  });
+
+  test("a name with an apostrophe opens no literal", async () => {
+    const all = await told("SELECT `it's` FROM t WHERE a = 'secret-1' AND b = 'x'", [], 1054, "Unknown column");
+    expect(all).toContain("SELECT `it's` FROM t WHERE a = ? AND b = ?");
+  });
+
+  test("contains a limited piece of SQL", async () => {
+    const all = await told(`SELECT /* secret */ ${"column_name, ".repeat(100_000)} 1`, [], 1064, "near 'x'");
+    expect(all.length).toBeLessThan(5_000);
+  });
+
+  test("keeps no text behind a literal whose end depends on the SQL mode", async () => {
+    const all = await told("SELECT 'C:\\', 'secret-1', 'x'", [], 1064, "near 'x'");
+    expect(all).not.toContain("secret-1");
+  });
+});
+
+test("values are exact, and a Date is written in UTC", async () => {
+  standIn.script.statement = (sql) =>
+    sql.includes("big") ? { rows: [{ big: "9007199254740993", small: "42" }] } : undefined;
+  const [row] = await database.query<RowDataPacket>("SELECT big FROM t WHERE at = ?", [new Date(0)]);
+  expect(row).toEqual({ big: "9007199254740993", small: 42 });
+  expect(standIn.statements[0]).toContain("'1970-01-01 00:00:00.000'");
+});
+
+test("the stack of a failed statement leads to its caller", async () => {
+  standIn.script.statement = (sql) => (sql.includes("no_such_column") ? { error: 1054 } : undefined);
+  const error = await reasonOf(database.query("SELECT no_such_column"));
+  expect(error.stack).toContain("database-data.test.ts");
+});
+
+test("no value is put into a literal that a backslash does not protect", async () => {
+  await database.query("SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'");
+  const refused = await reasonOf(database.query("SELECT ?", ["' OR 1 = 1 -- "]));
+  expect(refused.message).toContain("sql_mode has NO_BACKSLASH_ESCAPES");
+  await database.query("SELECT 1");
+  await database.query("SET SESSION sql_mode = ''");
+  await database.query("SELECT ?", ["it's"]);
+  expect(standIn.statements.filter((sql) => sql.startsWith("SELECT"))).toEqual(["SELECT 1", "SELECT 'it\\'s'"]);
+});

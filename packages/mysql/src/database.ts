@@ -1,0 +1,206 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { Cancellation } from "./pool/cancellation.ts";
+import { closeConnections, type CloseResult } from "./pool/closing.ts";
+import type { ServerConnection } from "./pool/connection.ts";
+import { ConnectionRequest } from "./pool/connection-request.ts";
+import { ShuttingDownError } from "./pool/database-errors.ts";
+import { TimeLimit } from "./pool/time-limit.ts";
+import { hasNotRun, isConnectionLost, isUselessServer, isWhollyRefused } from "./pool/error-origin.ts";
+import { Logins } from "./pool/logins.ts";
+import { ConnectionPool } from "./pool/pool.ts";
+import type { DatabaseSettings } from "./settings.ts";
+import type { ShutdownContext } from "lambda-graceful-shutdown";
+import { runStatement, type Query, type StatementOptions } from "./pool/statement.ts";
+import { Transaction } from "./pool/transaction.ts";
+
+export type { CloseResult } from "./pool/closing.ts";
+export {
+  CancelRefusedError,
+  CommitOutcomeUnknownError,
+  DatabaseUnreachableError,
+  NotRunError,
+  ShuttingDownError,
+  StatementTimeoutError,
+  TransactionEndedError,
+} from "./pool/database-errors.ts";
+export type { Query, StatementOptions, WriteResult } from "./pool/statement.ts";
+
+export interface DatabaseOptions {
+  /**
+   * Connections at the most. An execution environment handles one invocation at a time, so a second connection serves
+   * only a handler that runs statements side by side; each counts against the server's `max_connections`.
+   * @default 1
+   */
+  readonly connectionLimit?: number;
+  /**
+   * Milliseconds that a statement may wait for its connection in all: credentials, a free connection, DNS, connects,
+   * log-ins, the check after a freeze, and retries. It must be well below the function's timeout. Otherwise Lambda ends
+   * the invocation and no error says what was missing.
+   * @default - the setting DB_CONNECT_TIMEOUT_MS
+   */
+  readonly acquireTimeoutMs?: number;
+  /**
+   * Resets the session after each statement outside a transaction and after each transaction (COM_RESET_CONNECTION, two
+   * round trips): `SET SESSION`, user variables, temporary tables, LOCK TABLES and GET_LOCK end there. Without it they
+   * stay for the next user of the connection, and locks stay while the environment is frozen. An open transaction is
+   * rolled back in any case.
+   * @default false
+   */
+  readonly resetSession?: boolean;
+}
+
+/** Milliseconds to cancel a statement that has its own time limit: connect, log-in, KILL QUERY. */
+const CANCEL_WITHIN_MS = 2_000;
+
+/** The function's connections to MySQL: opened during Init, checked after a thaw, given back on shutdown. */
+export class Database {
+  private readonly logins: Logins;
+  private readonly pool: ConnectionPool;
+  private readonly acquireTimeoutMs: number;
+  /** The transaction whose work is running, for a statement that asks for a second connection inside it. */
+  private readonly inside = new AsyncLocalStorage<Transaction>();
+
+  /** @throws TypeError if an option has no meaning */
+  constructor(
+    settings: DatabaseSettings,
+    { connectionLimit = 1, acquireTimeoutMs = settings.connectTimeoutMs, resetSession = false }: DatabaseOptions = {},
+  ) {
+    checkOptions(connectionLimit, acquireTimeoutMs);
+    this.acquireTimeoutMs = acquireTimeoutMs;
+    this.logins = new Logins(settings);
+    this.pool = new ConnectionPool(settings, this.logins, connectionLimit, resetSession);
+  }
+
+  /**
+   * Starts to connect, for use during Init. Never throws: if the database is down now, the execution environment should
+   * still start. The next statement connects again.
+   */
+  async open(): Promise<void> {
+    try {
+      const request = new ConnectionRequest(new TimeLimit(this.acquireTimeoutMs), undefined, true);
+      await this.pool.release(await this.pool.acquire(request));
+    } catch (error) {
+      if (!this.pool.closing) console.warn(`no database connection during Init: ${(error as Error).message}`);
+    }
+  }
+
+  /**
+   * Runs one statement on a connection of the pool. If a statement cannot have run, it runs once more on a new
+   * connection, see `error-origin.ts`. The same holds if the server refused it because the server no longer accepts
+   * writes.
+   *
+   * @throws DatabaseUnreachableError if there is no connection to run it on
+   * @throws ShuttingDownError if {@link close} was called
+   * @throws StatementTimeoutError if it took longer than its `timeoutMs`
+   */
+  readonly query: Query = async (sql: string, values: readonly unknown[] = [], options: StatementOptions = {}) => {
+    const request = this.request();
+    try {
+      return await this.runOnce(request, sql, values, options);
+    } catch (error) {
+      if (!hasNotRun(error) && !isWhollyRefused(error, sql)) throw error;
+      return await this.runOnce(request, sql, values, options);
+    }
+  };
+
+  /**
+   * Runs statements in one transaction: committed when `work` resolves, rolled back when it rejects. The work is never
+   * started a second time. Its `query` ends with the transaction, and so do statements that wait for their turn when
+   * the work rejects. A running statement is waited for. COMMIT waits for statements that the work did not await, and
+   * if one fails everything is rolled back.
+   *
+   * A statement that ends the transaction (DDL commits it) is the last one: the next is refused, and not committed by
+   * itself.
+   *
+   * @throws TransactionEndedError if a statement came after the end, or the server had ended the transaction before
+   * @throws CommitOutcomeUnknownError if the connection was lost while COMMIT ran
+   */
+  async transaction<T>(work: (query: Query) => Promise<T>): Promise<T> {
+    const connection = await this.begin();
+    const transaction = new Transaction(connection, (sql, values, options) =>
+      this.run(connection, sql, values, options),
+    );
+    this.pool.holders.set(connection, transaction);
+    try {
+      const result = await this.inside.run(transaction, () => work(transaction.query));
+      await transaction.commit();
+      return result;
+    } catch (error) {
+      await transaction.rollback();
+      throw error;
+    } finally {
+      await this.pool.release(connection);
+    }
+  }
+
+  /**
+   * Gives every connection back, see `closing.ts`. Statements that come from now on fail. On an idle connection
+   * COM_QUIT is written before this returns its promise.
+   */
+  close(context: ShutdownContext): Promise<CloseResult> {
+    this.pool.close();
+    const cancellation = new Cancellation(this.logins.worked, context.signal);
+    return closeConnections(this.pool.connections, (connection) => cancellation.cancel(connection), context);
+  }
+
+  private request(): ConnectionRequest {
+    return new ConnectionRequest(new TimeLimit(this.acquireTimeoutMs), this.inside.getStore());
+  }
+
+  private async runOnce(
+    request: ConnectionRequest,
+    sql: string,
+    values: readonly unknown[],
+    options: StatementOptions,
+  ): Promise<never> {
+    const connection = await this.pool.acquire(request);
+    try {
+      return await this.run(connection, sql, values, options);
+    } finally {
+      await this.pool.release(connection);
+    }
+  }
+
+  /** START TRANSACTION. Nothing of it outlives a lost connection, so it is repeated on another one. */
+  private async begin(): Promise<ServerConnection> {
+    const request = this.request();
+    for (let attempt = 1; ; attempt += 1) {
+      const connection = await this.pool.acquire(request);
+      try {
+        await this.run(connection, "START TRANSACTION", [], {});
+        return connection;
+      } catch (error) {
+        await this.pool.release(connection);
+        const repeat = isConnectionLost(error) || isUselessServer(error);
+        if (!repeat || attempt === 2 || this.pool.closing) throw error;
+      }
+    }
+  }
+
+  private async run(
+    connection: ServerConnection,
+    sql: string,
+    values: readonly unknown[],
+    options: StatementOptions,
+  ): Promise<never> {
+    if (this.pool.closing)
+      throw new ShuttingDownError("the execution environment is shutting down; the statement was not run");
+    try {
+      return await runStatement<never>(connection, sql, values, options, (busy) =>
+        new Cancellation(this.logins.worked, AbortSignal.timeout(CANCEL_WITHIN_MS)).cancel(busy),
+      );
+    } catch (error) {
+      if (isUselessServer(error)) this.pool.leaveServer();
+      throw error;
+    }
+  }
+}
+
+/** `Number(undefined)` would be a pool without a limit, and a timer of 1 ms. */
+function checkOptions(connectionLimit: number, acquireTimeoutMs: number): void {
+  const where = "(the options of Database)";
+  if (!Number.isInteger(connectionLimit) || connectionLimit < 1)
+    throw new TypeError(`connectionLimit ${connectionLimit} is not a whole number of 1 or more ${where}`);
+  if (!(acquireTimeoutMs > 0 && acquireTimeoutMs < 2 ** 31))
+    throw new TypeError(`acquireTimeoutMs ${acquireTimeoutMs} is not a number of milliseconds above 0 ${where}`);
+}

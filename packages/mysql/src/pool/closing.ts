@@ -1,0 +1,88 @@
+import type { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ServerConnection } from "./connection.ts";
+import { ShuttingDownError } from "./database-errors.ts";
+import type { Cancel } from "./statement.ts";
+import type { ShutdownContext } from "lambda-graceful-shutdown";
+
+/** The outcome of the connections that were open when the database was closed. */
+export interface CloseResult {
+  /** The server got COM_QUIT and closed the connection. */
+  readonly closed: number;
+  /** As `closed`, after the statement that ran on it was cancelled on the server. */
+  readonly cancelled: number;
+  /** The server did not answer in time: cut off, and COM_QUIT may or may not have arrived. */
+  readonly givenUp: number;
+  /** Why a statement could not be cancelled, the last reason. @default - none had to be, or each was */
+  readonly cancelRefused?: string;
+}
+
+/**
+ * A running statement is cancelled when no more than this is left of the time. A connect and a few round trips take
+ * some milliseconds, but a function with little memory has a fraction of a CPU, and most of it is code that never ran
+ * before.
+ */
+const CANCEL_WITHIN_MS = 200;
+
+/**
+ * Sends COM_QUIT on every connection before it returns its promise, and waits until the server has closed each. Only
+ * that proves that COM_QUIT arrived. It also rolls back an open transaction without a running statement. A running
+ * statement is waited for, then cancelled on the server, so that a function that timed out leaves no query running and
+ * no lock held. What is still open when the time is up is cut off.
+ */
+export async function closeConnections(
+  connections: ReadonlySet<ServerConnection>,
+  cancel: Cancel,
+  { signal, remainingMs }: ShutdownContext,
+): Promise<CloseResult> {
+  // The server has ended the others already. Do not wait for the event loop to read that.
+  const open = [...connections].filter((connection) => !connection.hasEndedUnread);
+  for (const connection of open) connection.quit();
+
+  const result = { closed: 0, cancelled: 0, givenUp: 0 };
+  const outcomes = new Map<ServerConnection, keyof typeof result>();
+  const ended = open.map(async (connection) => {
+    await endOf(connection.socket);
+    if (connection.hasGreeted) result[outcomes.get(connection) ?? "closed"] += 1;
+  });
+  const cutOff = (): void => {
+    for (const connection of connections) {
+      outcomes.set(connection, "givenUp");
+      connection.abandon(new ShuttingDownError("the execution environment is shutting down, and the time is over"));
+    }
+  };
+  if (signal.aborted) setImmediate(cutOff); // after COM_QUIT was written
+  signal.addEventListener("abort", cutOff);
+
+  const allEnded = Promise.all(ended);
+  const patience = sleep(Math.max(1, remainingMs() - CANCEL_WITHIN_MS), "over" as const);
+  if ((await Promise.race([allEnded, patience])) !== "over") return result;
+  let refused: { cancelRefused?: string } = {};
+  const cancelling = open.map(async (connection) => {
+    // A server that has not even greeted by now holds nothing, and the log-in would wait for its deadline.
+    if (!connection.hasGreeted) connection.abandon(new ShuttingDownError("the execution environment is shutting down"));
+    if (connection.running === undefined) return;
+    if (!outcomes.has(connection)) outcomes.set(connection, "cancelled");
+    await cancel(connection).catch((error: unknown) => {
+      if (outcomes.get(connection) === "cancelled") outcomes.delete(connection);
+      refused = { cancelRefused: (error as Error).message };
+    });
+  });
+  // Each second connection has to end as well, or the server counts it as aborted.
+  await Promise.all([allEnded, ...cancelling]);
+  return { ...result, ...refused };
+}
+
+/**
+ * Resolves when the server has closed (`end`, which a socket under TLS does not emit), or the connection was cut off.
+ */
+function endOf(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.closed) resolve();
+    for (const event of ["end", "close"]) {
+      socket.once(event, () => {
+        resolve();
+      });
+    }
+  });
+}

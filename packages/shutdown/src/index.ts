@@ -1,0 +1,2 @@
+export { registerExtension } from "./extension.ts";
+export { onShutdown, type HookOptions, type ShutdownContext, type ShutdownHook } from "./shutdown.ts";
