@@ -20,7 +20,8 @@ const ROOMS = {
   "packages/lab/runs": ["functions", "lambda", "mysql", "processes"],
   "packages/lab/faults": ["functions", "lambda", "mysql", "processes"],
   "packages/lab/report": ["runs", "faults", "functions", "lambda"],
-  "packages/lab/cli": ["report", "faults", "runs", "functions", "lambda", "mysql", "processes"],
+  "packages/lab/observe": [],
+  "packages/lab/cli": ["observe", "report", "faults", "runs", "functions", "lambda", "mysql", "processes"],
 };
 
 /** A path that leaves a room, from the room itself or a folder of it, leads into one of these rooms or to a JSON file. */

@@ -3,6 +3,7 @@ import { Command, CommanderError, Help } from "commander";
 import { compareCommand } from "./compare";
 import { faultsCommand } from "./faults";
 import { EXIT_CODES, STOPPED_BY_ERROR, WRONG_USAGE } from "./exit-codes";
+import { observeCommand } from "./observe";
 import { reportCommand } from "./report";
 import { runCommand } from "./run";
 import { stormCommand } from "./storm";
@@ -37,6 +38,7 @@ for (const command of [
   faultsCommand(),
   stormCommand(),
   reportCommand(),
+  observeCommand(),
   verdictsCommand(),
 ]) {
   program.addCommand(command.copyInheritedSettings(program));
