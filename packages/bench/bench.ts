@@ -20,7 +20,7 @@ const command = new Command("npm run bench --")
     "also measure the cold start of an earlier build: its code, as cdktf synth wrote it below cdktf.out/stacks",
     codeDirectory,
   )
-  .option("--from <file>", "measure nothing, print what an earlier run wrote, such as bench/reference.json")
+  .option("--from <file>", "measure nothing, print what an earlier run wrote, such as packages/bench/reference.json")
   .option("--markdown", "print the README's table, and nothing else, on standard output")
   .option("--json", "print the figures as JSON, and nothing else, on standard output")
   .addHelpText("after", "\nExit code: 0 if each claim was kept, 1 if not.");
@@ -120,19 +120,6 @@ function print(figures: Figures): void {
         ...functions.map((name) => rows.filter((fault) => played(fault, name) === "ok").length),
       ],
     ],
-  );
-  const { cold, warm: again, template } = figures.synthesis;
-  table(
-    "Synthesis, CPU of the CDKTF app (seconds)",
-    ["", "runs", "p50", "min", "max"],
-    Object.entries({
-      "this project": again,
-      "… after a change of the function": cold,
-      "the same stack in the cdktf init template": template,
-    }).map(([name, seconds]) => {
-      const { count, p50, min, max } = distribution(seconds);
-      return [name, count, p50.toFixed(2), min.toFixed(2), max.toFixed(2)];
-    }),
   );
   table(
     "What the documents claim",

@@ -1,5 +1,4 @@
 import { coldRatio, type ColdStarts } from "./cold-start";
-import { distribution } from "./distribution";
 import { OURS, type Figures } from "./figures";
 import { apart, difference, ratio } from "./lifecycles";
 
@@ -45,14 +44,6 @@ const CLAIMS: readonly Claim[] = [
     "",
     1.03,
     ({ warm }) => warm.ours.invocation.p50 / warm.bare.invocation.p50,
-  ),
-  atMost("one synthesis, CPU of the CDKTF app, p50", "s", 2, ({ synthesis }) => distribution(synthesis.warm).p50),
-  atMost("… after a change of the function, p50", "s", 2, ({ synthesis }) => distribution(synthesis.cold).p50),
-  atMost(
-    "synthesis ÷ that of the cdktf init template, CPU, p50",
-    "",
-    0.4,
-    ({ synthesis }) => distribution(synthesis.warm).p50 / distribution(synthesis.template).p50,
   ),
   all("faults after which nothing was wrong", (figures) => [survived(figures, OURS), faultsOf(figures)]),
 ];

@@ -15,10 +15,7 @@ import { startColdSubjects } from "./cold-subjects";
 import { benchSubjects, type SubjectKey } from "./subjects";
 import { lifecycles, type Lifecycles } from "./lifecycles";
 import { ALTERNATIVES } from "../lab/faults/alternatives";
-import { synthesis, type Synthesis } from "./synthesis";
 import { warm, type Warm } from "./warm";
-
-const SYNTH_RUNS = 5;
 
 /** Whom the fault table is played to. */
 export const OURS = "this function";
@@ -35,7 +32,6 @@ export interface Figures {
   readonly coldStarts?: ColdStarts;
   readonly warm: Readonly<Record<"ours" | "bare", Warm>>;
   readonly code: Readonly<Record<"ours" | "article", CodeSize>>;
-  readonly synthesis: Synthesis;
   /** Per fault and whom it was played to, what was wrong afterwards. */
   readonly faults: readonly Pick<FaultResult, "fault" | "function" | "problems">[];
 }
@@ -81,7 +77,6 @@ export async function measure(effort: Effort, onProgress: (message: string) => v
         ours: codeSize(synthesized.directory, (file) => !file.endsWith(".map")),
         article: codeSize(subjects.article.lambdaFunction.directory, () => true),
       },
-      synthesis: synthesis(SYNTH_RUNS),
       faults: played.map(({ fault, function: name, problems }) => ({ fault, function: name, problems })),
     };
   } finally {

@@ -3,25 +3,14 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import ts from "typescript";
-import { embeddedMetrics } from "../../shutdown/src/metrics";
 import { projectFiles } from "./files";
 import { isThere, pages, ROOT, target, type Page } from "./markdown";
 
 const PAGES = pages();
 const HAS_LAB = existsSync(join(ROOT, "packages/lab/cli/lab.ts"));
 
-/** Tables to look something up in; every other page can be read in one go. */
-const REFERENCES =
-  /^docs\/(article|construct|faults|infrastructure|reference|troubleshooting)\.md|^lab\/(README|true-to-aws)\.md$/;
-
 function read(path: string): string {
   return readFileSync(join(ROOT, path), "utf8");
-}
-
-function pageOf(path: string): Page {
-  const found = PAGES.find((page) => page.path === path);
-  if (found === undefined) throw new Error(`${path} is not a page of the project`);
-  return found;
 }
 
 describe.each(PAGES.map((page) => [page.path, page] as const))("%s", (path, page) => {
@@ -45,39 +34,14 @@ describe.each(PAGES.map((page) => [page.path, page] as const))("%s", (path, page
   test("its commands exist", () => {
     expect(commandsOf(page).flatMap(problemsOf)).toEqual([]);
   });
-
-  if (!REFERENCES.test(path) && path !== "CHANGELOG.md") {
-    test("it has no more than 150 lines", () => {
-      expect(page.text.split("\n").length - 1).toBeLessThanOrEqual(150);
-    });
-  }
 });
 
 test("docs/README.md leads to every page", () => {
-  const index = pageOf("docs/README.md");
+  const index = PAGES.find(({ path }) => path === "docs/README.md") as Page;
   const linked = index.links.map((link) => target(index, link).path);
   const others = PAGES.map(({ path }) => path).filter((path) => path.startsWith("docs/") && path !== index.path);
   expect(others.filter((path) => !linked.includes(path))).toEqual([]);
 });
-
-test("docs/README.md counts the minutes of each row at 200 words a minute", () => {
-  const index = read("docs/README.md");
-  const rows = [...index.matchAll(/^\| ([^|]+)\| ([^|]+)\| (\d+) +\|/gm)];
-  const wrong = rows.flatMap(([, want = "", cell = "", minutes]) => {
-    const links = [...cell.matchAll(/\]\(([^)]+)\)/g)].map(([, link = ""]) => link);
-    if (links.some((link) => link.includes("#") || link === "../README.md" || link.startsWith("../packages/")))
-      return [];
-    const words = links.map((link) => wordsOf(read(`docs/${link}`))).reduce((sum, each) => sum + each, 0);
-    const counted = Math.max(1, Math.round(words / 200));
-    return Math.abs(counted - Number(minutes)) <= Math.max(1, counted / 5) ? [] : [`${want.trim()}: ${counted}`];
-  });
-  expect(rows.length).toBeGreaterThan(15);
-  expect(wrong).toEqual([]);
-});
-
-function wordsOf(text: string): number {
-  return text.split(/[\s|]+/).filter((word) => /[\p{L}\d]/u.test(word)).length;
-}
 
 /** The lines of shell blocks and the commands in sentences, without comments. */
 function commandsOf({ codes }: Page): readonly string[] {
@@ -223,24 +187,6 @@ describe("the samples", () => {
   });
 });
 
-test("every option of the construct that a page names, such as `logGroup.class`, is in docs/construct.md", () => {
-  const sections = read("docs/construct.md").split(/^## Options of /m);
-  const options = sections.flatMap((section) => {
-    const group = /^`([\w.]+)`/.exec(section)?.[1];
-    return [...section.matchAll(/^\| `(\w+)`/gm)].map(([, name = ""]) => `${group ?? ""}.${name}`);
-  });
-  const methods = ["role.allow", "database.query", "database.close"];
-  const named = PAGES.flatMap(({ path, codes }) =>
-    codes
-      .map(({ text }) => /^(?:code|database|logGroup|role|vpc)(?:\.\w+)+(?=$|:)/.exec(text)?.[0])
-      .filter((text) => text !== undefined && !text.includes(".ts"))
-      .map((text) => `${path}: ${text ?? ""}`),
-  );
-  expect(named.length).toBeGreaterThan(20);
-  const known = [...options, ...methods];
-  expect(named.filter((each) => !known.includes(each.replace(/^.*: /, "")))).toEqual([]);
-});
-
 test("docs/examples/ci.yml passes actionlint", () => {
   const workflow = read("docs/examples/ci.yml");
   expect(workflowProblems(workflow)).toEqual([]);
@@ -264,70 +210,6 @@ function workflowProblems(workflow: string): unknown {
   const args = ["--eval", `void (async () => {${program}})()`, workflow];
   return JSON.parse(execFileSync(process.execPath, args, { cwd: ROOT, encoding: "utf8" }));
 }
-
-describe("docs/reference.md", () => {
-  const document = read("docs/reference.md");
-
-  /** The rows of a section's table. */
-  function rows(heading: string): string[][] {
-    const section = document.split(/^## /m).find((each) => each.startsWith(`${heading}\n`)) ?? "";
-    const lines = section.split("\n").filter((line) => line.startsWith("| `"));
-    return lines.map((line) =>
-      line
-        .slice(1, -1)
-        .split(/(?<!\\)\|/)
-        .map((cell) => cell.trim()),
-    );
-  }
-
-  /** Name and `@default` of each field of an interface. */
-  function fields(file: string, name: string): [string, string | undefined][] {
-    const source = ts.createSourceFile(file, read(file), ts.ScriptTarget.Latest, true);
-    const found = source.statements.find((each) => ts.isInterfaceDeclaration(each) && each.name.text === name);
-    if (!found || !ts.isInterfaceDeclaration(found)) throw new Error(`${file} has no interface ${name}`);
-    return found.members.map((member) => {
-      const tag = ts.getJSDocTags(member).find(({ tagName }) => tagName.text === "default");
-      const text = ts.getTextOfJSDocComment(tag?.comment)?.replace(/^- /, "");
-      return [member.name?.getText() ?? "", text?.replaceAll(/\s+/g, " ")];
-    });
-  }
-
-  test.each([
-    ["DatabaseOptions", "packages/mysql/src/database.ts"],
-    ["StatementOptions", "packages/mysql/src/pool/statement.ts"],
-    ["WriteResult", "packages/mysql/src/pool/statement.ts"],
-    ["CloseResult", "packages/mysql/src/pool/closing.ts"],
-    ["DatabaseSettings", "packages/mysql/src/settings.ts"],
-    ["HookOptions", "packages/shutdown/src/hooks.ts"],
-    ["ShutdownContext", "packages/shutdown/src/hooks.ts"],
-  ])("%s: every field of the source, with its default", (name, file) => {
-    const table = rows(name).map(([field = "", , value = ""]) =>
-      [field, value].map((cell) => cell.replaceAll("`", "")),
-    );
-    const isOptional = name.endsWith("Options") || name === "DatabaseSettings";
-    const expected = fields(file, name).map(([field, value]) => [field, isOptional ? (value ?? "") : ""]);
-    expect(expected.length).toBeGreaterThan(0);
-    expect(table).toEqual(expected);
-  });
-
-  test("names everything that the library exports", () => {
-    const library = read("packages/shutdown/src/index.ts") + read("packages/mysql/src/index.ts");
-    const names = [...library.matchAll(/\{([^}]*)\}/g)].flatMap(([, list = ""]) => list.split(","));
-    const exported = names.map((name) => name.replace("type ", "").trim()).filter((name) => name !== "");
-    const types = ["Query", "Login", "ShutdownHook"]; // of parameters, and never named by a user
-    expect(exported.length).toBeGreaterThan(12);
-    expect(exported.filter((name) => !types.includes(name) && !document.includes(name))).toEqual([]);
-  });
-
-  test("has the metrics that the line holds, with their units", () => {
-    const hooks = [{ name: "mysql", result: "done", ms: 1, closed: 1, cancelled: 0, givenUp: 0 }];
-    const line = embeddedMetrics({ durationMs: 1, hooks }, "Orders") as {
-      readonly _aws: { readonly CloudWatchMetrics: readonly { readonly Metrics: readonly object[] }[] };
-    };
-    const table = rows("Metrics").map(([name = "", unit]) => ({ Name: name.replaceAll("`", ""), Unit: unit }));
-    expect(line._aws.CloudWatchMetrics[0]?.Metrics).toEqual(table);
-  });
-});
 
 test("docs/troubleshooting.md begins each section with words that the source, the server or Lambda writes", () => {
   /** Of MySQL, Node.js, Lambda, Terraform and CDKTF. */

@@ -31,7 +31,8 @@ interface Node {
 
 /** All pages of the project that its users read, with paths relative to its folder. */
 export function pages(): readonly Page[] {
-  const isPage = (path: string): boolean => /^(docs\/|lab\/)?[\w-]+\.md$/.test(path);
+  const isPage = (path: string): boolean =>
+    /^(docs\/|modules\/|packages\/\w+\/|examples\/[\w-]+\/)?[\w-]+\.md$/.test(path);
   return projectFiles().filter(isPage).map(page);
 }
 

@@ -1,0 +1,49 @@
+import { readFileSync } from "node:fs";
+import { format, resolveConfig } from "prettier";
+import type { Figures } from "../figures";
+import { markdown, summary } from "../summary";
+import { classesTable, fieldsTable, membersTable, optionsTable } from "./api-tables";
+
+/** What can stand between `<!-- begin KIND ARGUMENTS -->` and `<!-- end -->`. */
+const KINDS: Readonly<Record<string, (...values: readonly string[]) => string>> = {
+  options: (file = "", name = "") => optionsTable(file, name),
+  fields: (file = "", name = "") => fieldsTable(file, name),
+  members: (file = "", name = "") => membersTable(file, name),
+  classes: (file = "") => classesTable(file),
+  sample: (file = "") => codeBlock(file),
+  figures: (file = "") => markdown(summary(JSON.parse(readFileSync(file, "utf8")) as Figures)),
+};
+
+const BEGIN = "<!-- begin ";
+const END = "<!-- end -->";
+
+/**
+ * The text of a document with its generated parts written anew.
+ *
+ * @throws Error if a part has no end, or its kind is not known
+ */
+export async function withGeneratedParts(text: string, file: string): Promise<string> {
+  if (!text.includes(BEGIN)) return text;
+  const [head = "", ...parts] = text.split(BEGIN);
+  const written = parts.map((part) => {
+    const close = part.indexOf(" -->\n");
+    const end = part.indexOf(END);
+    if (close < 0 || end < close) throw new Error(`${file}: "${BEGIN}${part.slice(0, 40)}" has no ${END}`);
+    const words = part.slice(0, close);
+    return `${BEGIN}${words} -->\n\n${generated(words, file)}\n\n${part.slice(end)}`;
+  });
+  const options = await resolveConfig(file);
+  return format([head, ...written].join(""), { ...options, parser: "markdown" });
+}
+
+function generated(words: string, file: string): string {
+  const [kind = "", ...values] = words.split(" ");
+  const write = KINDS[kind];
+  if (write === undefined) throw new Error(`${file}: "${kind}" is not one of ${Object.keys(KINDS).join(", ")}`);
+  return write(...values);
+}
+
+function codeBlock(file: string): string {
+  const language = file.slice(file.lastIndexOf(".") + 1);
+  return `\`\`\`${language === "yml" ? "yaml" : language}\n${readFileSync(file, "utf8").trimEnd()}\n\`\`\``;
+}
