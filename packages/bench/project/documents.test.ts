@@ -187,8 +187,9 @@ describe("the samples", () => {
   });
 });
 
-test("docs/examples/ci.yml passes actionlint", () => {
-  const workflow = read("docs/examples/ci.yml");
+const WORKFLOWS = ["docs/examples/ci.yml", ".github/workflows/ci.yml", ".github/workflows/release.yml"];
+test.each(WORKFLOWS.filter(isThere))("%s passes actionlint", (file) => {
+  const workflow = read(file);
   expect(workflowProblems(workflow)).toEqual([]);
   expect(workflowProblems(workflow.replace("runs-on", "run-on"))).not.toEqual([]);
 });
