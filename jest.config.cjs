@@ -4,7 +4,11 @@ const { join } = require("node:path");
 const has = (folder) => existsSync(join(__dirname, folder));
 
 /** Minutes, and all of the machine: Terraform, installed packages, forks, CDK Terrain. */
-const SLOW = ["modules/__tests__/deployment", "modules/__tests__/cdktn", "packages/bench/project/(fork|package)"];
+const SLOW = [
+  "modules/__tests__/deployment",
+  "modules/__tests__/cdktn",
+  "packages/bench/(project/(fork|package)|recipes)",
+];
 
 /**
  * npm test runs the slow tests by themselves, behind the others: the lab's tests measure real milliseconds. A project that
