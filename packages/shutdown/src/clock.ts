@@ -2,3 +2,8 @@
 export function now(): number {
   return process.uptime() * 1_000;
 }
+
+/** Milliseconds for the log, with one decimal. */
+export function round(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}

@@ -7,8 +7,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { setEnvironmentData, Worker } from "node:worker_threads";
-import { registerExtension, SIGNALS_ARE_RELAYED } from "./extension.ts";
+import { Worker } from "node:worker_threads";
+import { registerExtension } from "./extension.ts";
 
 interface Call {
   readonly route: string;
@@ -143,6 +143,11 @@ describe("SHUTDOWN_EXTENSION", () => {
   });
 });
 
+test("a Web Function gets SIGTERM without an extension, and registers none", async () => {
+  await registerExtension(inLambda({ AWS_LAMBDA_INITIALIZATION_TYPE: "native-http" }));
+  expect([calls, lines()]).toEqual([[], []]);
+});
+
 test("outside Lambda it does nothing", async () => {
   await registerExtension({ SHUTDOWN_EXTENSION: "internal" });
   expect([calls, lines()]).toEqual([[], []]);
@@ -249,9 +254,9 @@ test("the waiting request does not keep the process alive", async () => {
 describe("in a worker thread", () => {
   const program = `import("./extension.mjs").then(({ registerExtension }) => registerExtension())`;
 
-  async function stderrOf(settings?: NodeJS.ProcessEnv): Promise<string> {
+  async function stderrOf(settings?: NodeJS.ProcessEnv, before = ""): Promise<string> {
     const file = join(folder, "worker.cjs");
-    writeFileSync(file, program);
+    writeFileSync(file, before + program);
     const worker = new Worker(file, { env: inLambda(settings), stderr: true });
     let text = "";
     worker.stderr.on("data", (chunk: Buffer) => (text += chunk.toString()));
@@ -273,13 +278,8 @@ describe("in a worker thread", () => {
     expect((await stderrOf({ SHUTDOWN_EXTENSION: setting })).split("WorkerThread")).toHaveLength(count + 1);
   });
 
-  test("whose main thread relays signals, it logs nothing", async () => {
-    setEnvironmentData(SIGNALS_ARE_RELAYED, true);
-    try {
-      expect(await stderrOf()).toBe("");
-      expect(calls).toEqual([]);
-    } finally {
-      setEnvironmentData(SIGNALS_ARE_RELAYED, undefined);
-    }
+  test("to which attach passes signals on, it logs nothing", async () => {
+    expect(await stderrOf(undefined, "globalThis.lambdaGracefulShutdown = { signalsAreRelayed: true };")).toBe("");
+    expect(calls).toEqual([]);
   });
 });

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
-import { fs, net, ownWorkerThread } from "./node-modules.ts";
+import { isWebFunction } from "./execution-environment.ts";
+import { fs, isMainThread, net } from "./node-modules.ts";
 
 /**
  * An internal extension that does nothing. Lambda sends SIGTERM only if an extension is registered. An extension that
@@ -22,9 +23,6 @@ const OTHERS_ARE_REGISTERED = ["Extension.TooManyExtensions", "Extension.Invalid
 /** Lambda starts each program in this directory as an extension. */
 const EXTERNAL_EXTENSIONS = "/opt/extensions";
 
-/** worker-signals.ts sets this in the main thread, and its workers inherit it. */
-export const SIGNALS_ARE_RELAYED = "lambda-graceful-shutdown: signals are relayed";
-
 /** A refusal by the API. `name` is its error type. */
 class Refusal extends Error {
   constructor(
@@ -43,7 +41,7 @@ declare global {
 /**
  * Makes Lambda send SIGTERM, as SHUTDOWN_EXTENSION says: `internal` registers the extension; `external` and `none` do
  * nothing; not set, it registers one if no layer brought another. Await it at the top level of an ES module: once the
- * runtime has asked for its first event, the API refuses every registration.
+ * runtime has asked for its first event, the API refuses every registration. A Web Function gets SIGTERM without one.
  *
  * Never throws and takes half a second at most. Without the extension the function works, but ends without a signal.
  */
@@ -52,11 +50,10 @@ export async function registerExtension(
   externalExtensions = EXTERNAL_EXTENSIONS,
 ): Promise<void> {
   const { AWS_LAMBDA_RUNTIME_API: api, SHUTDOWN_EXTENSION: setting } = env;
-  if (api === undefined || setting === "none") return;
-  const worker = ownWorkerThread();
-  if (worker !== undefined) {
+  if (api === undefined || setting === "none" || isWebFunction(env)) return;
+  if (!isMainThread()) {
     // Each process registers once, in the main thread, which gets the signal.
-    if (worker.getEnvironmentData(SIGNALS_ARE_RELAYED) !== true) warnOfWorkerThread();
+    if (globalThis.lambdaGracefulShutdown?.signalsAreRelayed !== true) warnOfWorkerThread();
     return;
   }
   if (isWanted(setting, externalExtensions)) {
@@ -205,7 +202,7 @@ function sayWorkerThread(): void {
       errorMessage:
         "this function runs in a worker thread (Lambda Managed Instances), and signals reach the main thread only",
       sigterm:
-        "will not come: no clean-up runs; preload worker-signals.ts with NODE_OPTIONS (docs/shutdown-extension.md)",
+        "will not come: no clean-up runs; preload lambda-graceful-shutdown/attach with NODE_OPTIONS (docs/shutdown-extension.md)",
     }),
   );
 }

@@ -1,5 +1,6 @@
-import { now } from "./clock.ts";
+import { now, round } from "./clock.ts";
 import { loggable, messageOf } from "./loggable.ts";
+import { UniqueNames } from "./unique-names.ts";
 
 /** What a hook gets: how long it has. */
 export interface ShutdownContext {
@@ -25,6 +26,11 @@ export interface Registration {
   readonly name: string;
   readonly hook: ShutdownHook;
   readonly before?: readonly string[];
+  /** A group that other hooks can wait for, and the group that waits for this hook. @default none */
+  readonly group?: string;
+  readonly beforeGroup?: string;
+  /** The share of the time after which the hook no longer waits for others. @default 0.5 */
+  readonly startsAt?: () => number;
 }
 
 /** One hook's entry in the line that is logged at the end. */
@@ -33,90 +39,168 @@ export interface HookReport {
   readonly result: "done" | "failed" | "gave up";
   readonly ms: number;
   readonly error?: string;
+  /** Names in its `before` that no hook has. */
+  readonly unknownBefore?: string;
 }
 
-/** The hooks while they run. */
-export interface HookRun {
+/** A hook in a run. */
+interface Entry extends Registration {
+  /** The hook's name, numbered if an earlier hook has the same one. */
+  readonly label: string;
+  /** Names and groups that wait for this hook. */
+  readonly blocks: readonly string[];
+  startedAt?: number;
+  report?: HookReport;
+}
+
+/** Milliseconds of hooks that start in one turn of the event loop. The rest starts in the next turns. */
+const SLICE_MS = 20;
+
+/** The latest share of the time after which hooks no longer wait. The first one is the default. */
+const STARTS_AT = [0.5, 0.8, 1];
+
+/** The hooks while they run. Its work grows with the number of hooks, not with its square. */
+export class HookRun {
   /** In the order in which the hooks started. Settles when each hook has, or when the time is over. Never rejects. */
   readonly reports: Promise<readonly HookReport[]>;
-  /** Call it when `registrations` has grown. New hooks start soon, unless the run is over. */
-  readonly registered: () => void;
-}
+  private readonly entries: Entry[] = [];
+  private readonly started = new Set<Entry>();
+  private readonly labels = new UniqueNames();
+  /** How many unsettled hooks block a name or a group. */
+  private readonly blockers = new Map<string, number>();
+  /** Hooks that wait, by one of those that block them. */
+  private readonly waiting = new Map<string, Entry[]>();
+  private readonly over = new AbortController();
+  private readonly context: ShutdownContext;
+  private readonly timers: NodeJS.Timeout[];
+  private isOver = false;
+  private resolve: (reports: readonly HookReport[]) => void = () => undefined;
+  /** Hooks that have not settled. */
+  unsettled = 0;
 
-/** Starts each hook that need not wait for another one before it returns. */
-export function runHooks(registrations: readonly Registration[], timeMs: number): HookRun {
-  const deadline = now() + timeMs;
-  const remainingMs = (): number => Math.max(0, deadline - now());
-  const over = new AbortController();
-  const context = { signal: over.signal, remainingMs };
-  const began = new Map<Registration, number>();
-  const reports = new Map<Registration, HookReport>();
-  let isOver = false;
-  let resolveReports: (reports: readonly HookReport[]) => void;
-  const allReports = new Promise<readonly HookReport[]>((resolve) => (resolveReports = resolve));
-
-  const settle = (registration: Registration, result: HookReport["result"], detail: unknown): void => {
-    const { name } = registration;
-    const own = { name, result, ms: round(now() - (began.get(registration) ?? now())) };
-    if (!reports.has(registration)) reports.set(registration, { ...own, ...loggable(detail), ...own });
-  };
-  const finish = (): void => {
-    isOver = true;
-    clearTimeout(halfTime);
-    clearTimeout(fullTime);
-    resolveReports([...began.keys()].flatMap((registration) => reports.get(registration) ?? []));
-  };
-  const finishIfAllSettled = (): void => {
-    if (registrations.every((registration) => reports.has(registration))) finish();
-  };
-  const start = (registration: Registration): void => {
-    began.set(registration, now());
-    void outcome(registration, context).then(([result, detail]) => {
-      settle(registration, result, detail);
-      startThoseDue();
-      finishIfAllSettled();
-    });
-  };
-  const mustWait = ({ name }: Registration): boolean =>
-    registrations.some((other) => other.name !== name && other.before?.includes(name) === true && !reports.has(other));
-  const startThoseDue = (waitingToo = false): void => {
-    if (isOver) return;
-    for (const registration of registrations.toReversed()) {
-      if (!began.has(registration) && (waitingToo || !mustWait(registration))) start(registration);
-    }
-  };
-
-  // Set before the first hook runs, so that the timers are due even if a hook blocks the event loop.
-  const halfTime = setTimeout(startThoseDue, timeMs / 2, true);
-  const fullTime = setTimeout(() => {
-    startThoseDue(true);
-    over.abort();
-    // Two turns of the event loop later. Hooks that settle because of the signal have settled by then.
-    setImmediate(() =>
-      setImmediate(() => {
-        for (const registration of began.keys()) settle(registration, "gave up", {});
-        finish();
-      }),
+  constructor(registrations: readonly Registration[], timeMs: number) {
+    const deadline = now() + timeMs;
+    this.context = { signal: this.over.signal, remainingMs: () => Math.max(0, deadline - now()) };
+    this.reports = new Promise((resolve) => (this.resolve = resolve));
+    for (const registration of registrations) this.enter(registration);
+    // Set before the first hook runs, so that the timers are due even if a hook blocks the event loop.
+    this.timers = STARTS_AT.map((share) =>
+      setTimeout(() => {
+        this.startWaiting(share);
+      }, timeMs * share),
     );
-  }, timeMs);
-  startThoseDue();
-  finishIfAllSettled();
-  return {
-    reports: allReports,
-    registered: () => {
-      queueMicrotask(startThoseDue); // not at once: what the hook closes may be declared after it
-    },
-  };
+  }
+
+  /** Starts each hook that need not wait for another one before it returns. */
+  begin(): void {
+    this.start(this.entries.slice());
+    this.finishIfSettled();
+  }
+
+  /** A hook that is registered during the run starts in a later turn: what it closes may be declared after it. */
+  add(registration: Registration): void {
+    if (this.isOver) return;
+    const entry = this.enter(registration);
+    setImmediate(() => {
+      this.start([entry]);
+    });
+  }
+
+  /** Ends the run in this turn: the event loop does not get to its timers. */
+  finish(): readonly HookReport[] {
+    this.isOver = true;
+    this.timers.forEach(clearTimeout);
+    for (const entry of this.entries) this.started.add(entry); // those that had no turn to start
+    const reports = [...this.started].map((entry) => entry.report ?? this.report(entry, "gave up", {}));
+    this.resolve(reports);
+    return reports;
+  }
+
+  private enter(registration: Registration): Entry {
+    const { name, before = [], beforeGroup } = registration;
+    const blocks = [...new Set(before)].filter((other) => other !== name);
+    if (beforeGroup !== undefined) blocks.push(beforeGroup);
+    for (const key of blocks) this.blockers.set(key, this.countBlockers(key) + 1);
+    const entry = { ...registration, label: this.labels.next(name), blocks };
+    this.entries.push(entry);
+    this.unsettled += 1;
+    return entry;
+  }
+
+  private countBlockers(key: string): number {
+    return this.blockers.get(key) ?? 0;
+  }
+
+  /** Starts the hooks that need not wait, the last one first. */
+  private start(entries: Entry[]): void {
+    const sliceEnd = now() + SLICE_MS;
+    for (let entry = entries.pop(); entry !== undefined && !this.isOver; entry = entries.pop()) {
+      const { name, group = name } = entry;
+      const key = [name, group].find((each) => this.countBlockers(each) > 0);
+      if (key === undefined) this.startOne(entry);
+      else
+        this.waiting
+          .set(key, this.waiting.get(key) ?? [])
+          .get(key)
+          ?.push(entry);
+      if (now() > sliceEnd) {
+        setImmediate(() => {
+          this.start(entries);
+        });
+        return;
+      }
+    }
+  }
+
+  /** Starts the hooks that have waited long enough. When the whole time is over, tells all. */
+  private startWaiting(share: number): void {
+    for (const entry of this.entries.toReversed()) {
+      if ((entry.startsAt?.() ?? 0.5) <= share) this.startOne(entry);
+    }
+    if (share < 1) return;
+    this.over.abort();
+    // Two turns of the event loop later. Hooks that settle because of the signal have settled by then.
+    setImmediate(() => setImmediate(() => this.finish()));
+  }
+
+  private startOne(entry: Entry): void {
+    if (this.started.has(entry)) return;
+    this.started.add(entry);
+    entry.startedAt = now();
+    void outcome(entry, this.context).then(([result, detail]) => {
+      this.settle(entry, result, detail);
+    });
+  }
+
+  private settle(entry: Entry, result: HookReport["result"], detail: unknown): void {
+    if (this.isOver) return;
+    entry.report = this.report(entry, result, detail);
+    this.unsettled -= 1;
+    for (const key of entry.blocks) {
+      this.blockers.set(key, this.countBlockers(key) - 1);
+      const due = this.waiting.get(key);
+      if (due === undefined || this.countBlockers(key) > 0) continue;
+      this.waiting.delete(key);
+      this.start(due.reverse());
+    }
+    this.finishIfSettled();
+  }
+
+  private report({ label, before, startedAt }: Entry, result: HookReport["result"], detail: unknown): HookReport {
+    const report: HookReport = { name: label, result, ms: round(now() - (startedAt ?? now())) };
+    const unknown = before?.filter((name) => !this.labels.has(name)).join(", ");
+    return { ...report, ...loggable(detail), ...report, unknownBefore: unknown || undefined };
+  }
+
+  private finishIfSettled(): void {
+    if (this.unsettled === 0) this.finish();
+  }
 }
 
-async function outcome({ hook }: Registration, context: ShutdownContext): Promise<["done" | "failed", unknown]> {
+async function outcome({ hook }: Entry, context: ShutdownContext): Promise<["done" | "failed", unknown]> {
   try {
     return ["done", await hook(context)];
   } catch (error) {
     return ["failed", { error: messageOf(error) }];
   }
-}
-
-export function round(ms: number): number {
-  return Math.round(ms * 10) / 10;
 }

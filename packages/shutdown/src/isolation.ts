@@ -19,7 +19,7 @@ export interface Isolation {
   readonly end: () => void;
 }
 
-/** The process, or its substitute in a rehearsal. */
+/** The process, or the fake one that warms the code up. */
 export interface Isolated {
   readonly pid: number;
   readonly exitCode?: unknown;
@@ -39,12 +39,15 @@ type Method = (...args: readonly unknown[]) => unknown;
 /**
  * From now on only a signal from outside ends the process. `process.exit()` and similar calls return without effect,
  * and unhandled errors are noted.
+ *
+ * @param onEndRequest called when such a call wants to end the process: another listener has finished its work
  */
-export function isolate(target: Isolated): Isolation {
+export function isolate(target: Isolated, onEndRequest?: () => void): Isolation {
   const entries: HeldBack[] = [];
   let more = 0;
   const { exitCode } = target;
   const note = (what: string, error?: string): void => {
+    if (error === undefined) onEndRequest?.();
     if (entries.length === MOST_ENTRIES) more += 1;
     else entries.push(error === undefined ? { what } : { what, error });
   };
@@ -52,15 +55,16 @@ export function isolate(target: Isolated): Isolation {
   takeErrors(target, note);
   return {
     heldBack: () => {
-      const { exitCode: now } = target;
-      const changed = now === exitCode ? [] : [{ what: `process.exitCode = ${shown(now)}` }];
-      return [...entries, ...changed, ...(more > 0 ? [{ what: `${more} more` }] : [])];
+      const all = [...entries];
+      if (target.exitCode !== exitCode) all.push({ what: `process.exitCode = ${shown(target.exitCode)}` });
+      if (more > 0) all.push({ what: `${more} more` });
+      return all;
     },
     end: restore,
   };
 }
 
-/** @returns what puts the methods back */
+/** Assigns with `Reflect.set`: a frozen property stays unchanged. @returns what puts the methods back */
 function replaceMethods(target: Isolated, note: (what: string) => void): () => void {
   const methods = target as unknown as Record<string, Method | undefined>;
   const originals = new Map<string, Method>();
@@ -68,36 +72,32 @@ function replaceMethods(target: Isolated, note: (what: string) => void): () => v
     const original = methods[name];
     if (typeof original !== "function") return; // a worker thread and an older Node.js have fewer
     originals.set(name, original);
-    set(methods, name, replacement(original));
+    Reflect.set(methods, name, replacement(original));
   };
   replace("exit", () => (code) => {
     note(`process.exit(${shown(code)})`);
   });
   // What `process.exit` calls: it was taken out of `process` before (`import { exit } from "node:process"`).
   replace("reallyExit", () => (code) => {
-    set(methods, "_exiting", false); // otherwise process.nextTick and streams would stop working
+    Reflect.set(methods, "_exiting", false); // otherwise process.nextTick and streams would stop working
     note(`process.reallyExit(${shown(code)})`);
   });
-  replace("abort", () => () => {
-    note("process.abort()");
-  });
-  replace("execve", () => () => {
-    note("process.execve()");
-  });
+  for (const name of ["abort", "execve"]) {
+    replace(name, () => () => {
+      note(`process.${name}()`);
+    });
+  }
   const isOwn = (pid: unknown): boolean => Number(pid) === target.pid || Number(pid) <= 0; // 0 and below: its group
-  replace("kill", (kill) => (pid, signal = "SIGTERM") => {
-    if (signal === 0 || !isOwn(pid)) return kill.call(target, pid, signal);
-    note(`process.kill(process.pid, ${shown(signal)})`);
-    return true;
-  });
-  // What `process.kill` calls, as above.
-  replace("_kill", (kill) => (pid, signal) => {
-    if (signal === 0 || !isOwn(pid)) return kill.call(target, pid, signal);
-    note(`process.kill(process.pid, ${shown(signal)})`);
-    return 0;
-  });
+  // `process.kill` calls `_kill`, as above.
+  for (const [name, result] of [["kill", true] as const, ["_kill", 0] as const]) {
+    replace(name, (kill) => (pid, signal = "SIGTERM") => {
+      if (signal === 0 || !isOwn(pid)) return kill.call(target, pid, signal);
+      note(`process.kill(process.pid, ${shown(signal)})`);
+      return result;
+    });
+  }
   return () => {
-    for (const [name, original] of originals) set(methods, name, original);
+    for (const [name, original] of originals) Reflect.set(methods, name, original);
   };
 }
 
@@ -110,43 +110,27 @@ function takeErrors(target: Isolated, note: (what: string, error: string) => voi
     note(what, nameAndMessageOf(error));
   };
   target.removeAllListeners("uncaughtExceptionMonitor"); // these listeners run first, and if one throws the process ends
-  // This listener is for the case that another library takes the callback away again.
-  target.removeAllListeners("uncaughtException");
-  target.on("uncaughtException", take("uncaughtException"));
+  for (const event of ["uncaughtException", "unhandledRejection"]) {
+    target.removeAllListeners(event);
+    target.on(event, take(event)); // for the case that another library takes the callback below away again
+  }
   try {
     target.setUncaughtExceptionCaptureCallback(null); // of another library; Node.js refuses a second one
     target.setUncaughtExceptionCaptureCallback(take("uncaughtException"));
   } catch {
     // The module `domain` is loaded, which wants the callback for itself.
   }
-  target.removeAllListeners("unhandledRejection");
-  target.on("unhandledRejection", take("unhandledRejection"));
-}
-
-/** A frozen property stays unchanged. */
-function set(methods: object, name: string, value: unknown): void {
-  Reflect.set(methods, name, value);
 }
 
 /** An argument of a foreign call, shortened. */
 function shown(value: unknown): string {
-  if (typeof value === "string") return value.slice(0, 20);
-  return typeof value === "number" ? String(value) : "";
+  return typeof value === "string" || typeof value === "number" ? String(value).slice(0, 20) : "";
 }
 
-/** Runs everything once on a substitute for the process. */
-export function rehearseIsolation(): Isolation {
+/** Isolates a process whose methods do nothing, so that the code is compiled in Init. */
+export function isolateFakeProcess(): Isolation {
   const nothing = (): void => undefined;
-  const methods = {
-    exit: nothing,
-    reallyExit: nothing,
-    abort: nothing,
-    execve: nothing,
-    kill: nothing,
-    _kill: nothing,
-  };
-  const listeners = { removeAllListeners: nothing, on: nothing, setUncaughtExceptionCaptureCallback: nothing };
-  const isolation = isolate({ pid: process.pid, ...methods, ...listeners });
+  const isolation = isolate(new Proxy({} as Isolated, { get: () => nothing }));
   isolation.end();
   return isolation;
 }

@@ -16,18 +16,17 @@ const LONGEST_NAME = 64;
 export function loggable(detail: unknown): Readonly<Record<string, number | string | boolean>> {
   const fields: Record<string, number | string | boolean> = {};
   try {
-    if (typeof detail !== "object" || detail === null) return {};
-    const prototype: unknown = Object.getPrototypeOf(detail);
+    const prototype: unknown = Object.getPrototypeOf(detail); // throws for undefined and null
     if (prototype !== null && prototype !== Object.prototype) return {};
-    for (const name of Object.keys(detail)) {
+    for (const name of Object.keys(detail as object)) {
       if (Object.keys(fields).length === MOST_FIELDS) break;
       if (name.length > LONGEST_NAME || name === "__proto__") continue;
-      const value = valueOf(detail, name);
+      const value = valueOf(detail as object, name);
       if (typeof value === "string") fields[name] = excerpt(value);
       else if (typeof value === "boolean" || Number.isFinite(value)) fields[name] = value as number | boolean;
     }
   } catch {
-    // A proxy that does not let itself be read. What was read until then is true.
+    // No object, or a proxy that does not let itself be read. What was read until then is true.
   }
   return fields;
 }
@@ -54,12 +53,11 @@ function kindOf(thrown: unknown): string {
 export function nameAndMessageOf(error: unknown): string {
   const message = messageOf(error);
   const name = textOf(error, "name");
-  return excerpt(name === undefined ? message : `${name}: ${message}`);
+  return excerpt(name ? `${name}: ${message}` : message);
 }
 
 function textOf(error: unknown, name: "name" | "message"): string | undefined {
-  if (typeof error !== "object" || error === null) return undefined;
-  const value = valueOf(error, name);
+  const value = valueOf(error as object, name);
   return typeof value === "string" ? excerpt(value) : undefined;
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildSync, transformSync } from "esbuild";
 
-/** What a program that uses shutdown.ts wrote, and how it ended, when it got a signal. */
+/** What a program that uses the package wrote, and how it ended, when it got a signal. */
 export interface Ending {
   readonly signal: NodeJS.Signals | null;
   readonly code: number | null;
@@ -14,17 +14,17 @@ export interface Ending {
     signal: string;
     level: string;
     timestamp: string;
-    hooks: { name: string; result: string; error?: string }[];
+    hooks: { name: string; result: string; error?: string; closed?: number; givenUp?: number }[];
     heldBack?: { what: string; error?: string }[];
     durationMs: number;
   };
 }
 
 export const folder = mkdtempSync(join(tmpdir(), "shutdown-"));
-/** shutdown.ts as one module: it starts in a fraction of the time that a compiler in each program takes. */
+/** The package as one module: it starts in a fraction of the time that a compiler in each program takes. */
 export const SHUTDOWN = join(folder, "shutdown.mjs");
 beforeAll(() => {
-  const entryPoints = [join(__dirname, "shutdown.ts")];
+  const entryPoints = [join(__dirname, "index.ts")];
   buildSync({ entryPoints, outfile: SHUTDOWN, bundle: true, platform: "node", format: "esm", logLevel: "warning" });
 });
 afterAll(() => {
@@ -40,7 +40,7 @@ export async function end(
   options: {
     readonly env?: NodeJS.ProcessEnv;
     readonly wrapper?: readonly string[];
-    /** A module that is imported before shutdown.ts. */
+    /** A module that is imported before the package. */
     readonly before?: string;
     /** Close the reading end of the program's standard output before the signals. */
     readonly closeOutput?: boolean;
@@ -50,7 +50,7 @@ export async function end(
   const before = join(folder, `before-${programs}.mjs`);
   writeFileSync(before, options.before ?? "");
   const source = `import ${JSON.stringify(before)};
-    import { onShutdown } from ${JSON.stringify(SHUTDOWN)};
+    import { closeOnShutdown, onShutdown } from ${JSON.stringify(SHUTDOWN)};
     ${program}
     setInterval(() => 0, 1000); console.log("ready");`;
   writeFileSync(file, transformSync(source, { loader: "ts" }).code);

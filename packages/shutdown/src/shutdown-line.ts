@@ -1,4 +1,5 @@
-import { round, type HookReport } from "./hooks.ts";
+import { round } from "./clock.ts";
+import type { HookReport } from "./hooks.ts";
 import type { HeldBack } from "./isolation.ts";
 import { excerpt } from "./loggable.ts";
 import { embeddedMetrics } from "./metrics.ts";
@@ -23,20 +24,24 @@ const { stdout } = process;
 const write = stdout.write.bind(stdout);
 
 /** One line of JSON that CloudWatch can search, and read metrics from if SHUTDOWN_METRICS_NAMESPACE is set. */
-export function shutdownLine({ hooks, heldBack, durationMs, ...rest }: Shutdown): string {
+export function shutdownLine(shutdown: Shutdown): string {
+  const { hooks, heldBack } = shutdown;
   const shown = hooks.slice(0, MOST_HOOKS).map((hook) => ({ ...hook, name: excerpt(hook.name) }));
-  const isClean = heldBack.length === 0 && hooks.every(({ result }) => result === "done");
   const line = {
     event: "shutdown",
-    level: levelThatIsKept(isClean ? "INFO" : "WARN"),
+    level: levelThatIsKept(heldBack.length === 0 && hooks.every(isClean) ? "INFO" : "WARN"),
     timestamp: new Date().toISOString(),
-    ...rest,
-    durationMs: round(durationMs),
+    ...shutdown,
+    durationMs: round(shutdown.durationMs),
     hooks: shown,
-    ...(hooks.length > shown.length ? { hooksNotShown: hooks.length - shown.length } : {}),
-    ...(heldBack.length > 0 ? { heldBack } : {}),
+    heldBack: heldBack.length > 0 ? heldBack : undefined,
+    hooksNotShown: hooks.length - shown.length || undefined,
   };
-  return JSON.stringify({ ...line, ...embeddedMetrics({ ...line, hooks: shown }) });
+  return JSON.stringify({ ...line, ...embeddedMetrics(line) });
+}
+
+function isClean({ result, unknownBefore }: HookReport): boolean {
+  return result === "done" && unknownBefore === undefined;
 }
 
 /**
@@ -46,8 +51,8 @@ export function shutdownLine({ hooks, heldBack, durationMs, ...rest }: Shutdown)
  * function's level.
  */
 function levelThatIsKept(own: "INFO" | "WARN"): string {
-  const least = LEVELS.indexOf(process.env["AWS_LAMBDA_LOG_LEVEL"]?.toUpperCase() ?? "");
-  return LEVELS[Math.max(least, LEVELS.indexOf(own))] ?? own;
+  const least = process.env["AWS_LAMBDA_LOG_LEVEL"]?.toUpperCase() ?? own;
+  return LEVELS.indexOf(least) > LEVELS.indexOf(own) ? least : own;
 }
 
 /**
@@ -64,10 +69,11 @@ export function log(line: string): Promise<void> {
   });
 }
 
-function writePastStream(line: string): void {
+/** Writes in this turn, past everything that the stream has not written yet. */
+export function writePastStream(line: string): void {
   try {
     fs.writeSync(1, `${line}\n`);
   } catch {
-    // Nobody reads it any more.
+    // The log is closed.
   }
 }

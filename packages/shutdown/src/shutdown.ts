@@ -3,41 +3,51 @@
  * registered, and SIGKILL when the shutdown budget is over:
  * https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-shutdown
  *
- * `listen` hears the signal, `shutDown` holds back what would end the process (isolation.ts), runs the hooks
+ * `install` listens to the signal, `shutDown` holds back what would end the process (isolation.ts), runs the hooks
  * (hooks.ts), logs one line (shutdown-line.ts) and leaves. The contract is in docs/shutdown-hooks.md.
  */
 import { now } from "./clock.ts";
-import { runHooks, type HookOptions, type Registration, type ShutdownHook } from "./hooks.ts";
-import { isolate, rehearseIsolation, type Isolation } from "./isolation.ts";
-import { log, shutdownLine } from "./shutdown-line.ts";
-import { ownWorkerThread } from "./node-modules.ts";
+import { shutdownBudgetMs } from "./execution-environment.ts";
+import { HookRun, type HookOptions, type HookReport, type Registration, type ShutdownHook } from "./hooks.ts";
+import { isolate, isolateFakeProcess, type Isolation } from "./isolation.ts";
+import { guardLoop } from "./loop-guard.ts";
+import { isMainThread } from "./node-modules.ts";
+import { log, shutdownLine, writePastStream } from "./shutdown-line.ts";
+import { UsageError } from "./usage-error.ts";
 
 export type { HookOptions, ShutdownContext, ShutdownHook } from "./hooks.ts";
 
 /** What all copies of this module in a process share. */
-interface Shared {
+export interface SharedState {
   readonly registrations: Registration[];
-  /** Set while the hooks run: a hook has been registered. */
-  registered?: () => void;
+  /** Set while the hooks run. */
+  run?: { add(registration: Registration): void };
+  /** Called in the Shutdown phase when something wants to end the process. */
+  onEndRequest?: () => void;
+  /** In a worker thread: tells the main thread that the hooks have run. */
+  leaveWorker?: () => void;
+  /** In a worker thread: the main thread passes SIGTERM on. */
+  signalsAreRelayed?: boolean;
 }
 
 /**
- * Milliseconds SIGTERM → SIGKILL with an external extension, the smaller of the two budgets that AWS grants.
- * The construct writes the real one to SHUTDOWN_BUDGET_MS.
- */
-const DEFAULT_BUDGET_MS = 300;
-
-/** The longest delay of a Node.js timer. A longer one is a warning in the log, and a timer of 1 ms. */
-const LONGEST_MS = 2 ** 31 - 1;
-
-/**
- * Milliseconds of the budget that hooks do not get. Lambda's clock starts before the event loop sees the signal, and
- * the report and the exit take time as well.
+ * Milliseconds of the budget that hooks do not get. Lambda's clock starts when the signal is sent. A busy event loop
+ * hears it later, and nothing says how much. The line and the exit take time as well.
  */
 const MARGIN_MS = 50;
 
-/** Milliseconds that the report may take, out of the margin: a log that nobody reads must not hold up the exit. */
+/** Milliseconds that the line may take, out of the margin: a log that is not read must not hold up the exit. */
 const LOG_MS = 30;
+
+/** Milliseconds after the end of the hooks' time until a loop that blocks the timers is cut off. */
+const GUARD_MS = 10;
+
+/** More hooks than this are a mistake: `onShutdown` inside the handler. */
+const MANY_HOOKS = 100;
+
+declare global {
+  var lambdaGracefulShutdown: SharedState | undefined;
+}
 
 /**
  * Registers a cleanup. All hooks start in the turn of the event loop that hears SIGTERM, last registered first, so that
@@ -46,29 +56,59 @@ const LOG_MS = 30;
  *
  * A hook that throws or rejects is reported. A hook that is registered while the hooks run starts as well.
  *
- * @throws TypeError if the name is not a string or the hook not a function
+ * @throws UsageError if the name is not a string, the hook not a function, or `before` holds no names
  * @example
  * onShutdown("telemetry", () => sdk.shutdown());
  * onShutdown("queue", ({ signal }) => queue.flush({ signal }), { before: "mysql" });
  */
 export function onShutdown(name: string, hook: ShutdownHook, { before = [] }: HookOptions = {}): void {
-  if (typeof name !== "string") throw new TypeError(`onShutdown: the name is of type ${typeof name}, not a string`);
-  if (typeof hook !== "function")
-    throw new TypeError(`onShutdown("${name}"): the hook is of type ${typeof hook}, not a function`);
-  shared.registrations.push({ name, hook, before: typeof before === "string" ? [before] : [...before] });
-  shared.registered?.();
+  addHook("onShutdown", name, hook, before);
 }
 
-declare global {
-  var lambdaGracefulShutdown: Shared | undefined;
+/** @param caller the function that was called, for the error */
+export function addHook(
+  caller: string,
+  name: string,
+  hook: ShutdownHook,
+  before: NonNullable<HookOptions["before"]>,
+  order?: Pick<Registration, "group" | "beforeGroup" | "startsAt">,
+): void {
+  const check = (isValid: boolean, code: UsageError["code"], problem: string): void => {
+    if (!isValid) throw new UsageError(code, `${caller}(${JSON.stringify(name)}): ${problem}`);
+  };
+  const names = typeof before === "string" ? [before] : before;
+  check(typeof name === "string", "ERR_LGS_HOOK_NAME", `the name is of type ${typeof name}, not a string`);
+  check(typeof hook === "function", "ERR_LGS_HOOK", `the hook is of type ${typeof hook}, not a function`);
+  const areNames = Array.isArray(names) && names.every((other) => typeof other === "string");
+  check(areNames, "ERR_LGS_HOOK_BEFORE", `"before" is not the name of a hook or a list of names`);
+  const registration = { name, hook, before: names, ...order };
+  const { registrations, run } = install();
+  registrations.push(registration);
+  run?.add(registration);
+  if (registrations.length === MANY_HOOKS) warnOfManyHooks(name);
 }
-// A bundle can contain this module twice, and two listeners would race to the exit. So each process has one.
-const shared = (globalThis.lambdaGracefulShutdown ??= listen({ registrations: [] }));
 
-// A rehearsal: it compiles the code and opens the log in Init, which has more time than the end.
-void cleanUp("SIGTERM", { registrations: [{ name: "rehearsal", hook: () => ({}) }] }, rehearseIsolation());
+function warnOfManyHooks(name: string): void {
+  const message = `onShutdown was called ${MANY_HOOKS} times, last for "${name}"; call it once, outside the handler`;
+  console.warn(JSON.stringify({ event: "shutdown hooks", level: "WARN", code: "ERR_LGS_MANY_HOOKS", message }));
+}
 
-function listen(state: Shared): Shared {
+/** Listens to the signal, once in a process: a bundle can contain this module twice. */
+export function install(): SharedState {
+  const { lambdaGracefulShutdown: installed } = globalThis;
+  if (installed !== undefined) return installed;
+  const state = (globalThis.lambdaGracefulShutdown = { registrations: [] });
+  listen(state);
+  warmUp();
+  return state;
+}
+
+/** Runs a hook that does nothing. This compiles hooks, isolation and line in Init, which has more time than the end. */
+function warmUp(): void {
+  void cleanUp("SIGTERM", { registrations: [{ name: "warm-up", hook: () => ({}) }] }, isolateFakeProcess());
+}
+
+function listen(state: SharedState): void {
   // On a developer's machine Ctrl-C asks for the same; Lambda does not send it.
   const signals: NodeJS.Signals[] =
     process.env["AWS_LAMBDA_RUNTIME_API"] === undefined ? ["SIGTERM", "SIGINT"] : ["SIGTERM"];
@@ -86,42 +126,54 @@ function listen(state: Shared): Shared {
   // Keeps this listener in the list, and first. If a listener throws, Node.js does not call those after it, and some
   // libraries remove all listeners. A signal arrives in a later turn, so the next tick is early enough.
   process.on("newListener", (event: string | symbol, listener: unknown) => {
-    if (!isOneOf(signals, event) || listener === begin) return;
+    if (listener === begin || !signals.includes(event as NodeJS.Signals)) return;
     process.nextTick(() => {
-      if (begun || process.listeners(event)[0] === begin) return;
-      process.off(event, begin);
-      if (process.listeners(event)[0] !== begin) process.prependListener(event, begin);
+      if (begun || process.listeners(event as NodeJS.Signals)[0] === begin) return;
+      process.off(event, begin); // the listener below puts it in front again
     });
   });
   process.on("removeListener", (event: string | symbol, listener: unknown) => {
-    if (!isOneOf(signals, event) || listener !== begin || leaving) return;
-    process.prependListener(event, begin);
+    if (listener === begin && !leaving) process.prependListener(event as NodeJS.Signals, begin);
   });
-  return state;
 }
 
-function isOneOf(signals: readonly NodeJS.Signals[], event: string | symbol): event is NodeJS.Signals {
-  return (signals as readonly unknown[]).includes(event);
-}
-
-async function shutDown(signal: NodeJS.Signals, state: Shared, stopListening: () => void): Promise<void> {
-  const isolation = isolate(process);
+async function shutDown(signal: NodeJS.Signals, state: SharedState, stopListening: () => void): Promise<void> {
+  const isolation = isolate(process, () => state.onEndRequest?.());
+  const end = (): void => {
+    leave(signal, state, isolation, stopListening);
+  };
   try {
-    await Promise.race([log(await cleanUp(signal, state, isolation)), new Promise((end) => setTimeout(end, LOG_MS))]);
+    const line = await cleanUp(signal, state, isolation, end);
+    await Promise.race([log(line), new Promise((resolve) => setTimeout(resolve, LOG_MS))]);
   } finally {
-    leave(signal, isolation, stopListening);
+    end();
   }
 }
 
 /** Runs the hooks, which all start before this returns, and resolves with the line that says what became of them. */
-async function cleanUp(signal: NodeJS.Signals, state: Shared, isolation: Isolation): Promise<string> {
+async function cleanUp(
+  signal: NodeJS.Signals,
+  state: SharedState,
+  isolation: Isolation,
+  end?: () => void,
+): Promise<string> {
   const begun = now();
-  const budget = budgetMs();
-  const run = runHooks(state.registrations, Math.max(0, budget - MARGIN_MS));
-  state.registered = run.registered;
+  const budgetMs = shutdownBudgetMs();
+  const timeMs = Math.max(0, budgetMs - MARGIN_MS);
+  const line = (hooks: readonly HookReport[]): string =>
+    shutdownLine({ signal, budgetMs, durationMs: now() - begun, hooks, heldBack: isolation.heldBack() });
+  const run = new HookRun(state.registrations, timeMs);
+  state.run = run;
+  run.begin();
+  const guard =
+    end &&
+    guardLoop(begun + timeMs + GUARD_MS, () => {
+      writePastStream(line(run.finish()));
+      end();
+    });
   const hooks = await run.reports;
-  const heldBack = isolation.heldBack();
-  return shutdownLine({ signal, budgetMs: budget, durationMs: now() - begun, hooks, heldBack });
+  guard?.disable();
+  return line(hooks);
 }
 
 /**
@@ -132,11 +184,9 @@ async function cleanUp(signal: NodeJS.Signals, state: Shared, isolation: Isolati
  * shows both). The signal's default action waits for nothing. Remove its listeners first, or it would be delivered here
  * again.
  */
-function leave(signal: NodeJS.Signals, isolation: Isolation, stopListening: () => void): void {
-  // A worker thread can end neither itself nor the process; worker-signals.ts, in the main thread, waits for this word.
-  const parentPort = ownWorkerThread()?.parentPort;
-  if (parentPort) {
-    parentPort.postMessage("shutdown done");
+function leave(signal: NodeJS.Signals, state: SharedState, isolation: Isolation, stopListening: () => void): void {
+  if (!isMainThread()) {
+    state.leaveWorker?.(); // a thread can end neither itself nor the process
     return;
   }
   stopListening();
@@ -145,9 +195,4 @@ function leave(signal: NodeJS.Signals, isolation: Isolation, stopListening: () =
   // Only PID 1 of a container gets here: the kernel drops a default-action signal that PID 1 sends itself
   // (pid_namespaces(7)). abort() ends in a trap, which the kernel does not drop.
   process.abort();
-}
-
-function budgetMs(): number {
-  const budget = Number(process.env["SHUTDOWN_BUDGET_MS"]);
-  return Number.isFinite(budget) && budget > 0 ? Math.min(budget, LONGEST_MS) : DEFAULT_BUDGET_MS;
 }

@@ -1,0 +1,200 @@
+/** Fake pools that close as their drivers do. packages/lab/runs/close-on-shutdown.test.ts has the real ones. */
+import { closeOnShutdown } from "./close-on-shutdown.ts";
+import { end } from "./program.ts";
+
+const later = `const later = (ms = 5) => new Promise((done) => setTimeout(done, ms));`;
+
+/** What is passed, and the hook's entry in the line. */
+const POOLS: readonly (readonly [what: string, pool: string, entry: object])[] = [
+  [
+    "a mysql2 pool",
+    `class FakePool { pool = { _allConnections: { length: 3 } }; async end() { await later(); this.pool._allConnections.length = 0; } };
+new FakePool()`,
+    { name: "mysql2", result: "done", closed: 3, givenUp: 0 },
+  ],
+  [
+    "a mysql2 connection whose end() resolves with an error",
+    `({ connection: { promise() {} }, end: async () => new Error("lost") })`,
+    { name: "mysql2", result: "failed", error: "lost" },
+  ],
+  [
+    "a mysql2 pool without promises",
+    `({ promise() {}, query() {}, _allConnections: { length: 2 }, end(done) { setTimeout(done, 5); } })`,
+    { name: "mysql2", result: "done", closed: 2, givenUp: 0 },
+  ],
+  [
+    "a mysql pool that fails",
+    `({ escapeId() {}, query() {}, _allConnections: [1], end(done) { setTimeout(done, 5, new Error("refused")); } })`,
+    { name: "mysql", result: "failed", error: "refused" },
+  ],
+  [
+    "a mariadb pool",
+    `({ totalConnections: () => 4, end: () => later() })`,
+    { name: "mariadb", result: "done", closed: 4, givenUp: 0 },
+  ],
+  ["a pg pool", `({ totalCount: 2, end: () => later() })`, { name: "pg", result: "done", closed: 2, givenUp: 0 }],
+  [
+    "a pg pool with a connection that stays busy",
+    `const pool = { totalCount: 2, end: () => { pool.totalCount = 1; return later(5_000); } };
+pool`,
+    { name: "pg", result: "done", closed: 1, givenUp: 1 },
+  ],
+  [
+    "postgres.js",
+    `const sql = () => 0; sql.unsafe = () => 0; sql.end = ({ timeout }) => later().then(() => { if (!(timeout > 0.1 && timeout <= 0.3)) throw new Error("timeout " + timeout); });
+sql`,
+    { name: "postgres", result: "done" },
+  ],
+  [
+    "knex",
+    `const knex = () => 0;
+Object.assign(knex, { raw() {}, client: { pool: { numUsed: () => 1, numFree: () => 2 } }, destroy: () => later() })`,
+    { name: "knex", result: "done", closed: 3, givenUp: 0 },
+  ],
+  [
+    "Sequelize",
+    `({ connectionManager: { pool: { size: 2 } }, close: () => later() })`,
+    { name: "sequelize", result: "done", closed: 2, givenUp: 0 },
+  ],
+  [
+    "a TypeORM data source",
+    `({ isInitialized: true, driver: { master: { totalCount: 2, end() {} } }, destroy: () => later() })`,
+    { name: "typeorm", result: "done", closed: 2, givenUp: 0 },
+  ],
+  [
+    "a TypeORM data source that is not open",
+    `({ isInitialized: false, destroy: () => Promise.reject(new Error("not connected")) })`,
+    { name: "typeorm", result: "done" },
+  ],
+  [
+    "Drizzle",
+    `({ $client: { totalCount: 2, end: () => later() } })`,
+    { name: "drizzle", result: "done", closed: 2, givenUp: 0 },
+  ],
+  ["Prisma", `({ $disconnect: () => later() })`, { name: "prisma", result: "done" }],
+  ["Kysely", `({ destroy: () => later() })`, { name: "destroy", result: "done" }],
+  [
+    "MikroORM",
+    `({ em: {}, async close(force) { if (force) throw new Error("forced"); } })`,
+    { name: "close", result: "done" },
+  ],
+  [
+    "MongoClient",
+    `({ async close(force = false) { if (force) throw new Error("forced"); } })`,
+    { name: "close", result: "done" },
+  ],
+  ["mongoose", `({ connections: [], async disconnect() { await later(); } })`, { name: "disconnect", result: "done" }],
+  [
+    "ioredis",
+    `({ status: "ready", quit: () => later(), disconnect() { throw new Error("too early"); } })`,
+    { name: "ioredis", result: "done", closed: 1, givenUp: 0 },
+  ],
+  [
+    "ioredis before it has connected",
+    `({ status: "connecting", quit: () => later(5_000), disconnect() {} })`,
+    { name: "ioredis", result: "done", closed: 0, givenUp: 0 },
+  ],
+  [
+    "redis 5",
+    `({ isOpen: true, close: () => later(), quit() { throw new Error("deprecated"); } })`,
+    { name: "redis", result: "done", closed: 1, givenUp: 0 },
+  ],
+  ["redis 4", `({ isOpen: true, quit: () => later() })`, { name: "redis", result: "done", closed: 1, givenUp: 0 }],
+  ["a callback", `({ close(done) { setTimeout(done, 5); } })`, { name: "close", result: "done" }],
+  [
+    "an event",
+    `import { EventEmitter } from "node:events";
+Object.assign(new EventEmitter(), { end() { setTimeout(() => this.emit("close"), 5); } })`,
+    { name: "end", result: "done" },
+  ],
+  [
+    "a method that throws",
+    `({ end() { throw new Error("at once"); } })`,
+    { name: "end", result: "failed", error: "at once" },
+  ],
+  ["a client that hangs", `({ end: () => later(5_000) })`, { name: "end", result: "gave up" }],
+];
+
+test.each(POOLS)("%s", async (_, pool, entry) => {
+  const [value = "", ...statements] = pool.split("\n").reverse();
+  const { report, signal } = await end(
+    `${later} ${statements.join(";\n")};
+    const value = ${value};
+    if (closeOnShutdown(value) !== value) throw new Error("not the same");`,
+  );
+  expect(report.hooks).toMatchObject([entry]);
+  expect(signal).toBe("SIGTERM");
+});
+
+test.each([
+  [undefined, "the value is undefined, which has none of the methods"],
+  ["mysql://host", "the value is string, which has none of the methods"],
+  [new Map(), "the value is Map, which has none of the methods"],
+  [Promise.resolve({ end: () => 0 }), "the value is a promise: await it first"],
+  [
+    Object.assign(() => 0, { listen: () => 0 }),
+    "the value is an application: pass the server that its listen() returns",
+  ],
+])("%p is refused, and the error tells what to pass", (value, message) => {
+  const refused = (): unknown => closeOnShutdown(value as never);
+  expect(refused).toThrow(expect.objectContaining({ code: "ERR_LGS_NOT_CLOSABLE" }) as Error);
+  expect(refused).toThrow(message);
+});
+
+test("the options name the hook and those that wait for it", async () => {
+  const { report } = await end(
+    `${later} const pool = { end: () => later(20) };
+    closeOnShutdown({ end: () => 0 }, { name: "primary" });
+    closeOnShutdown(pool, { name: "replica", before: "primary" });`,
+  );
+  expect(report.hooks.map(({ name }) => name)).toEqual(["replica", "primary"]);
+});
+
+describe("an HTTP server", () => {
+  const SERVER = `${later} import { createServer, request, Agent } from "node:http"; import { once } from "node:events";
+    const server = createServer((req, res) => { res.on("finish", () => console.log("answered")); setTimeout(() => res.end("answer"), Number(req.url.slice(1))); });
+    closeOnShutdown({ totalCount: 1, end: async () => { console.log("pool ends"); await later(20); } });
+    closeOnShutdown(server).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address();
+    const get = (ms) => new Promise((done) => request({ port, host: "127.0.0.1", path: "/" + ms, agent: new Agent({ keepAlive: true }) },
+      (res) => { let text = ""; res.on("data", (c) => (text += c)).on("close", () => { console.log("got", text, res.headers.connection); done(); }); })
+      .on("error", (error) => { console.log("lost", error.code); done(); }).end());`;
+
+  test("ends requests in flight, then pools close", async () => {
+    const { output, report } = await end(
+      `${SERVER} await get(0); void get(100); void get(60); await new Promise((d) => setTimeout(d, 30));`,
+    );
+    expect(report.hooks).toMatchObject([
+      { name: "server", result: "done", answered: 2, cut: 0 },
+      { name: "pg", result: "done" },
+    ]);
+    expect(output.match(/got answer close/g)).toHaveLength(2);
+    expect(output.lastIndexOf("answered\n")).toBeLessThan(output.indexOf("pool ends"));
+  });
+
+  test("counts requests that cannot end, and pools close in time", async () => {
+    const { report, ms } = await end(`${SERVER} void get(5_000); await new Promise((d) => setTimeout(d, 30));`);
+    expect(report.hooks).toMatchObject([
+      { name: "server", result: "done", answered: 0, cut: 1 },
+      { name: "pg", result: "done", closed: 1 },
+    ]);
+    expect(ms).toBeLessThan(1_000);
+  });
+
+  test("of Fastify closes by its own method, and of Nest as well", async () => {
+    const { output, report } = await end(`${SERVER}
+      class Closed extends Error { code = "ERR_SERVER_NOT_RUNNING" };
+      closeOnShutdown({ server, then() {}, close: async () => { console.log("fastify closes"); throw new Closed(); } });
+      closeOnShutdown({ getHttpServer: () => server, close: async () => { console.log("nest closes"); } });`);
+    expect(report.hooks).toMatchObject([
+      { name: "server#3" },
+      { name: "server#2" },
+      { name: "server" },
+      { name: "pg" },
+    ]);
+    expect(report.hooks.every(({ result }) => result === "done")).toBe(true);
+    expect(output).toMatch(/fastify closes[^]*pool ends/);
+    expect(output).toMatch(/nest closes[^]*pool ends/);
+  });
+});

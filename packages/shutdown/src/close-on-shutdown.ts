@@ -1,0 +1,118 @@
+import { CLOSING_METHODS, driverOf, has, isClient, type Client, type Driver } from "./drivers.ts";
+import type { HookOptions, ShutdownContext, ShutdownHook } from "./hooks.ts";
+import { ServerShutdown, type HttpServer } from "./http-server.ts";
+import { addHook } from "./shutdown.ts";
+import { typeName, UsageError } from "./usage-error.ts";
+
+type Method = (...args: never[]) => unknown;
+
+/** A pool, client, data source or server: it has at least one of these. */
+export type Closable =
+  | { readonly end: Method }
+  | { readonly close: Method }
+  | { readonly destroy: Method }
+  | { readonly disconnect: Method }
+  | { readonly $disconnect: Method }
+  | { readonly quit: Method }
+  | { readonly $client: object };
+
+export interface CloseOptions extends HookOptions {
+  /**
+   * Name of the hook in the line at the end.
+   * @default - the driver's name, such as "mysql2", or "server"
+   */
+  readonly name?: string;
+}
+
+const POOLS = "each pool of closeOnShutdown";
+
+let hasServer = false;
+
+/**
+ * Closes a pool, client, data source or HTTP server on SIGTERM, in the way that its driver needs, and waits until it has
+ * closed or the time is over. Servers close first: they stop accepting, and requests in flight end before a pool closes.
+ * The line at the end counts connections (`closed`, `givenUp`) if the driver says how many there are, and requests
+ * (`answered`, `cut`).
+ *
+ * @returns the pool itself
+ * @throws UsageError if the value has no method that closes it
+ * @example
+ * const pool = closeOnShutdown(mysql.createPool(uri));
+ */
+export function closeOnShutdown<T extends Closable>(pool: T, { name, before = [] }: CloseOptions = {}): T {
+  const client: unknown = pool;
+  if (!isClient(client)) throw notClosable(client);
+  const server = serverOf(client);
+  if (server !== undefined) {
+    hasServer = true;
+    addHook("closeOnShutdown", name ?? "server", serverHook(client, server), before, { beforeGroup: POOLS });
+    return pool;
+  }
+  const driver = has(client, "then") ? undefined : driverOf(client);
+  if (driver === undefined) throw notClosable(client);
+  addHook("closeOnShutdown", name ?? driver.name, poolHook(client, driver), before, {
+    group: POOLS,
+    startsAt: () => (hasServer ? 0.8 : 0.5), // requests in flight need their connections
+  });
+  return pool;
+}
+
+/** An `http.Server`, or that of Fastify or Nest. */
+function serverOf(client: Client): HttpServer | undefined {
+  const own = has(client, "getHttpServer") ? (client["getHttpServer"] as () => unknown).call(client) : client["server"];
+  return [client, own].find(isHttpServer);
+}
+
+function isHttpServer(value: unknown): value is Client & HttpServer {
+  return isClient(value) && has(value, "closeIdleConnections") && has(value, "close");
+}
+
+function serverHook(app: Client, server: HttpServer): ShutdownHook {
+  const shutdown = new ServerShutdown(server);
+  return async (context) => {
+    const result = await shutdown.close(context);
+    if (app !== (server as unknown)) await Promise.race([closed(app, context), aborted(context.signal)]);
+    return result;
+  };
+}
+
+/** The framework's own clean-up. Its server is closed already. */
+async function closed(app: Client, context: ShutdownContext): Promise<void> {
+  try {
+    await driverOf(app)?.close(app, context);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ERR_SERVER_NOT_RUNNING") throw error;
+  }
+}
+
+function poolHook(client: Client, driver: Driver): ShutdownHook {
+  return async (context) => {
+    const open = driver.count?.(client);
+    const result = await Promise.race([driver.close(client, context), aborted(context.signal)]);
+    // mysql2's promise of `end` resolves with the error.
+    if (result instanceof Error) throw result;
+    if (open === undefined) return result === ABORTED ? new Promise(() => undefined) : {}; // the line says "gave up"
+    const givenUp = result === ABORTED ? (driver.count?.(client) ?? open) : 0;
+    return { closed: Math.max(0, open - givenUp), givenUp };
+  };
+}
+
+const ABORTED = Symbol("the time is over");
+
+function aborted(signal: AbortSignal): Promise<typeof ABORTED> {
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => {
+      resolve(ABORTED);
+    });
+  });
+}
+
+function notClosable(value: unknown): UsageError {
+  const what =
+    isClient(value) && has(value, "then")
+      ? "a promise: await it first"
+      : isClient(value) && has(value, "listen")
+        ? "an application: pass the server that its listen() returns"
+        : `${typeName(value)}, which has none of the methods ${CLOSING_METHODS.join(", ")}: pass the pool, client, data source or server itself`;
+  return new UsageError("ERR_LGS_NOT_CLOSABLE", `closeOnShutdown: the value is ${what}`);
+}

@@ -1,0 +1,192 @@
+import type { ShutdownContext } from "./hooks.ts";
+
+/** Any object of a driver. Its members are read by name, so that this package depends on no driver. */
+export type Client = Readonly<Record<string, unknown>>;
+
+/** How one kind of pool, client or data source closes. */
+export interface Driver {
+  readonly name: string;
+  readonly matches: (client: Client) => boolean;
+  /** Calls the method that closes. Resolves when the client has closed. */
+  readonly close: (client: Client, context: ShutdownContext) => unknown;
+  /** Open connections. @default - the driver does not say */
+  readonly count?: (client: Client) => number | undefined;
+}
+
+/** From the most specific one: a client matches the first row that fits. */
+export const DRIVERS: readonly Driver[] = [
+  {
+    name: "drizzle", // https://orm.drizzle.team/docs/get-started: the driver's own client is `$client`
+    matches: (client) => isClient(client["$client"]),
+    close: (client, context) => inner(client, "$client", (own, driver) => driver.close(own, context)),
+    count: (client) => inner(client, "$client", (own, driver) => driver.count?.(own)),
+  },
+  {
+    name: "prisma",
+    matches: (client) => has(client, "$disconnect"),
+    close: (client) => call(client, "$disconnect"),
+  },
+  {
+    name: "typeorm",
+    matches: (client) => typeof client["isInitialized"] === "boolean" && has(client, "destroy"),
+    close: (client) => (client["isInitialized"] === true ? call(client, "destroy") : undefined),
+    count: (client) => {
+      const driver = client["driver"];
+      if (client["isInitialized"] !== true || !isClient(driver)) return undefined;
+      return countOf(driver["pool"] ?? driver["master"]);
+    },
+  },
+  {
+    name: "sequelize",
+    matches: (client) => isClient(client["connectionManager"]) && has(client, "close"),
+    close: (client) => call(client, "close"),
+    count: (client) => numberAt(client, "connectionManager", "pool", "size"),
+  },
+  {
+    name: "knex",
+    matches: (client) => isClient(client["client"]) && has(client, "destroy") && has(client, "raw"),
+    close: (client) => call(client, "destroy"),
+    count: (client) => sum(callAt(client, "numUsed", "client", "pool"), callAt(client, "numFree", "client", "pool")),
+  },
+  {
+    name: "ioredis",
+    matches: (client) => typeof client["status"] === "string" && has(client, "quit") && has(client, "disconnect"),
+    // `quit` waits for a connection that does not exist yet.
+    close: (client) => call(client, client["status"] === "ready" ? "quit" : "disconnect"),
+    count: (client) => (client["status"] === "ready" ? 1 : 0),
+  },
+  {
+    name: "redis",
+    matches: (client) => typeof client["isOpen"] === "boolean" && has(client, "quit"),
+    // `close` waits for replies since version 5, `quit` before.
+    close: (client) => (client["isOpen"] === true ? call(client, has(client, "close") ? "close" : "quit") : undefined),
+    count: (client) => (client["isOpen"] === true ? 1 : 0),
+  },
+  {
+    name: "mysql2",
+    matches: (client) => lengthAt(client, "pool", "_allConnections") !== undefined,
+    close: (client) => call(client, "end"),
+    count: (client) => lengthAt(client, "pool", "_allConnections"),
+  },
+  {
+    name: "mysql2", // one connection
+    matches: (client) => isClient(client["connection"]) && has(client["connection"], "promise"),
+    close: (client) => call(client, "end"),
+    count: () => 1,
+  },
+  {
+    name: "mysql2", // without promises
+    matches: (client) => has(client, "promise") && has(client, "end") && has(client, "query"),
+    close: callBack("end"),
+    count: (client) => lengthAt(client, "_allConnections") ?? 1,
+  },
+  {
+    name: "mysql",
+    matches: (client) => has(client, "end") && has(client, "query") && has(client, "escapeId"),
+    close: callBack("end"),
+    count: (client) => lengthAt(client, "_allConnections") ?? 1,
+  },
+  {
+    name: "mariadb",
+    matches: (client) => has(client, "totalConnections") && has(client, "end"),
+    close: (client) => closeByMethod(client, "end"),
+    count: (client) => callAt(client, "totalConnections"),
+  },
+  {
+    name: "pg",
+    matches: (client) => typeof client["totalCount"] === "number" && has(client, "end"),
+    close: (client) => call(client, "end"),
+    count: (client) => numberAt(client, "totalCount"),
+  },
+  {
+    name: "postgres", // without `timeout` it waits for running statements without a limit
+    matches: (client) => typeof client === "function" && has(client, "end") && has(client, "unsafe"),
+    close: (client, { remainingMs }) => call(client, "end", { timeout: remainingMs() / 1_000 }),
+  },
+];
+
+/** The methods of clients that no row describes, in the order in which they are tried. */
+const METHODS = ["end", "close", "quit", "disconnect", "destroy"] as const;
+
+export const CLOSING_METHODS: readonly string[] = ["$disconnect", ...METHODS];
+
+/** @returns undefined if nothing of the client closes it */
+export function driverOf(client: Client): Driver | undefined {
+  const known = DRIVERS.find(({ matches }) => matches(client));
+  if (known !== undefined) return known;
+  const method = METHODS.find((name) => has(client, name));
+  if (method === undefined) return undefined;
+  return { name: method, matches: () => true, close: () => closeByMethod(client, method) };
+}
+
+export function isClient(value: unknown): value is Client {
+  return (typeof value === "object" && value !== null) || typeof value === "function";
+}
+
+export function has(client: Client, method: string): boolean {
+  return typeof client[method] === "function";
+}
+
+function call(client: Client, method: string, ...args: unknown[]): unknown {
+  return (client[method] as (...args: unknown[]) => unknown).apply(client, args);
+}
+
+function callBack(method: string): Driver["close"] {
+  return (client) =>
+    new Promise<void>((resolve, reject) => {
+      call(client, method, (error: unknown) => {
+        if (error instanceof Error) reject(error);
+        else resolve();
+      });
+    });
+}
+
+/** The method says by a promise, a callback or an event that it is done. */
+function closeByMethod(client: Client, method: string): unknown {
+  const { length, constructor } = client[method] as { readonly length: number; readonly constructor: { name: string } };
+  const takesCallback = length > 0 && (method === "end" || method === "close") && constructor.name !== "AsyncFunction";
+  return new Promise((resolve, reject) => {
+    const done = (error?: unknown): void => {
+      if (error instanceof Error) reject(error);
+      else resolve(undefined);
+    };
+    if (has(client, "once")) ["close", "end"].forEach((event) => call(client, "once", event, done));
+    const result = takesCallback ? call(client, method, done) : call(client, method);
+    if (isClient(result) && has(result, "then")) resolve(result);
+    else if (!takesCallback && !has(client, "once")) resolve(undefined);
+  });
+}
+
+function inner<T>(client: Client, name: string, use: (own: Client, driver: Driver) => T): T | undefined {
+  const own = client[name];
+  const driver = isClient(own) ? driverOf(own) : undefined;
+  return isClient(own) && driver !== undefined ? use(own, driver) : undefined;
+}
+
+/** Connections of the pool that an object-relational mapper keeps. */
+function countOf(pool: unknown): number | undefined {
+  return isClient(pool) ? driverOf(pool)?.count?.(pool) : undefined;
+}
+
+function at(client: Client, path: readonly string[]): unknown {
+  return path.reduce<unknown>((value, name) => (isClient(value) ? value[name] : undefined), client);
+}
+
+function numberAt(client: Client, ...path: readonly string[]): number | undefined {
+  const value = at(client, path);
+  return typeof value === "number" ? value : undefined;
+}
+
+function lengthAt(client: Client, ...path: readonly string[]): number | undefined {
+  return numberAt(client, ...path, "length");
+}
+
+function callAt(client: Client, method: string, ...path: readonly string[]): number | undefined {
+  const owner = at(client, path);
+  const value = isClient(owner) && has(owner, method) ? call(owner, method) : undefined;
+  return typeof value === "number" ? value : undefined;
+}
+
+function sum(left: number | undefined, right: number | undefined): number | undefined {
+  return left === undefined || right === undefined ? undefined : left + right;
+}
