@@ -13,7 +13,8 @@ const authorities = Object.values(environment).filter((value) => /^\/.*\.pem$/.t
 const onEnd = 'read -r end; exec "$0" --host "$1" kill "$2"';
 spawn("/bin/sh", ["-c", onEnd, docker, host, name], {
   detached: true,
-  env: { PATH }, // without the Runtime API's address, by which the lab finds what it has left behind
+  // Without the Runtime API's address, by which the lab finds what it has left behind; see processes/descendants.ts.
+  env: { PATH, LAB_OUTLIVES_ENVIRONMENT: "1" },
   stdio: ["pipe", "ignore", "ignore"],
 }).unref();
 

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { checkNamespace, inManagedNamespace, inNamespace } from "./emulator-namespace";
 import type { ExternalExtension, LambdaFunction, ShutdownResult } from "./execution-environment";
 import { isProvided, type LambdaRuntime } from "./lambda-runtime";
+import { Descendants } from "../processes/descendants";
 import { temporaryDirectory, track } from "../processes/reaper";
 
 /** The version that the lab's tests run. */
@@ -67,7 +68,7 @@ export class Emulator {
   private constructor(
     private readonly process: ChildProcess,
     private readonly url: string,
-    private readonly release: () => void,
+    private readonly release: () => Promise<void>,
   ) {
     for (const stream of [process.stdout, process.stderr]) {
       if (stream !== null) createInterface({ input: stream }).on("line", (line) => this.logs.push(line));
@@ -112,7 +113,9 @@ export class Emulator {
       stdio: ["ignore", "pipe", "pipe"],
     });
     const url = `http://127.0.0.1:${port}/2015-03-31/functions/function/invocations`;
-    return new Emulator(child, url, () => {
+    return new Emulator(child, url, async () => {
+      await new Descendants(variable).end(); // the emulator signals the process group only
+      for (const stream of child.stdio) stream?.destroy();
       temporary.remove();
       untrack();
     });
@@ -162,8 +165,9 @@ export class Emulator {
       const isGone = await Promise.race([gone.then(() => true), sleep(GONE_WITHIN_MS, false, { ref: false })]);
       if (!isGone) this.process.kill("SIGKILL");
     }
-    this.release();
-    return performance.now() - begun;
+    const goneMs = performance.now() - begun;
+    await this.release();
+    return goneMs;
   }
 }
 

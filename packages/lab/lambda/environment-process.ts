@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { markOwnChild } from "../processes/descendants";
 
 /** A process of an execution environment: the runtime, or an external extension. */
 export interface EnvironmentProcess {
@@ -20,6 +22,9 @@ export interface EnvironmentProcess {
 /** Tells the lab, on a descriptor of its own, whether the function listens to SIGTERM. */
 const SIGTERM_LISTENERS = join(__dirname, "sigterm-listeners.cjs");
 const SIGTERM_FD = 3;
+
+/** A process that cannot be ended may hold the log open for ever. */
+const LOG_CLOSES_WITHIN_MS = 1_000;
 
 /** In a mask of signals, as in /proc/<pid>/status. */
 const SIGTERM_BIT = 1n << 14n;
@@ -61,6 +66,7 @@ export function startProcess({
     stdio: ["ignore", "pipe", "pipe", ...(isWatched ? (["pipe"] as const) : [])],
     detached: true, // a process group of its own: Lambda signals the group
   });
+  const unmark = child.pid === undefined ? undefined : markOwnChild(child.pid);
   for (const stream of [child.stdout, child.stderr]) {
     if (stream !== null) createInterface({ input: stream }).on("line", onLine);
   }
@@ -72,6 +78,7 @@ export function startProcess({
     gone: new Promise((resolve) => {
       const end = (how: string, isStarted = true): void => {
         started.isGone = true;
+        unmark?.();
         resolve(how);
         onGone(how, isStarted);
       };
@@ -104,6 +111,12 @@ export function listensToSigterm({ child, listens }: EnvironmentProcess): boolea
   } catch {
     return undefined; // not Linux
   }
+}
+
+/** Waits for the last lines, for a limited time, and lets the lab end even if somebody still holds the log open. */
+export async function closeLog({ child, drained }: EnvironmentProcess): Promise<void> {
+  await Promise.race([drained, sleep(LOG_CLOSES_WITHIN_MS, undefined, { ref: false })]);
+  for (const stream of child.stdio) stream?.destroy();
 }
 
 /** Undefined where nobody can tell. */

@@ -37,6 +37,7 @@ interface Payload {
   readonly event: unknown;
   readonly pid: number;
   readonly child?: number;
+  readonly detached?: readonly number[];
   readonly remainingMs: number;
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -160,6 +161,13 @@ function first(notes: readonly Note[]): Note {
 function expectInOrder(events: readonly string[], wanted: readonly string[]): void {
   expect(events.filter((event) => wanted.includes(event))).toEqual(wanted);
 }
+
+const onLinux =
+  process.platform === "darwin"
+    ? (name: string, body: () => Promise<void>): void => {
+        test.skip(`${name} (skipped: AWS's runtime client and /proc are Linux's)`, body);
+      }
+    : test;
 
 describe("Init", () => {
   test("extensions register before the runtime starts, and Init ends when all have asked for an event", async () => {
@@ -457,6 +465,33 @@ describe("Shutdown", () => {
     await until(() => !pids.flat().some(isAlive));
   });
 
+  const DETACHED = [{}, { stdio: "inherit" }, { env: { PATH: "/usr/bin:/bin" } }, { daemon: true }];
+
+  // A child that has the log open would otherwise keep the lab from ending.
+  onLinux("no detached child is left, whatever its log, environment and parent are", async () => {
+    const ended = environment({ extensions: [extension()], probe: { ON_SIGTERM: "raise" } });
+    const killed = environment();
+    const reset = environment({ extensions: [extension()], probe: { ON_SIGTERM: "raise" } });
+    for (const lab of [ended, killed, reset]) {
+      const { detached = [] } = await answer(lab.invoke({ detached: DETACHED }));
+      expect(detached).toHaveLength(DETACHED.length);
+      expect(detached.filter(isAlive)).toEqual(detached);
+      if (lab === reset) await failure(lab.invoke({ kill: "SIGKILL" }));
+      else await lab.shutdown();
+      expect(detached.filter(isAlive)).toEqual([]);
+    }
+  });
+
+  onLinux("a detached child is frozen and thawed with its environment", async () => {
+    const lab = environment();
+    const { detached = [] } = await answer(lab.invoke({ detached: [{}] }));
+    const state = (): string => /\) (.)/.exec(readFileSync(`/proc/${detached[0] ?? 0}/stat`, "latin1"))?.[1] ?? "";
+    lab.freeze();
+    await until(() => state() === "T");
+    lab.thaw();
+    await until(() => state() === "S");
+  });
+
   test("the last line is in the logs", async () => {
     const lab = environment({ extensions: [extension()], probe: { ON_SIGTERM: "raise" } });
     await lab.init();
@@ -502,13 +537,6 @@ describe("between invocations", () => {
     expect(lab.noted("SIGTERM")).toHaveLength(1);
   });
 });
-
-const onLinux =
-  process.platform === "darwin"
-    ? (name: string, body: () => Promise<void>): void => {
-        test.skip(`${name} (skipped: AWS's runtime client does not build on macOS)`, body);
-      }
-    : test;
 
 describe("on AWS's runtime client", () => {
   let runtime: LambdaRuntime;

@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Descendants } from "../processes/descendants";
 import { track } from "../processes/reaper";
 import {
+  closeLog,
   highestMemoryMb,
   listensToSigterm,
   signalGroup,
@@ -67,6 +69,8 @@ interface Lifecycle {
   /** @default - there was no invocation yet */
   invocation?: InvocationEvents;
   readonly processes: EnvironmentProcess[];
+  /** What its processes started and left behind. */
+  readonly descendants: Descendants;
   runtime?: EnvironmentProcess;
   /** What Lambda reports: the first thing that went wrong in it, the runtime's own words apart. */
   crash?: LambdaError;
@@ -166,6 +170,7 @@ export class ExecutionEnvironment {
       api,
       events: new PlatformEvents(api.telemetry, lambdaFunction, phase),
       processes: [],
+      descendants: new Descendants(runtimeApiVariable(api)),
       releases: [track("variable", runtimeApiVariable(api))],
     };
     this.lifecycle = lifecycle;
@@ -251,7 +256,10 @@ export class ExecutionEnvironment {
       return failed(outcome.error);
     }
     this.record("response");
-    return { ok: true, payload: parse(outcome.response), durationMs: performance.now() - begun };
+    const durationMs = performance.now() - begun;
+    // If the runtime crashes later, nobody can tell any more which children were its own.
+    noteDescendants(lifecycle);
+    return { ok: true, payload: parse(outcome.response), durationMs };
   }
 
   /** Between invocations an execution environment does not run. */
@@ -260,11 +268,14 @@ export class ExecutionEnvironment {
     this.record("frozen");
     this.lifecycle?.api.telemetry.pause();
     for (const { child } of this.lifecycle?.processes ?? []) signalGroup(child, "SIGSTOP");
+    if (this.lifecycle !== undefined) noteDescendants(this.lifecycle);
+    this.lifecycle?.descendants.signal("SIGSTOP");
   }
 
   thaw(): void {
     this.isFrozen = false;
     for (const { child } of this.lifecycle?.processes ?? []) signalGroup(child, "SIGCONT");
+    this.lifecycle?.descendants.signal("SIGCONT");
     this.lifecycle?.api.telemetry.resume();
     this.record("thawed");
   }
@@ -302,6 +313,7 @@ export class ExecutionEnvironment {
     const kill = (target: EnvironmentProcess): void => {
       signalGroup(target.child, "SIGKILL");
     };
+    noteDescendants(lifecycle);
     let endedBy: ShutdownResult["endedBy"] = runtime === undefined || runtime.isGone ? "gone before" : "itself";
 
     const internals = api.extensions.count("internal");
@@ -312,14 +324,14 @@ export class ExecutionEnvironment {
       for (const target of processes) kill(target);
       await Promise.all(processes.map(({ gone }) => gone));
       const runtimeMs = since();
-      for (const release of lifecycle.releases) release();
-      await api.close();
       this.record("environment gone");
+      await this.leaveNothing(lifecycle);
       return { endedBy, runtimeMs, totalMs: since() };
     }
 
     if (this.isFrozen) {
       for (const { child } of processes) signalGroup(child, "SIGCONT"); // to hear the signal
+      lifecycle.descendants.signal("SIGCONT");
       await threadsWait(runtime?.child.pid);
       begun = performance.now();
     }
@@ -358,11 +370,20 @@ export class ExecutionEnvironment {
       await Promise.all(rest.map(({ gone }) => gone));
     }
     if (forGood) this.vanish();
-    for (const target of processes) kill(target); // what a process left behind goes with the machine
-    for (const release of lifecycle.releases) release();
-    await api.close();
+    const totalMs = since();
     this.record(forGood ? "environment gone" : "environment reset");
-    return { endedBy, ...(unheard ? { unheard } : {}), runtimeMs, totalMs: since() };
+    await this.leaveNothing(lifecycle);
+    return { endedBy, ...(unheard ? { unheard } : {}), runtimeMs, totalMs };
+  }
+
+  /** What the processes left behind goes with the machine, and with a reset as well. */
+  private async leaveNothing({ processes, descendants, releases, api }: Lifecycle): Promise<void> {
+    for (const { child } of processes) signalGroup(child, "SIGKILL");
+    const left = await descendants.end();
+    if (left > 0) this.record(`SIGKILL to ${left} detached ${left === 1 ? "process" : "processes"} of the function`);
+    await Promise.all(processes.map(closeLog));
+    for (const release of releases) release();
+    await api.close();
   }
 
   private vanish(): void {
@@ -412,6 +433,10 @@ export class ExecutionEnvironment {
   record(what: string): void {
     this.timeline.push({ at: performance.now() - this.created, phase: this.phase, what });
   }
+}
+
+function noteDescendants({ descendants, processes }: Lifecycle): void {
+  descendants.note(processes.map(({ child }) => child.pid));
 }
 
 function runtimeApiVariable({ address }: RuntimeApi): string {

@@ -106,9 +106,9 @@ interface Estate {
 const SCRIPT = `
   const { startDatabaseServer } = require(${JSON.stringify(join(LAB, "mysql/database-server.ts"))});
   const { lambdaRuntime } = require(${JSON.stringify(join(LAB, "lambda/lambda-runtime.ts"))});
-  const { storm } = require(${JSON.stringify(join(LAB, "scenarios/storm.ts"))});
-  const { synthesizedFunction } = require(${JSON.stringify(join(LAB, "subjects/synthesized-function.ts"))});
-  const { thisFunction } = require(${JSON.stringify(join(LAB, "subjects/subject.ts"))});
+  const { storm } = require(${JSON.stringify(join(LAB, "runs/storm.ts"))});
+  const { synthesizedFunction } = require(${JSON.stringify(join(LAB, "functions/synthesized-function.ts"))});
+  const { thisFunction } = require(${JSON.stringify(join(LAB, "functions/subject.ts"))});
   const synthesized = synthesizedFunction(process.env.STACK);
   const runtime = lambdaRuntime(synthesized.runtime);
   console.log("begin");
