@@ -46,7 +46,7 @@ test("an extension of one's own takes the place of the stand-in, and hears the T
   const notes = join(scratch, "notes");
   const { output } = await run("--extension-program", program("mine"), "--env", `NOTES=${notes}`);
   expect(output).toContain("extension mine registered");
-  expect(output).not.toContain("insights-stand-in");
+  expect(output).not.toContain("fake-insights-extension");
   expect(output).toContain("response");
   expect(readFileSync(notes, "utf8")).toContain('"platform.report"');
 });

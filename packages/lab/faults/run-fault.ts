@@ -1,20 +1,20 @@
-import { once } from "node:events";
-import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Login } from "../mysql/server";
 import { endingOf } from "../lambda/ending";
 import { ExecutionEnvironment, InitError, type InvocationResult } from "../lambda/execution-environment";
+import { FAKE_INSIGHTS } from "../lambda/fake-insights";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { Relay } from "../mysql/relay";
 import { findServerProgram, startThrowawayServer, type ThrowawayServer } from "../mysql/throwaway-server";
 import { MisbehavingServer } from "../mysql/misbehaving-server";
 import { droppedPackets, silentServer, type BlackHole } from "../mysql/black-hole";
+import { freePort } from "../processes/free-port";
 import type { Certificates } from "../mysql/certificates";
 import type { Fault } from "./fault";
 import type { FaultedFunction, FaultResult } from "./fault-result";
 import { BUDGET_MS, type ShutdownExtension } from "./shutdown-extension";
-import { startSecretsManagerMock } from "../lambda/secrets-manager-mock";
+import { startFakeSecretsManager } from "../lambda/fake-secrets-manager";
 import { problemsOf, problemsOfSecrecy, problemsOfTime } from "./problems";
 import { contradictions, shutdownLines } from "./shutdown-line";
 import { abortedClients, connections, endConnections, locksAreFree, statements, type Scenario } from "./steps";
@@ -41,7 +41,7 @@ export async function runFault(
   testBed: TestBed,
 ): Promise<FaultResult> {
   const server = await serverFor(fault, testBed);
-  const secrets = await startSecretsManagerMock(SECRET_ARN);
+  const secrets = await startFakeSecretsManager(SECRET_ARN);
   const misbehaving = await misbehavingServer(fault, testBed.certificates);
   const { host, port, user, password } = loginOf(misbehaving ?? server);
   const relay = await Relay.start({ host, port });
@@ -49,15 +49,7 @@ export async function runFault(
   const createdAt = performance.now();
   const environment = new ExecutionEnvironment({
     runtime: testBed.runtime,
-    extensions:
-      extension === "internal"
-        ? []
-        : [
-            {
-              name: "insights-stand-in",
-              command: [process.execPath, join(__dirname, "../lambda/insights-stand-in.mjs")],
-            },
-          ],
+    extensions: extension === "internal" ? [] : [FAKE_INSIGHTS],
     onGone: () => {
       relay.sever();
     },
@@ -195,15 +187,6 @@ async function targetOf({ target }: Fault, relay: Relay): Promise<BlackHole> {
     case "silent server":
       return silentServer();
   }
-}
-
-async function freePort(): Promise<number> {
-  const listener = createServer().listen(0, "127.0.0.1");
-  await once(listener, "listening");
-  const { port } = listener.address() as AddressInfo;
-  listener.close();
-  await once(listener, "close");
-  return port;
 }
 
 function login(fault: Fault, password: string, endpoint: string): Readonly<Record<string, string>> {

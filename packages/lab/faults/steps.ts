@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ExecutionEnvironment, InvocationResult } from "../lambda/execution-environment";
 import type { MisbehavingServer, Script } from "../mysql/misbehaving-server";
 import type { ThrowawayServer } from "../mysql/throwaway-server";
-import type { SecretsManagerMock, SecretsManagerMood } from "../lambda/secrets-manager-mock";
+import type { FakeSecretsManager, SecretsManagerBehaviour } from "../lambda/fake-secrets-manager";
 
 /** What a fault works on: one execution environment, and the server that it uses. */
 export interface Scenario {
@@ -10,7 +10,7 @@ export interface Scenario {
   readonly server: ThrowawayServer;
   /** What the function talks to in its place, if the fault asks for that. */
   readonly misbehaving: MisbehavingServer | undefined;
-  readonly secrets: SecretsManagerMock;
+  readonly secrets: FakeSecretsManager;
   /** What makes this handler run a statement: one that is done at once, and one that takes 30 seconds. */
   readonly events: { readonly quick: unknown; readonly slow: unknown };
   /** Also those that have not ended. */
@@ -220,8 +220,8 @@ function misbehavingOf({ misbehaving }: Scenario): MisbehavingServer {
 }
 
 /** Changes how Secrets Manager answers from now on. */
-export function secretsManager(is: SecretsManagerMood): Step {
-  return ({ secrets }) => secrets.become(is);
+export function secretsManager(is: SecretsManagerBehaviour): Step {
+  return ({ secrets }) => secrets.setBehaviour(is);
 }
 
 /** Text that Secrets Manager has under the secret's ARN, whatever it is. */

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import tls, { type SecureContext } from "node:tls";
-import { startSecretsManagerMock, type SecretsManagerMock } from "../lambda/secrets-manager-mock";
+import { startFakeSecretsManager, type FakeSecretsManager } from "../lambda/fake-secrets-manager";
 import { createCertificates, type ServerCertificate } from "../mysql/certificates";
 
 /** What stands in for AWS where a function logs in as it would be deployed. */
@@ -17,7 +17,7 @@ export interface AwsStandIns {
    */
   readonly tls: (serverName?: string) => SecureContext;
   /** It has the one secret, and speaks TLS as AWS's endpoint does. */
-  readonly secretsManager: SecretsManagerMock;
+  readonly secretsManager: FakeSecretsManager;
   readonly secretArn: string;
   stop(): Promise<void>;
 }
@@ -29,7 +29,7 @@ export async function startAwsStandIns(scratch: string): Promise<AwsStandIns> {
   const directory = join(scratch, "certificates");
   mkdirSync(directory);
   const { rightName: certificate, authorityFile, named } = createCertificates(directory);
-  const secretsManager = await startSecretsManagerMock(SECRET_ARN, certificate);
+  const secretsManager = await startFakeSecretsManager(SECRET_ARN, certificate);
   const contexts = new Map<string | undefined, SecureContext>();
   return {
     ...{ authorityFile, certificate, secretsManager, secretArn: SECRET_ARN },

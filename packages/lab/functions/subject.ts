@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { SecureContext } from "node:tls";
 import type { DatabaseServer, Login } from "../mysql/server";
 import { AWS_LIMITS, type ExternalExtension, type LambdaFunction } from "../lambda/execution-environment";
+import { FAKE_INSIGHTS } from "../lambda/fake-insights";
 import type { SynthesizedFunction } from "./synthesized-function";
 import { stageUnbundled } from "./unbundled-code";
 
@@ -37,13 +38,8 @@ export const EXTENSION_KINDS = ["external", "internal", "none"] as const;
 /** Whose registration makes Lambda send SIGTERM. */
 export type ExtensionKind = (typeof EXTENSION_KINDS)[number];
 
-const INSIGHTS_STAND_IN: ExternalExtension = {
-  name: "insights-stand-in",
-  command: [process.execPath, join(__dirname, "../lambda/insights-stand-in.mjs")],
-};
-
-export function isStandIn(extension: ExternalExtension): boolean {
-  return extension === INSIGHTS_STAND_IN;
+export function isFakeInsights(extension: ExternalExtension): boolean {
+  return extension === FAKE_INSIGHTS;
 }
 
 /** What the function of this template reads with a password and without TLS, which it takes on loopback only. */
@@ -59,12 +55,12 @@ export function templateVariables({ host, port, user, password, database }: Logi
   };
 }
 
-/** The synthesized function as it would be deployed: an Insights layer becomes the stand-in for Insights. */
+/** The synthesized function as it would be deployed: an Insights layer becomes the fake Insights extension. */
 export function thisFunction(lambdaFunction: SynthesizedFunction): Subject {
   const insights = lambdaFunction.layers.some(
     (layer) => layer.includes("LambdaInsightsExtension") || layer.includes("insights"),
   );
-  return { name: "this function", lambdaFunction, extensions: insights ? [INSIGHTS_STAND_IN] : [] };
+  return { name: "this function", lambdaFunction, extensions: insights ? [FAKE_INSIGHTS] : [] };
 }
 
 /** The same code, which logs in the same way, without anything that makes Lambda send SIGTERM. */
@@ -77,7 +73,7 @@ export function withExtension(subject: Subject, kind: ExtensionKind): Subject {
   const budgetMs = kind === "internal" ? AWS_LIMITS.runtimeWithInternalMs : AWS_LIMITS.runtimeWithExternalMs;
   return {
     ...subject,
-    extensions: kind === "external" ? [INSIGHTS_STAND_IN] : [],
+    extensions: kind === "external" ? [FAKE_INSIGHTS] : [],
     lambdaFunction: {
       ...subject.lambdaFunction,
       environment: {
@@ -99,6 +95,6 @@ export function articleSubject(lambdaFunction: LambdaFunction, directory: string
   return {
     name: "the article's way",
     lambdaFunction: { ...lambdaFunction, directory },
-    extensions: [INSIGHTS_STAND_IN],
+    extensions: [FAKE_INSIGHTS],
   };
 }

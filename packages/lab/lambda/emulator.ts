@@ -1,14 +1,16 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { accessSync, constants } from "node:fs";
-import { connect, createServer, type AddressInfo } from "node:net";
-import { delimiter, join, resolve } from "node:path";
+import { connect } from "node:net";
+import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { checkNamespace, inManagedNamespace, inNamespace } from "./emulator-namespace";
 import type { ExternalExtension, LambdaFunction, ShutdownResult } from "./execution-environment";
-import { isProvided, type LambdaRuntime } from "./lambda-runtime";
+import type { LambdaRuntime } from "./lambda-runtime";
+import { processVariables } from "./process-variables";
 import { Descendants } from "../processes/descendants";
+import { freePort } from "../processes/free-port";
+import { isExecutable, programPaths } from "../processes/program-path";
 import { temporaryDirectory, track } from "../processes/reaper";
 
 /** The version that the lab's tests run. */
@@ -40,18 +42,8 @@ const GONE_WITHIN_MS = 10_000;
  * @throws if there is none; the message says how to get it
  */
 export function emulatorProgram(path?: string): string {
-  const candidates =
-    path === undefined
-      ? (process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, PROGRAM))
-      : [resolve(path)];
-  for (const candidate of candidates) {
-    try {
-      accessSync(candidate, constants.X_OK);
-      return candidate;
-    } catch {
-      // It may be in the next one.
-    }
-  }
+  const [found] = path === undefined ? programPaths(PROGRAM) : [resolve(path)].filter(isExecutable);
+  if (found !== undefined) return found;
   const what = path === undefined ? `${PROGRAM} is not on the PATH` : `--emulator "${path}" is not a program`;
   throw new Error(`${what}; get it with: go install ${EMULATOR_PACKAGE}`);
 }
@@ -115,7 +107,6 @@ export class Emulator {
     const url = `http://127.0.0.1:${port}/2015-03-31/functions/function/invocations`;
     return new Emulator(child, url, async () => {
       await new Descendants(variable).end(); // the emulator signals the process group only
-      for (const stream of child.stdio) stream?.destroy();
       temporary.remove();
       untrack();
     });
@@ -167,32 +158,23 @@ export class Emulator {
     }
     const goneMs = performance.now() - begun;
     await this.release();
+    if (!this.hasEnded)
+      await Promise.race([once(this.process, "close"), sleep(GONE_WITHIN_MS, undefined, { ref: false })]);
+    for (const stream of this.process.stdio) stream?.destroy();
     return goneMs;
   }
 }
 
 /** The emulator hands its own environment on to the function. */
 function environment({ lambdaFunction, runtime, workers }: EmulatorConfig): NodeJS.ProcessEnv {
-  const { name, directory, handler, memorySizeMb, timeoutMs } = lambdaFunction;
   return {
-    PATH: "/usr/local/bin:/usr/bin:/bin",
-    LANG: "en_US.UTF-8",
-    TZ: ":UTC",
-    AWS_REGION: "us-east-1",
-    AWS_DEFAULT_REGION: "us-east-1",
-    ...(isProvided(runtime.name) ? {} : { AWS_EXECUTION_ENV: `AWS_Lambda_${runtime.name}` }),
-    AWS_LAMBDA_FUNCTION_NAME: name,
-    AWS_LAMBDA_FUNCTION_VERSION: "$LATEST",
-    AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(memorySizeMb),
-    AWS_LAMBDA_FUNCTION_TIMEOUT: String(Math.ceil(timeoutMs / 1_000)),
-    AWS_LAMBDA_LOG_GROUP_NAME: `/aws/lambda/${name}`,
-    AWS_LAMBDA_LOG_STREAM_NAME: "lab",
-    LAMBDA_TASK_ROOT: directory,
-    _HANDLER: handler,
-    ...(workers === undefined
-      ? {}
-      : { AWS_LAMBDA_MAX_CONCURRENCY: String(workers), AWS_LAMBDA_NODEJS_WORKER_COUNT: String(workers) }),
-    ...lambdaFunction.environment,
+    ...processVariables({
+      lambdaFunction,
+      runtime: runtime.name,
+      process: "runtime",
+      ...(workers === undefined ? {} : { workers }),
+    }),
+    AWS_LAMBDA_FUNCTION_TIMEOUT: String(Math.ceil(lambdaFunction.timeoutMs / 1_000)),
   };
 }
 
@@ -206,13 +188,4 @@ async function listens(port: number): Promise<boolean> {
   } finally {
     socket.destroy();
   }
-}
-
-async function freePort(): Promise<number> {
-  const listener = createServer().listen(0, "127.0.0.1");
-  await once(listener, "listening");
-  const { port } = listener.address() as AddressInfo;
-  listener.close();
-  await once(listener, "close");
-  return port;
 }

@@ -5,7 +5,11 @@ export const TIMED_OUT = "Sandbox.Timedout";
 /** Init did not succeed. {@link error} is what Lambda would report. */
 export class InitError extends Error {
   override readonly name = "InitError";
-  constructor(readonly error: LambdaError) {
+  /** @param isReported by the runtime itself, at /init/error */
+  constructor(
+    readonly error: LambdaError,
+    readonly isReported = false,
+  ) {
     super(`${error.errorType}: ${error.errorMessage}`);
   }
 }

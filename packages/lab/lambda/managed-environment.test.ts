@@ -4,13 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ExternalExtension } from "./execution-environment";
+import { LIGHT_FAKE_INSIGHTS } from "./fake-insights";
 import { lambdaRuntime } from "./lambda-runtime";
 import { ManagedEnvironment, MANAGED_RUNTIME_MS } from "./managed-environment";
 
-const EXTENSION: ExternalExtension = {
-  name: "insights-stand-in",
-  command: ["bash", join(__dirname, "insights-stand-in.sh")],
-};
+const EXTENSION = LIGHT_FAKE_INSIGHTS;
 
 /** Two workers in one process; an event says how long it takes. The second begins a moment later. */
 const BOOTSTRAP = `#!${process.execPath}

@@ -9,6 +9,7 @@ import { ExtensionsApi } from "./extensions-api";
 import { json, readBody, refuse } from "./http-answer";
 import type { LambdaRuntime } from "./lambda-runtime";
 import { PlatformEvents } from "./platform-events";
+import { processVariables } from "./process-variables";
 import { TELEMETRY_PATH, TRACE_ID, type LambdaError } from "./runtime-api";
 import { TelemetryApi } from "./telemetry-api";
 import { track } from "../processes/reaper";
@@ -217,33 +218,15 @@ export class ManagedEnvironment {
 
   private start(name: string, [program = "", ...args]: readonly string[]): void {
     const { lambdaFunction, runtime, workers = WORKERS_PER_VCPU } = this.config;
-    const { directory, handler, memorySizeMb } = lambdaFunction;
     const child = spawn(program, args, {
-      cwd: directory,
-      env: {
-        PATH: "/usr/local/bin:/usr/bin:/bin",
-        LANG: "en_US.UTF-8",
-        TZ: ":UTC",
-        AWS_REGION: "us-east-1",
-        AWS_DEFAULT_REGION: "us-east-1",
-        AWS_LAMBDA_FUNCTION_NAME: lambdaFunction.name,
-        AWS_LAMBDA_FUNCTION_VERSION: "$LATEST",
-        AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(memorySizeMb),
-        AWS_LAMBDA_INITIALIZATION_TYPE: INITIALIZATION_TYPE,
-        ...(name === "runtime"
-          ? {
-              AWS_EXECUTION_ENV: `AWS_Lambda_${runtime.name}`,
-              AWS_LAMBDA_LOG_GROUP_NAME: `/aws/lambda/${lambdaFunction.name}`,
-              AWS_LAMBDA_LOG_STREAM_NAME: "lab",
-              AWS_LAMBDA_MAX_CONCURRENCY: String(workers),
-              AWS_LAMBDA_NODEJS_WORKER_COUNT: String(workers),
-              LAMBDA_TASK_ROOT: directory,
-              _HANDLER: handler,
-            }
-          : {}),
-        ...lambdaFunction.environment,
-        AWS_LAMBDA_RUNTIME_API: this.address,
-      },
+      cwd: lambdaFunction.directory,
+      env: processVariables({
+        lambdaFunction,
+        runtime: runtime.name,
+        process: name,
+        workers,
+        apis: { AWS_LAMBDA_RUNTIME_API: this.address },
+      }),
       stdio: ["ignore", "pipe", "pipe"],
       detached: true, // a process group of its own: Lambda signals the group
     });

@@ -1,39 +1,62 @@
 import type { LambdaFunction } from "./lambda-function";
 import { isProvided } from "./lambda-runtime";
 
+/** Value of AWS_LAMBDA_INITIALIZATION_TYPE. */
+export type InitializationType = "on-demand" | "provisioned-concurrency" | "lambda-managed-instances";
+
+export interface ProcessVariablesConfig {
+  readonly lambdaFunction: LambdaFunction;
+  /** As Lambda names it. */
+  readonly runtime: string;
+  /** `runtime`, or the name of an extension. */
+  readonly process: string;
+  /** What the lab's APIs tell where they are. @default none */
+  readonly apis?: Readonly<Record<string, string>>;
+  /** Worker threads of Managed Instances. @default - an environment with one invocation at a time */
+  readonly workers?: number;
+  /** @default "on-demand", or "lambda-managed-instances" with workers */
+  readonly initializationType?: InitializationType;
+}
+
 /** What extensions do not see: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html */
 const OF_THE_RUNTIME: ReadonlySet<string> = new Set([
   "AWS_EXECUTION_ENV",
   "AWS_LAMBDA_LOG_GROUP_NAME",
   "AWS_LAMBDA_LOG_STREAM_NAME",
+  "AWS_LAMBDA_MAX_CONCURRENCY",
+  "AWS_LAMBDA_NODEJS_WORKER_COUNT",
   "LAMBDA_TASK_ROOT",
   "_HANDLER",
 ]);
 
+/** What every process in Lambda has: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html */
+export const COMMON_VARIABLES = {
+  PATH: "/usr/local/bin:/usr/bin:/bin",
+  LANG: "en_US.UTF-8",
+  TZ: ":UTC",
+  AWS_REGION: "us-east-1",
+  AWS_DEFAULT_REGION: "us-east-1",
+} as const;
+
 /** The function gets Lambda's variables, and none of this machine's. */
-export function processVariables(
-  lambdaFunction: LambdaFunction,
-  runtimeName: string,
-  runtimeApi: string,
-  process: string,
-): NodeJS.ProcessEnv {
+export function processVariables(config: ProcessVariablesConfig): NodeJS.ProcessEnv {
+  const { lambdaFunction, runtime, process, apis, workers } = config;
   const { name, directory, handler, memorySizeMb, environment } = lambdaFunction;
+  const initializationType =
+    config.initializationType ?? (workers === undefined ? "on-demand" : "lambda-managed-instances");
   const all: NodeJS.ProcessEnv = {
-    PATH: "/usr/local/bin:/usr/bin:/bin",
-    LANG: "en_US.UTF-8",
-    TZ: ":UTC",
-    AWS_REGION: "us-east-1",
-    AWS_DEFAULT_REGION: "us-east-1",
-    ...executionEnv(runtimeName),
+    ...COMMON_VARIABLES,
+    ...executionEnv(runtime),
     AWS_LAMBDA_FUNCTION_NAME: name,
     AWS_LAMBDA_FUNCTION_VERSION: "$LATEST",
     AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(memorySizeMb),
-    AWS_LAMBDA_INITIALIZATION_TYPE: "on-demand",
+    AWS_LAMBDA_INITIALIZATION_TYPE: initializationType,
     AWS_LAMBDA_LOG_GROUP_NAME: `/aws/lambda/${name}`,
     AWS_LAMBDA_LOG_STREAM_NAME: "lab",
     LAMBDA_TASK_ROOT: directory,
+    ...workerVariables(workers),
     ...environment,
-    AWS_LAMBDA_RUNTIME_API: runtimeApi,
+    ...apis,
     _HANDLER: handler,
   };
   if (process === "runtime") return all;
@@ -43,4 +66,9 @@ export function processVariables(
 /** Python's client hears signals while it waits only where this names a Python of 3.12 or later. */
 function executionEnv(runtime: string): Readonly<Record<string, string>> {
   return isProvided(runtime) ? {} : { AWS_EXECUTION_ENV: `AWS_Lambda_${runtime}` };
+}
+
+function workerVariables(workers: number | undefined): Readonly<Record<string, string>> {
+  if (workers === undefined) return {};
+  return { AWS_LAMBDA_MAX_CONCURRENCY: String(workers), AWS_LAMBDA_NODEJS_WORKER_COUNT: String(workers) };
 }

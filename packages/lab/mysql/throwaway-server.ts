@@ -2,13 +2,14 @@ import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import fs from "node:fs";
-import net from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import mysql, { type RowDataPacket } from "mysql2/promise";
 import type { DatabaseServer, Login } from "./server";
 import { ANSWER_WITHIN_MS, Observer } from "./observer";
+import { freePort } from "../processes/free-port";
+import { programPaths } from "../processes/program-path";
 import { track, temporaryDirectory } from "../processes/reaper";
 
 /** A server of the lab's own, which faults may stop and kill. */
@@ -48,20 +49,11 @@ const PORT_ATTEMPTS = 3;
 const LOG_TAIL_LENGTH = 2_000;
 
 export async function findServerProgram(kind: "mariadbd" | "mysqld" | undefined): Promise<ServerProgram | undefined> {
-  const directories = [...(process.env["PATH"] ?? "").split(path.delimiter), ...DIRECTORIES_BESIDE_PATH];
-  for (const name of ["mariadbd", "mysqld"]) {
-    for (const directory of directories.filter((directory) => path.isAbsolute(directory))) {
-      const file = path.join(directory, name);
-      try {
-        fs.accessSync(file, fs.constants.X_OK);
-      } catch {
-        continue;
-      }
-      // What is called mysqld may be MariaDB, which is set up in another way.
-      const { stdout } = await run(file, ["--no-defaults", "--version"]);
-      const program: ServerProgram = { kind: stdout.includes("MariaDB") ? "mariadbd" : "mysqld", file };
-      if (kind === undefined || kind === program.kind) return program;
-    }
+  for (const file of ["mariadbd", "mysqld"].flatMap((name) => programPaths(name, DIRECTORIES_BESIDE_PATH))) {
+    // What is called mysqld may be MariaDB, which is set up in another way.
+    const { stdout } = await run(file, ["--no-defaults", "--version"]);
+    const program: ServerProgram = { kind: stdout.includes("MariaDB") ? "mariadbd" : "mysqld", file };
+    if (kind === undefined || kind === program.kind) return program;
   }
   return undefined;
 }
@@ -73,7 +65,7 @@ export async function startThrowawayServer(
   const systemTables = program.kind === "mariadbd" ? await readSystemTables(program) : "";
   for (let attempt = 1; ; attempt++) {
     try {
-      return await startOnPort(await findFreePort(), program, systemTables, config);
+      return await startOnPort(await freePort(), program, systemTables, config);
     } catch (error) {
       // Somebody else may have taken the port between our finding it free and the server's listening on it.
       const portWasTaken = messageOf(error).includes("Bind on TCP/IP port");
@@ -96,15 +88,6 @@ async function readSystemTables(program: ServerProgram): Promise<string> {
   if (file === undefined) throw new Error(`${program.file} came without ${names.join(" or ")} in ${directory}`);
   // In this mode the server takes a line for a statement.
   return `CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket = NULL;\n${fs.readFileSync(file, "utf8")}`;
-}
-
-async function findFreePort(): Promise<number> {
-  const listener = net.createServer().listen(0, "127.0.0.1");
-  await once(listener, "listening");
-  const { port } = listener.address() as net.AddressInfo;
-  listener.close();
-  await once(listener, "close");
-  return port;
 }
 
 async function startOnPort(

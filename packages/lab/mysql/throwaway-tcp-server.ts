@@ -1,9 +1,11 @@
 import { execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { accessSync, chownSync, constants, mkdirSync, readdirSync } from "node:fs";
-import net, { type AddressInfo } from "node:net";
-import { delimiter, isAbsolute, join } from "node:path";
+import { chownSync, mkdirSync, readdirSync } from "node:fs";
+import net from "node:net";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "../processes/free-port";
+import { programPaths } from "../processes/program-path";
 import { temporaryDirectory, track } from "../processes/reaper";
 
 /** A PostgreSQL or Redis server of the lab's own, on a port of 127.0.0.1, without a password. */
@@ -108,15 +110,6 @@ async function untilItListens(server: ChildProcess, port: number): Promise<void>
   }
 }
 
-async function freePort(): Promise<number> {
-  const listener = net.createServer().listen(0, "127.0.0.1");
-  await once(listener, "listening");
-  const { port } = listener.address() as AddressInfo;
-  listener.close();
-  await once(listener, "close");
-  return port;
-}
-
 /** Debian keeps PostgreSQL's programs in a directory of their version. */
 function findProgram(name: string, debianPackage: string): string {
   const versions = ((): readonly string[] => {
@@ -126,18 +119,11 @@ function findProgram(name: string, debianPackage: string): string {
       return [];
     }
   })();
-  const folders = [
-    ...(process.env["PATH"] ?? "").split(delimiter).filter((folder) => isAbsolute(folder)),
-    ...versions.map((version) => join(DEBIAN_POSTGRESQL, version, "bin")),
-  ];
-  for (const folder of folders) {
-    try {
-      accessSync(join(folder, name), constants.X_OK);
-      return join(folder, name);
-    } catch {
-      // It may be in the next one.
-    }
-  }
+  const [path] = programPaths(
+    name,
+    versions.map((version) => join(DEBIAN_POSTGRESQL, version, "bin")),
+  );
+  if (path !== undefined) return path;
   throw new Error(`${name} is not on the PATH; on Debian: apt-get install ${debianPackage}`);
 }
 

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import colors from "picocolors";
+import { lightened } from "../lambda/fake-insights";
 import { Emulator, type EmulatorConfig } from "../lambda/emulator";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { WORKERS_PER_VCPU } from "../lambda/managed-environment";
 import type { DatabaseServer } from "../mysql/server";
 import type { Subject } from "../functions/subject";
 import { databaseAccess } from "./database-access";
-import { busyWorkers, managedExtensions, withinStart, type ManagedRunConfig } from "./managed-run";
+import { busyWorkers, withinStart, type ManagedRunConfig } from "./managed-run";
 import { TcpRelays } from "./tcp-connections";
 import { connectionsOf, verdictOf, type VerdictKind } from "./verdict";
 import type { End, Outcome, RunResult } from "./run";
@@ -57,7 +58,7 @@ export async function runInEmulator(
 /** Does what {@link runManaged} does, in the emulator's mode for Managed Instances. */
 export async function runManagedInEmulator(config: ManagedRunConfig, program: string): Promise<EmulatorResult> {
   const { subject, runtime, database, workers = WORKERS_PER_VCPU, event = {}, slowEvent } = config;
-  const extensions = managedExtensions(subject);
+  const extensions = lightened(subject.extensions);
   return inEmulator(subject, database, { program, runtime, extensions, workers }, "idle", async (emulator) => {
     const asked = (times: number): Promise<boolean> => withinStart(() => emulator.nextRequests >= times);
     const haveStarted = await asked(workers);

@@ -4,6 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../processes/free-port";
 import { startDatabaseServer } from "../mysql/database-server";
 import type { DatabaseServer } from "../mysql/server";
 import { ExecutionEnvironment, InitError } from "../lambda/execution-environment";
@@ -200,15 +201,6 @@ describe("without a lab's relay", () => {
     expect(failing.logs.filter((line) => /^\s+at /.test(line))).toEqual([]);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 async function forward(port: number, to: { readonly host: string; readonly port: number }): Promise<Server> {
   const server = createServer((client) => {

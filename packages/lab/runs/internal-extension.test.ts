@@ -114,7 +114,7 @@ test("not set, and no layer with an extension: the same", async () => {
 
 test("external: the layer's extension is the only one that registers", async () => {
   const result = await run(thisFunction(synthesized), runtime, database);
-  expect(registrations(result)).toEqual(["extension insights-stand-in registered"]);
+  expect(registrations(result)).toEqual(["extension fake-insights-extension registered"]);
   expect(result).toMatchObject({ outcomes: ["closed"], shutdown: { endedBy: "itself" } });
 });
 

@@ -1,6 +1,5 @@
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ExternalExtension } from "../lambda/execution-environment";
+import { lightened } from "../lambda/fake-insights";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { ManagedEnvironment, type ManagedResult, WORKERS_PER_VCPU } from "../lambda/managed-environment";
 import type { DatabaseServer } from "../mysql/server";
@@ -36,7 +35,6 @@ export interface ManagedRunConfig {
   readonly slowEvent?: unknown;
 }
 
-const EXTENSION = { name: "insights-stand-in", command: ["bash", join(__dirname, "../lambda/insights-stand-in.sh")] };
 /** https://docs.libuv.org/en/v1.x/threadpool.html */
 const LIBUV_THREADS = 4;
 const WORKERS_START_WITHIN_MS = 10_000;
@@ -51,7 +49,7 @@ export async function runManaged(config: ManagedRunConfig): Promise<ManagedRunRe
   const environment = new ManagedEnvironment({
     runtime,
     workers,
-    extensions: managedExtensions(subject),
+    extensions: lightened(subject.extensions),
     onGone: () => {
       relay.sever();
     },
@@ -84,11 +82,6 @@ export async function runManaged(config: ManagedRunConfig): Promise<ManagedRunRe
     await environment.shutdown();
     await relay.close();
   }
-}
-
-/** The stand-in for Insights asks for SHUTDOWN only, as on Managed Instances everybody has to. */
-export function managedExtensions({ extensions }: Subject): readonly ExternalExtension[] {
-  return extensions.map((each) => (each.name === EXTENSION.name ? EXTENSION : each));
 }
 
 /** How many workers have the slow event when the Shutdown phase begins. */

@@ -16,7 +16,7 @@ import type { LambdaError } from "../lambda/runtime-api";
 import type { Outcome } from "./outcome";
 import { TcpRelays, type TcpConnection } from "./tcp-connections";
 import { handlerLanguage, type HandlerLanguage } from "../functions/handler-language";
-import { isStandIn, type Subject } from "../functions/subject";
+import { isFakeInsights, type Subject } from "../functions/subject";
 import { databaseAccess } from "./database-access";
 import { logInOf, type LogIn } from "./log-in";
 
@@ -195,14 +195,14 @@ function withoutTime({
   return { server, protocol, outcome, saw, ...(isHidden === undefined ? {} : { isHidden }) };
 }
 
-/** An extension of the user's has to be fast enough; the lab's stand-in is slow only if the machine is. */
+/** An extension of the user's has to be fast enough; the lab's fake is slow only if the machine is. */
 export function isLate(
   error: LambdaError | undefined,
   timeline: readonly TimelineEntry[],
   { extensions }: Pick<Subject, "extensions">,
 ): boolean {
   const hasStarted = timeline.some(({ what }) => what === RUNTIME_STARTED);
-  return error?.errorType === TIMED_OUT && !hasStarted && extensions.every(isStandIn);
+  return error?.errorType === TIMED_OUT && !hasStarted && extensions.every(isFakeInsights);
 }
 
 async function bringAbout(end: End, environment: ExecutionEnvironment): Promise<void> {

@@ -1,12 +1,12 @@
 import { setMaxListeners } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism, freemem } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import mysql, { type RowDataPacket } from "mysql2/promise";
 import { ConnectionSampler, type StormSample } from "../mysql/connection-samples";
 import type { DatabaseServer } from "../mysql/server";
-import { ExecutionEnvironment, InitError, type ExternalExtension } from "../lambda/execution-environment";
+import { ExecutionEnvironment, InitError } from "../lambda/execution-environment";
+import { lightened } from "../lambda/fake-insights";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { endedChildrenCpuMs } from "../processes/process-cpu";
 import type { LambdaError } from "../lambda/runtime-api";
@@ -105,12 +105,8 @@ const LAB_BYTES = 300e6;
 const ENVIRONMENT_FILES = 18;
 const LAB_FILES = 100;
 
-// In each environment a second Node.js would take a third of the memory; and the young generation of a runtime that
-// does next to nothing is kept as small as it can be, as is what its threads allocate apart from each other.
-const LIGHT_EXTENSION: ExternalExtension = {
-  name: "insights-stand-in",
-  command: ["bash", join(__dirname, "../lambda/insights-stand-in.sh")],
-};
+// The young generation of a runtime that does next to nothing is kept as small as it can be, as is what its threads
+// allocate apart from each other.
 const LIGHT_RUNTIME = { NODE_OPTIONS: "--max-semi-space-size=1", MALLOC_ARENA_MAX: "1" };
 
 /**
@@ -293,9 +289,7 @@ class Storm {
     });
     const environment = new ExecutionEnvironment({
       runtime,
-      extensions: subject.extensions.map((extension) =>
-        extension.name === LIGHT_EXTENSION.name ? LIGHT_EXTENSION : extension,
-      ),
+      extensions: lightened(subject.extensions),
       onGone: () => {
         relay.sever();
         for (const { threadId, loggedIn, closedAt } of relay.connections) {

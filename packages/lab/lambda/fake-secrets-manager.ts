@@ -6,17 +6,17 @@ import type { AddressInfo } from "node:net";
 import { json, readBody } from "./http-answer";
 
 /**
- * A mock of AWS Secrets Manager with one secret and one operation, GetSecretValue. It checks no signature, so it proves
+ * A fake AWS Secrets Manager with one secret and one operation, GetSecretValue. It checks no signature, so it proves
  * nothing about permissions.
  */
-export interface SecretsManagerMock {
+export interface FakeSecretsManager {
   /** Value of AWS_ENDPOINT_URL_SECRETS_MANAGER. */
   readonly endpoint: string;
   /** What the secret holds from now on, as RDS writes it. */
   put(secret: { readonly username: string; readonly password: string }): void;
   /** The same for a secret that was not written by RDS. */
   putString(secret: string): void;
-  become(mood: SecretsManagerMood): Promise<void>;
+  setBehaviour(behaviour: SecretsManagerBehaviour): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -24,26 +24,26 @@ export interface SecretsManagerMock {
  * `silent` accepts and never answers, as in a VPC without the service's endpoint; `refused` accepts no connection;
  * `throttled` and `denied` answer with the service's errors.
  */
-export type SecretsManagerMood = "well" | "silent" | "refused" | "throttled" | "denied";
+export type SecretsManagerBehaviour = "well" | "silent" | "refused" | "throttled" | "denied";
 
-const REFUSALS: Readonly<Partial<Record<SecretsManagerMood, object>>> = {
+const REFUSALS: Readonly<Partial<Record<SecretsManagerBehaviour, object>>> = {
   throttled: { __type: "ThrottlingException", message: "Rate exceeded" },
   denied: { __type: "AccessDeniedException", message: "the role is not authorized to perform GetSecretValue" },
 };
 
 /** @param certificate of 127.0.0.1, for an endpoint with TLS, as AWS's has @default - plain HTTP */
-export async function startSecretsManagerMock(
+export async function startFakeSecretsManager(
   secretArn: string,
   certificate?: { readonly certificateFile: string; readonly keyFile: string },
-): Promise<SecretsManagerMock> {
+): Promise<FakeSecretsManager> {
   let secretString = "{}";
-  let mood: SecretsManagerMood = "well";
+  let behaviour: SecretsManagerBehaviour = "well";
   const answer: RequestListener = (request, response) => {
     void readBody(request).then((body) => {
       const { SecretId } = JSON.parse(body) as { SecretId?: string };
       const operation = request.headers["x-amz-target"];
-      if (mood === "silent") return;
-      const refusal = REFUSALS[mood];
+      if (behaviour === "silent") return;
+      const refusal = REFUSALS[behaviour];
       if (refusal !== undefined) {
         json(response, 400, refusal);
         return;
@@ -51,7 +51,7 @@ export async function startSecretsManagerMock(
       if (operation === "secretsmanager.GetSecretValue" && SecretId === secretArn) {
         json(response, 200, { ARN: secretArn, Name: "lab", SecretString: secretString });
       } else {
-        json(response, 400, { __type: "ResourceNotFoundException", message: `the mock has only ${secretArn}` });
+        json(response, 400, { __type: "ResourceNotFoundException", message: `the fake has only ${secretArn}` });
       }
     });
   };
@@ -75,9 +75,9 @@ export async function startSecretsManagerMock(
     putString: (secret) => {
       secretString = secret;
     },
-    become: async (next) => {
-      mood = next;
-      if (mood === "refused") await stopListening();
+    setBehaviour: async (next) => {
+      behaviour = next;
+      if (behaviour === "refused") await stopListening();
       else if (!server.listening) await once(server.listen(port, "127.0.0.1"), "listening");
     },
     put: (secret) => {

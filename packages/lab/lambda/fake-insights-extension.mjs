@@ -21,7 +21,7 @@ function call(method, path, headers, body) {
 const { headers } = await call(
   "POST",
   "/register",
-  { "Lambda-Extension-Name": "insights-stand-in" },
+  { "Lambda-Extension-Name": "fake-insights-extension" },
   '{"events":["SHUTDOWN"]}',
 );
 const identifier = { "Lambda-Extension-Identifier": headers["lambda-extension-identifier"] };
