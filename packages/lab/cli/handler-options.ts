@@ -163,7 +163,7 @@ async function asDeployed(
   const kind = auth ?? authOf(synthesized);
   if (kind === undefined) return ours;
   return {
-    ...deployed(ours, kind, standIns),
+    ...(await deployed(ours, kind, standIns)),
     ...(kind === "iam" ? { database: await context.iamDatabase() } : {}),
   };
 }

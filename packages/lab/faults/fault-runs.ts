@@ -48,7 +48,7 @@ export async function runFaults(
   patience = 0,
   runtime: LambdaRuntime = lambdaRuntime("nodejs24.x"),
 ): Promise<{ readonly results: readonly Promise<FaultResult>[]; readonly close: () => Promise<void> }> {
-  const certificates = createCertificates(scratch);
+  const certificates = await createCertificates(scratch);
   const servers = await Promise.all(Array.from({ length: LANES }, () => startServer(certificates)));
   const lanes = servers.map((server) => ({ server, idle: Promise.resolve<unknown>(undefined) }));
   let repeatsLeft = patience;

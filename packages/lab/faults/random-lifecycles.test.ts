@@ -46,7 +46,7 @@ let testBed: TestBed;
 
 beforeAll(async () => {
   await bundleFaultHandler(findProject(), scratch);
-  const certificates = createCertificates(scratch);
+  const certificates = await createCertificates(scratch);
   testBed = { runtime: lambdaRuntime("nodejs24.x"), certificates, server: await startServer(certificates) };
 });
 

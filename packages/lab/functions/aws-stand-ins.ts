@@ -10,12 +10,14 @@ export interface AwsStandIns {
   readonly authorityFile: string;
   /** For localhost and 127.0.0.1, signed by that authority. */
   readonly certificate: ServerCertificate;
+  /** What a server shows under TLS. */
+  readonly tls: () => SecureContext;
   /**
-   * What a server shows under TLS.
+   * The same for one more name.
    *
-   * @param serverName another name that the certificate is for, apart from localhost @default none
+   * @param serverName apart from localhost @default none
    */
-  readonly tls: (serverName?: string) => SecureContext;
+  readonly tlsFor: (serverName?: string) => Promise<SecureContext>;
   /** It has the one secret, and speaks TLS as AWS's endpoint does. */
   readonly secretsManager: FakeSecretsManager;
   readonly secretArn: string;
@@ -28,16 +30,13 @@ const SECRET_ARN = "arn:aws:secretsmanager:us-east-1:012345678901:secret:lab-AbC
 export async function startAwsStandIns(scratch: string): Promise<AwsStandIns> {
   const directory = join(scratch, "certificates");
   mkdirSync(directory);
-  const { rightName: certificate, authorityFile, named } = createCertificates(directory);
+  const { rightName: certificate, authorityFile, named } = await createCertificates(directory);
   const secretsManager = await startFakeSecretsManager(SECRET_ARN, certificate);
-  const contexts = new Map<string | undefined, SecureContext>();
+  const context = secureContext(certificate);
   return {
     ...{ authorityFile, certificate, secretsManager, secretArn: SECRET_ARN },
-    tls: (serverName) => {
-      const context = contexts.get(serverName) ?? secureContext(serverName ? named(serverName) : certificate);
-      contexts.set(serverName, context);
-      return context;
-    },
+    tls: () => context,
+    tlsFor: async (serverName) => (serverName ? secureContext(await named(serverName)) : context),
     stop: () => secretsManager.close(),
   };
 }

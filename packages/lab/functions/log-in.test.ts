@@ -29,42 +29,44 @@ function subject(environment: Readonly<Record<string, string>>): Subject {
 }
 
 /** As the function would read them. */
-function variables(auth: AuthKind, environment: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const made = deployed(subject(environment), auth, standIns);
+async function variables(
+  auth: AuthKind,
+  environment: Readonly<Record<string, string>>,
+): Promise<Readonly<Record<string, string>>> {
+  const made = await deployed(subject(environment), auth, standIns);
   return { ...made.lambdaFunction.environment, ...made.variables?.(LOGIN) };
 }
 
 const COMMON = { DB_HOST: "localhost", DB_PORT: "4711", DB_NAME: "shop", DB_TLS: "verify" };
 
-test("a secret: no password, no user, and the stack's own secret gives way to the lab's", () => {
+test("a secret: no password, no user, and the stack's own secret gives way to the lab's", async () => {
   const stack = { DB_AUTH: "secret", DB_SECRET_ARN: "arn:aws:secretsmanager:us-east-1:1:secret:theirs", STAGE: "test" };
-  const found = variables("secret", stack);
+  const found = await variables("secret", stack);
   expect(found).toMatchObject({ ...COMMON, DB_AUTH: "secret", DB_SECRET_ARN: standIns.secretArn, STAGE: "test" });
   expect(found["AWS_ENDPOINT_URL_SECRETS_MANAGER"]).toMatch(/^https:/);
   expect(JSON.stringify(found)).not.toContain("hush");
   expect(found).not.toHaveProperty("DB_USER");
 });
 
-test("another log-in than the stack's leaves nothing of the stack's, which the function would refuse", () => {
+test("another log-in than the stack's leaves nothing of the stack's, which the function would refuse", async () => {
   const stack = {
     DB_AUTH: "secret",
     DB_SECRET_ARN: "arn:aws:secretsmanager:us-east-1:1:secret:theirs",
     DB_USER: "app",
   };
-  const iam = variables("iam", stack);
+  const iam = await variables("iam", stack);
   expect(iam).toMatchObject({ ...COMMON, DB_AUTH: "iam", DB_USER: "lab" });
   expect(iam).not.toHaveProperty("DB_SECRET_ARN");
   expect(JSON.stringify(iam)).not.toContain("hush");
-  const password = variables("password", stack);
+  const password = await variables("password", stack);
   expect(password).toMatchObject({ ...COMMON, DB_AUTH: "password", DB_USER: "lab", DB_PASSWORD: "hush" });
   expect(password).not.toHaveProperty("DB_SECRET_ARN");
   expect(password).not.toHaveProperty("AWS_SESSION_TOKEN");
 });
 
-test("the relay shows a certificate for the name that the stack expects", () => {
-  expect(deployed(subject({}), "secret", standIns).tls).toBe(standIns.tls());
-  const named = deployed(subject({ DB_TLS_SERVER_NAME: "db.example.com" }), "secret", standIns);
-  expect(named.tls).toBe(standIns.tls("db.example.com"));
+test("the relay shows a certificate for the name that the stack expects", async () => {
+  expect((await deployed(subject({}), "secret", standIns)).tls).toBe(standIns.tls());
+  const named = await deployed(subject({ DB_TLS_SERVER_NAME: "db.example.com" }), "secret", standIns);
   expect(named.tls).not.toBe(standIns.tls());
   expect(named.lambdaFunction.environment).toEqual({ DB_TLS_SERVER_NAME: "db.example.com" });
 });

@@ -49,12 +49,12 @@ export function authOf({ environment }: Subject["lambdaFunction"]): AuthKind | u
 }
 
 /** The same function, which logs in as it would where it is deployed. */
-export function deployed(subject: Subject, auth: AuthKind, standIns: AwsStandIns): Subject {
+export async function deployed(subject: Subject, auth: AuthKind, standIns: AwsStandIns): Promise<Subject> {
   const { environment } = subject.lambdaFunction;
   const kept = Object.entries(environment).filter(([name]) => !OF_THE_LOG_IN.includes(name));
   return {
     ...subject,
-    tls: standIns.tls(environment["DB_TLS_SERVER_NAME"]),
+    tls: await standIns.tlsFor(environment["DB_TLS_SERVER_NAME"]),
     lambdaFunction: { ...subject.lambdaFunction, environment: Object.fromEntries(kept) },
     // A name, as a deployed function has, and not an address: the certificate is checked against it.
     variables: (login) => deployedVariables(auth, { ...login, host: "localhost" }, standIns),

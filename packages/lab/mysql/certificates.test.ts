@@ -6,8 +6,8 @@ import { createCertificates, type Certificates } from "./certificates";
 
 const directory = mkdtempSync(join(tmpdir(), "certificates-"));
 let certificates: Certificates;
-beforeAll(() => {
-  certificates = createCertificates(directory);
+beforeAll(async () => {
+  certificates = await createCertificates(directory);
 });
 afterAll(() => {
   rmSync(directory, { recursive: true, force: true });
@@ -32,7 +32,7 @@ test("the authority has signed each server's certificate, and the other authorit
   }
 });
 
-test("each is for its names and addresses only", () => {
+test("each is for its names and addresses only", async () => {
   const isFor = ({ certificateFile }: Certificates["rightName"]): readonly boolean[] => {
     const certificate = read(certificateFile);
     const names = ["localhost", "db.example.com", "elsewhere.invalid"];
@@ -41,7 +41,7 @@ test("each is for its names and addresses only", () => {
     );
   };
   expect(isFor(certificates.rightName)).toEqual([true, false, false, true]);
-  expect(isFor(certificates.named("db.example.com"))).toEqual([true, true, false, true]);
+  expect(isFor(await certificates.named("db.example.com"))).toEqual([true, true, false, true]);
   expect(isFor(certificates.wrongName)).toEqual([false, false, true, false]);
   expect(isFor(certificates.addressOnly)).toEqual([false, false, false, true]);
   expect(isFor(certificates.nameOnly)).toEqual([true, false, false, false]);

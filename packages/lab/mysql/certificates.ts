@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createCertificate, type X509Certificate } from "./x509";
+import { generate, type GenerateResult, type SelfsignedOptions } from "selfsigned";
 
 export interface ServerCertificate {
   readonly certificateFile: string;
@@ -21,39 +21,84 @@ export interface Certificates {
   /** For localhost, but not for its address. */
   readonly nameOnly: ServerCertificate;
   /** Makes one more, for this name, localhost and 127.0.0.1. */
-  readonly named: (name: string) => ServerCertificate;
+  readonly named: (name: string) => Promise<ServerCertificate>;
 }
 
+/** They are made for one run. */
+const LIFETIME_MS = 2 * 24 * 3_600_000;
+/** Clocks of containers may differ from the machine's. */
+const VALID_BEFORE_MS = 3_600_000;
+
+/** Numbers of RFC 5280, 4.2.1.6. */
+const DNS_NAME = 2;
+const IP_ADDRESS = 7;
+
 /**
- * Makes an authority of the lab's own and server certificates that it signs.
+ * Makes an authority of the lab's own and server certificates that it signs. Not every machine has the `openssl`
+ * command.
  *
  * @param directory an existing directory, which is the caller's to remove
  */
-export function createCertificates(directory: string): Certificates {
+export async function createCertificates(directory: string): Promise<Certificates> {
   const write = (name: string, text: string, mode: number): string => {
     const file = join(directory, name);
     writeFileSync(file, text, { mode });
     return file;
   };
-  const authority = (name: string): X509Certificate => createCertificate(`the lab's ${name}`, { authority: true });
-  const signer = authority("authority");
-  const server = (
-    name: string,
-    commonName: string,
-    dnsNames: readonly string[],
-    addresses: readonly string[] = [],
-  ): ServerCertificate => {
-    const { pem, privateKey } = createCertificate(commonName, { dnsNames, addresses }, signer);
-    const key = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
-    return { certificateFile: write(`${name}.pem`, pem, 0o644), keyFile: write(`${name}.key`, key, 0o600) };
+  const [signer, other] = await Promise.all([authority("authority"), authority("other-authority")]);
+  const server = async (name: string, dnsNames: readonly string[], addresses: readonly string[]) => {
+    const made = await serverCertificate(dnsNames, addresses, signer);
+    return {
+      certificateFile: write(`${name}.pem`, made.cert, 0o644),
+      keyFile: write(`${name}.key`, made.private, 0o600),
+    };
   };
   return {
-    authorityFile: write("authority.pem", signer.pem, 0o644),
-    otherAuthorityFile: write("other-authority.pem", authority("other-authority").pem, 0o644),
-    rightName: server("right-name", "localhost", ["localhost"], ["127.0.0.1"]),
-    wrongName: server("wrong-name", "elsewhere.invalid", ["elsewhere.invalid"]),
-    addressOnly: server("address-only", "the lab's server", [], ["127.0.0.1"]),
-    nameOnly: server("name-only", "localhost", ["localhost"]),
-    named: (name) => server(`named-${name}`, name, [name, "localhost"], ["127.0.0.1"]),
+    authorityFile: write("authority.pem", signer.cert, 0o644),
+    otherAuthorityFile: write("other-authority.pem", other.cert, 0o644),
+    rightName: await server("right-name", ["localhost"], ["127.0.0.1"]),
+    wrongName: await server("wrong-name", ["elsewhere.invalid"], []),
+    addressOnly: await server("address-only", [], ["127.0.0.1"]),
+    nameOnly: await server("name-only", ["localhost"], []),
+    named: (name) => server(`named-${name}`, [name, "localhost"], ["127.0.0.1"]),
   };
+}
+
+async function authority(name: string): Promise<GenerateResult> {
+  return create(`the lab's ${name}`, {
+    extensions: [
+      { name: "basicConstraints", cA: true, critical: true },
+      { name: "keyUsage", keyCertSign: true, cRLSign: true, critical: true },
+    ],
+  });
+}
+
+async function serverCertificate(
+  dnsNames: readonly string[],
+  addresses: readonly string[],
+  signer: GenerateResult,
+): Promise<GenerateResult> {
+  const altNames = [
+    ...dnsNames.map((value) => ({ type: DNS_NAME, value }) as const),
+    ...addresses.map((ip) => ({ type: IP_ADDRESS, ip }) as const),
+  ];
+  return create(dnsNames[0] ?? "the lab's server", {
+    ca: { key: signer.private, cert: signer.cert },
+    extensions: [
+      { name: "basicConstraints", cA: false, critical: true },
+      { name: "keyUsage", digitalSignature: true, critical: true },
+      { name: "subjectAltName", altNames },
+    ],
+  });
+}
+
+async function create(commonName: string, options: SelfsignedOptions): Promise<GenerateResult> {
+  const now = Date.now();
+  return generate([{ name: "commonName", value: commonName }], {
+    ...options,
+    keyType: "ec",
+    algorithm: "sha256",
+    notBeforeDate: new Date(now - VALID_BEFORE_MS),
+    notAfterDate: new Date(now + LIFETIME_MS),
+  });
 }

@@ -20,9 +20,9 @@ let certificates: Certificates;
 let server: MisbehavingServer;
 let connections: Connection[] = [];
 
-beforeAll(() => {
+beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "misbehaving-"));
-  certificates = createCertificates(directory);
+  certificates = await createCertificates(directory);
 });
 
 afterEach(async () => {

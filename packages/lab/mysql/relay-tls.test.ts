@@ -20,8 +20,8 @@ let certificates: Certificates;
 let secureContext: tls.SecureContext;
 let relay: Relay | undefined;
 
-beforeAll(() => {
-  certificates = createCertificates(directory);
+beforeAll(async () => {
+  certificates = await createCertificates(directory);
   const { certificateFile, keyFile } = certificates.rightName;
   secureContext = tls.createSecureContext({ cert: readFileSync(certificateFile), key: readFileSync(keyFile) });
 });
