@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { fromInvocationDirectory } from "./invocation-directory";
+import type { LambdaFunction } from "../lambda/lambda-function";
 import { RUNTIMES } from "../lambda/lambda-runtime";
 import type { AwsStandIns } from "../functions/aws-stand-ins";
 import { AUTH_KINDS, authOf, deployed, deployedVariables, type AuthKind } from "../functions/log-in";
@@ -37,6 +38,7 @@ export interface HandlerOptions {
   readonly timeout?: number;
   readonly extension?: ExtensionKind;
   readonly auth?: AuthKind;
+  readonly provisioned?: boolean;
   readonly env: Readonly<Record<string, string>>;
   /** @default none */
   readonly tcp?: readonly TcpServer[];
@@ -102,6 +104,7 @@ export function withFunctionOptions(command: Command, extensions: readonly Exten
         "what it runs on; provided: the program bootstrap in the directory, in any language (default: nodejs24.x)",
       ).choices(RUNTIMES),
     )
+    .option("--provisioned", "with provisioned concurrency: Init may take 130 seconds, or --timeout if that is longer")
     .option("--image <name>", "a container image as the runtime, such as public.ecr.aws/lambda/nodejs:24; needs Docker")
     .addOption(
       new Option(
@@ -218,7 +221,7 @@ export async function chosen(context: CommandContext, options: HandlerOptions): 
   return {
     subject: {
       ...ours,
-      lambdaFunction: { ...ours.lambdaFunction, timeoutMs },
+      lambdaFunction: { ...ours.lambdaFunction, timeoutMs, ...provisioned(options) },
       variables: (login, addresses) => ({ ...variables(login), ...filledIn(filled, login, addresses) }),
       ...(options.tcp === undefined ? {} : { tcp: options.tcp }),
     },
@@ -228,6 +231,10 @@ export async function chosen(context: CommandContext, options: HandlerOptions): 
     adviceContext: {},
     synthesized,
   };
+}
+
+function provisioned(options: HandlerOptions): Pick<LambdaFunction, "isProvisioned"> {
+  return options.provisioned === true ? { isProvisioned: true } : {};
 }
 
 interface Brought {
@@ -243,7 +250,7 @@ function userSubject(path: string, scratch: string, options: HandlerOptions, sta
   const env = ofStandIns(options.env, standIns);
   const subject: Subject = {
     name: name ?? found.name,
-    lambdaFunction: { ...DEFAULTS, ...found, timeoutMs, environment: {} },
+    lambdaFunction: { ...DEFAULTS, ...found, timeoutMs, ...provisioned(options), environment: {} },
     extensions: [],
     variables: (login, addresses) => {
       const usual = userVariables(login, {}, addresses);

@@ -45,6 +45,7 @@ interface Payload {
 interface Setting extends Partial<EnvironmentConfig> {
   readonly handler?: string;
   readonly timeoutMs?: number;
+  readonly isProvisioned?: boolean;
   /** What handlers/probe.mjs does. */
   readonly probe?: { readonly FIRST_INIT?: string; readonly ON_SIGTERM?: string; readonly TICKS?: string };
 }
@@ -84,7 +85,8 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-function environment({ handler = "probe.handler", timeoutMs = 20_000, probe = {}, ...config }: Setting = {}): Lab {
+function environment(setting: Setting = {}): Lab {
+  const { handler = "probe.handler", timeoutMs = 20_000, isProvisioned = false, probe = {}, ...config } = setting;
   const file = join(folder, `notes-${labs.length}`);
   const lambdaFunction = {
     name: "a-function",
@@ -92,6 +94,7 @@ function environment({ handler = "probe.handler", timeoutMs = 20_000, probe = {}
     handler,
     memorySizeMb: 256,
     timeoutMs,
+    isProvisioned,
     environment: { ...probe, NOTES: file },
   };
   const lab = new Lab({ runtime: OWN, lambdaFunction, ...config }, file);
@@ -198,6 +201,13 @@ describe("Init", () => {
     expect(environment()).toHaveProperty("limits.initMs", 10_000);
   });
 
+  test("with provisioned concurrency the limit is 130 s, or the time-out if that is longer", async () => {
+    expect(environment({ isProvisioned: true, timeoutMs: 3_000 })).toHaveProperty("limits.initMs", 130_000);
+    expect(environment({ isProvisioned: true, timeoutMs: 900_000 })).toHaveProperty("limits.initMs", 900_000);
+    const { environment: seen } = await answer(environment({ isProvisioned: true }).invoke({ environment: true }));
+    expect(seen).toMatchObject({ AWS_LAMBDA_INITIALIZATION_TYPE: "provisioned-concurrency" });
+  });
+
   test.each([
     ["throw", { errorType: "RangeError", errorMessage: "the first Init fails" }],
     ["exit", { errorType: "Runtime.ExitError" }],
@@ -260,6 +270,8 @@ describe("Invoke", () => {
       // Set by AWS's client for each invocation.
       _X_AMZN_TRACE_ID: expect.any(String) as string,
       AWS_LAMBDA_RUNTIME_API: expect.stringMatching(/^127\.0\.0\.1:\d+$/) as string,
+      AWS_LAMBDA_METADATA_API: expect.stringMatching(/^127\.0\.0\.1:\d+$/) as string,
+      AWS_LAMBDA_METADATA_TOKEN: expect.any(String) as string,
       NOTES: expect.any(String) as string,
       PATH: "/usr/local/bin:/usr/bin:/bin",
       LANG: "en_US.UTF-8",
@@ -278,6 +290,11 @@ describe("Invoke", () => {
       TICKS: "1000",
       __CF_USER_TEXT_ENCODING: undefined, // macOS puts it into every process
     });
+  });
+
+  test("an error of 2 MB is passed on", async () => {
+    const { type, message } = await failure(environment().invoke({ throw: "x".repeat(2 * 1024 * 1024) }));
+    expect([type, message.length]).toEqual(["RangeError", 2 * 1024 * 1024]);
   });
 
   test("an error of the function leaves the environment as it is", async () => {
@@ -572,6 +589,22 @@ describe("on AWS's runtime client", () => {
     expect(payload.remainingMs).toBeGreaterThan(10_000);
     expect(await failure(lab.invoke({ throw: "too far" }))).toEqual({ type: "RangeError", message: "too far" });
     expect((await answer(lab.invoke({}))).pid).toBe(payload.pid);
+  });
+
+  onLinux("an error of 1 MB is passed on; one of 2 MB never leaves AWS's client, and times out", async () => {
+    const lab = environment({ runtime, timeoutMs: 3_000 });
+    const length = 1024 * 1024 - 10_000;
+    const { type, message } = await failure(lab.invoke({ throw: "x".repeat(length) }));
+    expect([type, message.length]).toEqual(["RangeError", length]);
+    expect(await failure(lab.invoke({ throw: "x".repeat(2 * 1024 * 1024) }))).toMatchObject({
+      type: expect.stringMatching(/^(Sandbox\.Timedout|Runtime\.ExitError)$/) as string,
+    });
+    expect(lab.events).toContain("the runtime asked for its next event without an answer to this one");
+  });
+
+  onLinux("Powertools reads the metadata before Init ends", async () => {
+    const lab = environment({ runtime, handler: "metadata.handler" });
+    expect(await answer(lab.invoke({}))).toEqual({ AvailabilityZoneID: "use1-az1" });
   });
 
   onLinux("an Init that fails is reported with the function's error, and the next invocation tries again", async () => {

@@ -4,7 +4,7 @@ import { Changes } from "./changes";
 import { highestMemoryMb, listensToSigterm, signalGroup, type EnvironmentProcess } from "./environment-process";
 import type { ShutdownReason } from "./extensions-api";
 import { failure, InitError, TIMED_OUT } from "./lambda-errors";
-import { AWS_LIMITS, type ExternalExtension, type LambdaFunction, type Limits } from "./lambda-function";
+import { AWS_LIMITS, longInitMs, type ExternalExtension, type LambdaFunction, type Limits } from "./lambda-function";
 import type { LambdaRuntime } from "./lambda-runtime";
 import { Lifecycle, type Journal, type LifecycleConfig } from "./lifecycle";
 import type { LambdaError } from "./runtime-api";
@@ -90,7 +90,9 @@ export class ExecutionEnvironment {
   private phase: Phase = "Init";
 
   constructor(private readonly config: EnvironmentConfig) {
-    this.limits = { ...AWS_LIMITS, ...config.limits };
+    const { lambdaFunction, limits } = config;
+    const ofInit = lambdaFunction.isProvisioned === true ? { initMs: longInitMs(lambdaFunction) } : {};
+    this.limits = { ...AWS_LIMITS, ...ofInit, ...limits };
   }
 
   /** It has begun Init, and was neither reset nor shut down since. */

@@ -18,7 +18,19 @@ export function refuseMethod(response: ServerResponse): void {
 }
 
 export async function readBody(request: IncomingMessage): Promise<string> {
+  return (await readBodyUpTo(request, Infinity)).body;
+}
+
+/** Reads all of it, and keeps no more than `most` bytes. */
+export async function readBodyUpTo(
+  request: IncomingMessage,
+  most: number,
+): Promise<{ readonly body: string; readonly size: number }> {
   const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString("utf8");
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size <= most) chunks.push(chunk);
+  }
+  return { body: Buffer.concat(chunks).toString("utf8"), size };
 }

@@ -7,6 +7,8 @@ export interface LambdaFunction {
   readonly memorySizeMb: number;
   readonly timeoutMs: number;
   readonly environment: Readonly<Record<string, string>>;
+  /** It has provisioned concurrency, which gives Init more time. @default false */
+  readonly isProvisioned?: boolean;
 }
 
 /** A program in /opt/extensions. */
@@ -18,7 +20,7 @@ export interface ExternalExtension {
 /** Milliseconds that Lambda grants. A test may shorten them, nothing else should. */
 export interface Limits {
   /**
-   * @default 10000, https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
+   * Of Init on demand. @default 10000, https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
    */
   readonly initMs: number;
   /** SIGTERM → SIGKILL of the runtime, with external extensions only. @default 300 */
@@ -27,6 +29,17 @@ export interface Limits {
   readonly runtimeWithInternalMs: number;
   /** The whole Shutdown phase with an external extension. @default 2000 */
   readonly shutdownMs: number;
+}
+
+/** With provisioned concurrency, and on Managed Instances: the function's time-out where that is longer. */
+const LEAST_LONG_INIT_MS = 130_000;
+
+/**
+ * Provisioned concurrency and Managed Instances start environments ahead of the first invocation:
+ * https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
+ */
+export function longInitMs({ timeoutMs }: Pick<LambdaFunction, "timeoutMs">): number {
+  return Math.max(LEAST_LONG_INIT_MS, timeoutMs);
 }
 
 export const AWS_LIMITS: Limits = {

@@ -8,7 +8,7 @@ import { crash } from "./lambda-errors";
 import type { ExternalExtension, LambdaFunction } from "./lambda-function";
 import type { LambdaRuntime } from "./lambda-runtime";
 import { PlatformEvents, type InvocationEvents } from "./platform-events";
-import { processVariables } from "./process-variables";
+import { processVariables, type InitializationType } from "./process-variables";
 import { RuntimeApi, TRACE_ID, type LambdaError } from "./runtime-api";
 
 /** In the timeline. */
@@ -49,6 +49,7 @@ export class Lifecycle {
   private readonly releases: (() => void)[];
   /** An extension, of either kind, has announced at /exit/error that it will go. */
   private saidExitError = false;
+  private hasAskedTooEarly = false;
 
   private constructor(
     private readonly config: LifecycleConfig,
@@ -57,7 +58,12 @@ export class Lifecycle {
     phase: "init" | "invoke",
   ) {
     const variable = `AWS_LAMBDA_RUNTIME_API=${api.address}`;
-    this.events = new PlatformEvents(api.telemetry, config.lambdaFunction, phase);
+    this.events = new PlatformEvents(
+      api.telemetry,
+      config.lambdaFunction,
+      phase,
+      initializationTypeOf(config.lambdaFunction),
+    );
     this.descendants = new Descendants(variable);
     // Every process of this life has it, even one that was started when the lab had no time to note its number.
     this.releases = [track("variable", variable)];
@@ -69,6 +75,9 @@ export class Lifecycle {
       { functionName, functionVersion: "$LATEST", handler },
       config.extensions.map(({ name }) => name),
       {
+        askedTooEarly: () => {
+          lifecycle.askedTooEarly();
+        },
         runtimeReady: () => {
           lifecycle.runtimeReady();
         },
@@ -122,6 +131,7 @@ export class Lifecycle {
   /** Hands an event to the runtime and the extensions; returns the request's id. */
   invoke(event: unknown, deadlineMs: number): string {
     const requestId = randomUUID();
+    this.hasAskedTooEarly = false;
     const functionArn = `arn:aws:lambda:us-east-1:012345678901:function:${this.config.lambdaFunction.name}`;
     const tracing = { type: "X-Amzn-Trace-Id", value: TRACE_ID };
     this.invocation = this.events.invocation(requestId, tracing);
@@ -180,6 +190,13 @@ export class Lifecycle {
     this.journal.changes.emit();
   }
 
+  /** Once an invocation: a client that cannot send its answer asks thousands of times. */
+  private askedTooEarly(): void {
+    if (this.hasAskedTooEarly) return;
+    this.hasAskedTooEarly = true;
+    this.journal.record("the runtime asked for its next event without an answer to this one");
+  }
+
   private extensionChanged(event: string, name: string): void {
     if (event !== "ready") this.journal.record(`extension ${name} ${event}`);
     if (event === "init error") this.crash ??= { errorType: "Extension.InitError", errorMessage: name };
@@ -189,7 +206,8 @@ export class Lifecycle {
 
   private start(name: string, command: readonly string[]): EnvironmentProcess {
     const { lambdaFunction, runtime } = this.config;
-    const { address, telemetry } = this.api;
+    const { variables, telemetry } = this.api;
+    const initializationType = initializationTypeOf(lambdaFunction);
     const isRuntime = name === "runtime";
     const started = startProcess({
       ...{ name, command, directory: lambdaFunction.directory, isWatched: isRuntime && runtime.isNode === true },
@@ -197,7 +215,8 @@ export class Lifecycle {
         lambdaFunction,
         runtime: runtime.name,
         process: name,
-        apis: { AWS_LAMBDA_RUNTIME_API: address },
+        apis: variables,
+        initializationType,
       }),
       onLine: (line) => {
         this.journal.log(line);
@@ -212,4 +231,8 @@ export class Lifecycle {
     this.processes.push(started);
     return started;
   }
+}
+
+function initializationTypeOf({ isProvisioned }: LambdaFunction): InitializationType {
+  return isProvisioned === true ? "provisioned-concurrency" : "on-demand";
 }

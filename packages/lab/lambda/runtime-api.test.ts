@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { request, type IncomingMessage } from "node:http";
+import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RuntimeApi, type Invocation } from "./runtime-api";
 
@@ -45,6 +48,21 @@ async function ask(
     ...(method === "GET" ? {} : { body: new Uint8Array(Buffer.from(body)) }),
   });
   return { status: response.status, headers: response.headers, body: Buffer.from(await response.arrayBuffer()) };
+}
+
+/** Posts a streamed response, with trailers at its end; resolves with the status. */
+async function stream(content: Readable, trailers: Record<string, string> = {}): Promise<number | undefined> {
+  const headers = {
+    "Lambda-Runtime-Function-Response-Mode": "streaming",
+    "Transfer-Encoding": "chunked",
+    Trailer: Object.keys(trailers).join(", "),
+  };
+  const outgoing = request(`http://${api.address}${RESPONSE}`, { method: "POST", headers });
+  outgoing.addTrailers(trailers);
+  content.pipe(outgoing);
+  const [response] = (await once(outgoing, "response")) as [IncomingMessage];
+  response.resume();
+  return response.statusCode;
 }
 
 async function until(holds: () => boolean): Promise<void> {
@@ -234,6 +252,31 @@ describe("response and error", () => {
 describe("the response mode", () => {
   const mode = (value: string): Record<string, string> => ({ "Lambda-Runtime-Function-Response-Mode": value });
 
+  test("streaming may have 200 MB: one byte more is 413 and fails the invocation", async () => {
+    const most = 200 * 1024 * 1024;
+    const part = Buffer.alloc(1024 * 1024, "1");
+    const parts = (count: number, more = ""): Readable =>
+      Readable.from([...Array.from({ length: count }, () => part), Buffer.from(more)]);
+    await invoked();
+    expect(await stream(parts(200))).toBe(202);
+    const [{ response }] = events.slice(1) as [{ response: string }];
+    expect(response).toHaveLength(most);
+    await invoked();
+    expect(await stream(parts(200, "1"))).toBe(413);
+    expect(events.at(-1)).toMatchObject({ error: { errorType: "Function.ResponseSizeTooLarge" } });
+  }, 30_000);
+
+  test("an error in the middle of a stream comes in trailers, and fails the invocation", async () => {
+    await invoked();
+    const error = { errorType: "RangeError", errorMessage: "too far" };
+    const body = Buffer.from(JSON.stringify(error)).toString("base64");
+    await stream(Readable.from(["in part"]), {
+      "Lambda-Runtime-Function-Error-Type": "RangeError",
+      "Lambda-Runtime-Function-Error-Body": body,
+    });
+    expect(events[1]).toEqual({ requestId: INVOCATION.requestId, error });
+  });
+
   test("streaming is accepted and collected", async () => {
     await invoked();
     expect(await ask("POST", RESPONSE, "in parts", mode("streaming"))).toHaveProperty("status", 202);
@@ -249,6 +292,25 @@ describe("the response mode", () => {
     expect(events[1]).toEqual({ requestId: INVOCATION.requestId, error });
     const late = await ask("GET", NEXT);
     expect([late.status, json(late)]).toMatchObject([403, { errorType: "InvalidStateTransition" }]);
+  });
+});
+
+describe("the metadata endpoint", () => {
+  const PATH = "/2026-01-15/metadata/execution-environment";
+
+  test("answers who has the token with the availability zone", async () => {
+    const { AWS_LAMBDA_METADATA_API, AWS_LAMBDA_METADATA_TOKEN } = api.variables;
+    const url = `http://${AWS_LAMBDA_METADATA_API ?? ""}${PATH}`;
+    const headers = { Authorization: `Bearer ${AWS_LAMBDA_METADATA_TOKEN ?? ""}` };
+    const response = await fetch(url, { headers });
+    expect([response.status, await response.json()]).toEqual([200, { AvailabilityZoneID: "use1-az1" }]);
+    expect(response.headers.get("cache-control")).toBe("private, max-age=43200, immutable");
+  });
+
+  test("refuses others with 401, and another method with 405", async () => {
+    expect(await ask("GET", PATH)).toHaveProperty("status", 401);
+    expect(await ask("GET", PATH, "", { Authorization: "Bearer wrong" })).toHaveProperty("status", 401);
+    expect(await ask("POST", PATH)).toHaveProperty("status", 405);
   });
 });
 

@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { ExtensionsApi, type FunctionMetadata } from "./extensions-api";
-import { json, readBody, refuse, refuseMethod } from "./http-answer";
+import { json, readBody, readBodyUpTo, refuse, refuseMethod } from "./http-answer";
+import { METADATA_PATH, MetadataApi } from "./metadata-api";
 import { TelemetryApi } from "./telemetry-api";
 
 export interface Invocation {
@@ -23,6 +24,8 @@ export interface LambdaError {
 }
 
 export interface RuntimeApiEvents {
+  /** The runtime asks for an invocation, and has not answered the one before. */
+  askedTooEarly?(): void;
   /** The runtime asks for an invocation: Init is done, or the invocation before it. */
   runtimeReady(): void;
   initError(error: LambdaError): void;
@@ -30,14 +33,15 @@ export interface RuntimeApiEvents {
   extensionChanged(event: string, extension: string): void;
 }
 
-/** Lambda's limit on a synchronous response, 6 MB. */
+/** Lambda's limits on a response: 6 MB, and 200 MB where it is streamed. */
 const MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100;
+const MAX_STREAMED_BYTES = 200 * 1024 * 1024;
 
 /**
- * Go's limit, as in AWS's emulator: Node.js' client puts a whole error into a header, up to 1 MB, and Node.js' server
- * takes 16 kB.
+ * AWS's client for Node.js puts a whole error into a header, up to the 1 MB that libcurl sends, and Node.js' server takes
+ * 16 kB. Other clients send more: an error may be as long as a response, and JSON may double the length of a text.
  */
-const MAX_HEADER_BYTES = 1024 * 1024 + 4096;
+const MAX_HEADER_BYTES = 2 * MAX_RESPONSE_BYTES;
 
 /** X-Ray's header of every invocation: not sampled. */
 export const TRACE_ID = "Root=1-00000000-000000000000000000000000;Sampled=0";
@@ -59,6 +63,7 @@ export const TELEMETRY_PATH = /^\/2022-07-01\/telemetry\/?$/;
 export class RuntimeApi {
   readonly extensions: ExtensionsApi;
   readonly telemetry: TelemetryApi;
+  private readonly metadata = new MetadataApi();
   private readonly server: Server;
   private state: RuntimeState = "Started";
   /** The unanswered GET …/invocation/next, the first of which gets the next invocation. */
@@ -95,6 +100,11 @@ export class RuntimeApi {
       api.server.once("error", reject).listen(0, "127.0.0.1", resolve);
     });
     return api;
+  }
+
+  /** What tells a process where the APIs are. */
+  get variables(): Readonly<Record<string, string>> {
+    return { AWS_LAMBDA_RUNTIME_API: this.address, ...this.metadata.variables(this.address) };
   }
 
   /** Value of AWS_LAMBDA_RUNTIME_API. */
@@ -135,6 +145,10 @@ export class RuntimeApi {
       await this.telemetry.handle(request, response);
       return;
     }
+    if (pathname === METADATA_PATH) {
+      this.metadata.handle(request, response);
+      return;
+    }
     if (pathname === LOGS_PATH) {
       if (request.method === "PUT") refuse(response, 202, "Logs.NotSupported", "Logs API is not supported");
       else refuseMethod(response);
@@ -162,7 +176,8 @@ export class RuntimeApi {
         this.refuseTransition(response, "Ready");
         return;
       case "Running":
-        // It lost the answer to its last question: it is given the same again.
+        // It lost the answer to its last question, or could not send its own: it is given the same again.
+        this.events.askedTooEarly?.();
         if (this.current !== undefined) hand(this.current, response);
         return;
       case "Ready":
@@ -194,7 +209,9 @@ export class RuntimeApi {
     requestId: string,
     failed: boolean,
   ): Promise<void> {
-    const body = await readBody(request);
+    const mode = request.headers["lambda-runtime-function-response-mode"];
+    const most = mode === "streaming" && !failed ? MAX_STREAMED_BYTES : MAX_RESPONSE_BYTES;
+    const { body, size } = await readBodyUpTo(request, most);
     if (requestId !== this.current?.requestId) {
       refuse(response, 400, "InvalidRequestID", "Invalid request ID");
       return;
@@ -203,7 +220,6 @@ export class RuntimeApi {
       this.refuseTransition(response, failed ? "InvocationErrorResponse" : "InvocationResponse");
       return;
     }
-    const mode = request.headers["lambda-runtime-function-response-mode"];
     if (!failed && mode !== undefined && mode !== "" && mode !== "streaming") {
       this.state = "InvocationResponse"; // and there it stays: the emulator lets such a runtime do nothing more
       refuse(response, 400, "InvalidFunctionResponseMode", "Invalid function response mode");
@@ -212,16 +228,16 @@ export class RuntimeApi {
       return;
     }
     this.state = "RuntimeResponseSentState";
-    const size = Buffer.byteLength(body);
-    if (!failed && size > MAX_RESPONSE_BYTES) {
-      const limit = `maximum allowed payload size (${MAX_RESPONSE_BYTES} bytes).`;
+    if (!failed && size > most) {
+      const limit = `maximum allowed payload size (${most} bytes).`;
       refuse(response, 413, "RequestEntityTooLarge", `Exceeded ${limit}`);
       const errorMessage = `Response payload size (${size} bytes) exceeded ${limit}`;
       this.events.invocationDone(requestId, { error: { errorType: "Function.ResponseSizeTooLarge", errorMessage } });
       return;
     }
     json(response, 202, { status: "OK" });
-    this.events.invocationDone(requestId, failed ? { error: parseError(body, request) } : { response: body });
+    const error = failed ? parseError(body, request) : trailingError(request);
+    this.events.invocationDone(requestId, error === undefined ? { response: body } : { error });
   }
 
   private refuseTransition(response: ServerResponse, to: string): void {
@@ -244,7 +260,11 @@ function hand(invocation: Invocation, response: ServerResponse): void {
 
 /** The error as the body has it; what the body does not say comes from the header and the body's text. */
 function parseError(body: string, request: IncomingMessage): LambdaError {
-  const error = { errorType: errorTypeOf(request), errorMessage: body };
+  return parseErrorBody(body, errorTypeOf(request));
+}
+
+function parseErrorBody(body: string, errorType: string): LambdaError {
+  const error = { errorType, errorMessage: body };
   try {
     const parsed: unknown = JSON.parse(body);
     if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return error;
@@ -252,6 +272,17 @@ function parseError(body: string, request: IncomingMessage): LambdaError {
   } catch {
     return error;
   }
+}
+
+/**
+ * A function that fails in the middle of a streamed response says so in trailers:
+ * https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html#runtimes-custom-response-streaming
+ */
+function trailingError({ trailers }: IncomingMessage): LambdaError | undefined {
+  const errorType = trailers["lambda-runtime-function-error-type"];
+  if (errorType === undefined) return undefined;
+  const body = Buffer.from(trailers["lambda-runtime-function-error-body"] ?? "", "base64").toString("utf8");
+  return parseErrorBody(body, errorType);
 }
 
 /** Lambda lets through what looks like one of its own types (internal/lambda/fatalerror/fatalerror.go). */
