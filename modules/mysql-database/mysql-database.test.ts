@@ -1,9 +1,10 @@
-import { LambdaFunction } from "@cdktf/provider-aws/lib/lambda-function";
+import { ArchiveProvider } from "@cdktf/provider-archive/lib/provider";
 import { AwsProvider } from "@cdktf/provider-aws/lib/provider";
-import { TerraformOutput, TerraformStack, TerraformVariable, Testing } from "cdktf";
-import { databaseProblems } from "../graceful-function/database";
+import { TerraformOutput, TerraformStack, TerraformVariable, Testing, Token } from "cdktf";
+import { GracefulFunction } from "../graceful-function/graceful-function";
 import { MysqlDatabase, type MysqlDatabaseConfig } from "./mysql-database";
-import { SettingsError } from "../terraform/settings-error";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { newStack, only, policy, temporaryDirectory, type Attributes, type Synthesized } from "../__tests__/synthesis";
 
 const REQUIRED = { region: "us-east-1", name: "orders-db", databaseName: "orders" };
@@ -11,17 +12,6 @@ const REQUIRED = { region: "us-east-1", name: "orders-db", databaseName: "orders
 function synthesize(settings: Partial<MysqlDatabaseConfig> = {}, stack = newStack()): Synthesized {
   new MysqlDatabase(stack, "database", { ...REQUIRED, ...settings });
   return JSON.parse(Testing.synth(stack)) as Synthesized;
-}
-
-/** The problems of settings that TypeScript may refuse, as a fork without types would see them. */
-function problems(settings: object): readonly string[] {
-  try {
-    synthesize(settings);
-  } catch (error) {
-    if (error instanceof SettingsError) return error.problems;
-    throw error;
-  }
-  return [];
 }
 
 function instance(settings: Partial<MysqlDatabaseConfig> = {}): Attributes {
@@ -72,37 +62,33 @@ describe("the server", () => {
       skip_final_snapshot: false,
       final_snapshot_identifier: "orders-db-final",
     });
-    expect(instance()).not.toHaveProperty("kms_key_id");
-    expect(instance()).not.toHaveProperty("max_allocated_storage");
   });
 
   test.each([
     [{ name: "sales" }, { identifier: "sales", final_snapshot_identifier: "sales-final" }],
     [{ databaseName: "sales" }, { db_name: "sales" }],
-    [{ masterUsername: "root_user" }, { username: "root_user" }],
     [{ instanceClass: "db.r8g.2xlarge" }, { instance_class: "db.r8g.2xlarge" }],
-    [{ allocatedStorage: 100 }, { allocated_storage: 100 }],
-    [{ maxAllocatedStorage: 200 }, { max_allocated_storage: 200 }],
-    [{ storageType: "gp2" }, { storage_type: "gp2" }],
-    [
-      { kmsKeyArn: "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-1" },
-      { storage_encrypted: true, kms_key_id: "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-1" },
-    ],
-    [{ multiAz: true }, { multi_az: true }],
-    [{ backupRetentionDays: 0 }, { backup_retention_period: 0 }],
-    [{ retainAutomatedBackups: true }, { delete_automated_backups: false }],
     [{ deletionProtection: false }, { deletion_protection: false }],
-    [{ finalSnapshot: "kept" }, { skip_final_snapshot: false, final_snapshot_identifier: "kept" }],
-    [{ finalSnapshot: false }, { skip_final_snapshot: true }],
-    [{ applyImmediately: true }, { apply_immediately: true }],
     [{ iamAuthentication: true }, { iam_database_authentication_enabled: true }],
   ] satisfies [Partial<MysqlDatabaseConfig>, Attributes][])("with %j has %j", (settings, expected) => {
     expect(instance()).not.toMatchObject(expected);
     expect(instance(settings)).toMatchObject(expected);
   });
 
-  test("has no name for a final snapshot if there is none", () => {
-    expect(instance({ finalSnapshot: false })).not.toHaveProperty("final_snapshot_identifier");
+  test("takes every other setting by its resource, and the network by the resources of its own", () => {
+    const stack = newStack();
+    const { resource, network } = new MysqlDatabase(stack, "database", REQUIRED);
+    resource.multiAz = true;
+    resource.enabledCloudwatchLogsExports = ["error"];
+    resource.skipFinalSnapshot = true;
+    network.vpc.cidrBlock = "172.20.16.0/20";
+    const synthesized = JSON.parse(Testing.synth(stack)) as Synthesized;
+    expect(only(synthesized.resource, "aws_db_instance")).toMatchObject({
+      multi_az: true,
+      enabled_cloudwatch_logs_exports: ["error"],
+      skip_final_snapshot: true,
+    });
+    expect(only(synthesized.resource, "aws_vpc").cidr_block).toBe("172.20.16.0/20");
   });
 
   test("has a password that RDS makes and nothing here knows", () => {
@@ -115,8 +101,14 @@ describe("the server", () => {
     expect(parameters()).toEqual({ require_secure_transport: "1", wait_timeout: "300", interactive_timeout: "300" });
   });
 
-  test("drops idle connections after the given time", () => {
-    expect(parameters({ waitTimeout: 60 })).toMatchObject({ wait_timeout: "60", interactive_timeout: "60" });
+  test("takes other parameters, but not the one that allows connections without TLS", () => {
+    const changed = { require_secure_transport: "0", wait_timeout: "60", slow_query_log: "1" };
+    expect(parameters({ parameters: changed })).toEqual({
+      require_secure_transport: "1",
+      wait_timeout: "60",
+      interactive_timeout: "300",
+      slow_query_log: "1",
+    });
   });
 
   test("is destroyed first, so that its protection also protects the way to it", () => {
@@ -174,18 +166,6 @@ describe("the network", () => {
     expect(only(stack.resource, "aws_db_subnet_group").subnet_ids).toEqual(
       Object.keys(stack.resource.aws_subnet ?? {}).map((id) => `\${aws_subnet.${id}.id}`),
     );
-  });
-
-  test("has a subnet in each given zone, and in no other", () => {
-    const given = synthesize({ availabilityZones: ["us-east-1a", "us-east-1c", "us-east-1f"] });
-    expect(JSON.stringify(given)).not.toContain("aws_availability_zones");
-    const subnets = all(given, "aws_subnet");
-    expect(subnets.map((each) => each.availability_zone)).toEqual(["us-east-1a", "us-east-1c", "us-east-1f"]);
-    for (const each of subnets) expect(each).not.toHaveProperty("lifecycle");
-  });
-
-  test("has the given addresses", () => {
-    expect(only(synthesize({ cidrBlock: "172.20.16.0/20" }).resource, "aws_vpc").cidr_block).toBe("172.20.16.0/20");
   });
 
   test("lets the function reach the server and the endpoints, and allows nothing else", () => {
@@ -256,6 +236,11 @@ describe("the network", () => {
 });
 
 test("tags are on everything that can have them", () => {
+  const stack = newStack();
+  const tags = new TerraformVariable(stack, "tags", { type: "map(string)" });
+  expect(JSON.stringify(synthesize({ tags: Token.asStringMap(tags.value) }, stack).resource)).toContain(
+    '"tags":"${merge(var.tags, {\\"Name\\" = \\"orders-db-vpc\\"})}"',
+  );
   const { resource } = synthesize({ tags: { team: "sales" } });
   for (const [type, elements] of Object.entries(resource)) {
     for (const element of Object.values(elements)) {
@@ -268,7 +253,6 @@ describe("what it gives a function", () => {
   test("are settings that the function's construct takes, with the secret that RDS keeps", () => {
     const stack = newStack();
     const { settings, vpc } = new MysqlDatabase(stack, "database", REQUIRED);
-    expect(databaseProblems(settings)).toEqual([]);
     new TerraformOutput(stack, "taken", { value: settings });
     const { resource, output } = JSON.parse(Testing.synth(stack)) as Synthesized;
     const [server] = Object.keys(resource.aws_db_instance ?? {});
@@ -284,9 +268,13 @@ describe("what it gives a function", () => {
   });
 
   test("tells how many connections the server accepts, if that is set", () => {
-    const { settings } = new MysqlDatabase(newStack(), "database", { ...REQUIRED, maxConnections: 250 });
+    const { settings } = new MysqlDatabase(newStack(), "database", {
+      ...REQUIRED,
+      parameters: { max_connections: "250" },
+    });
     expect(settings).toMatchObject({ maxConnections: 250 });
-    expect(parameters({ maxConnections: 250 }).max_connections).toBe("250");
+    const formula = { ...REQUIRED, parameters: { max_connections: "{DBInstanceClassMemory/12582880}" } };
+    expect(new MysqlDatabase(newStack(), "database", formula).settings).not.toHaveProperty("maxConnections");
   });
 
   test.each([
@@ -301,7 +289,6 @@ describe("what it gives a function", () => {
   test("include settings for a user of the function's own with IAM authentication", () => {
     const mysql = new MysqlDatabase(newStack(), "database", { ...REQUIRED, iamAuthentication: true });
     const settings = mysql.iamSettings("app");
-    expect(databaseProblems(settings)).toEqual([]);
     expect(settings).toMatchObject({ host: mysql.settings.host, user: "app", auth: { type: "iam" } });
     expect(JSON.stringify(settings)).not.toContain("secret");
   });
@@ -318,17 +305,11 @@ describe("what it gives a function", () => {
     const servers = new TerraformStack(app, "servers");
     const { settings, vpc } = new MysqlDatabase(servers, "database", REQUIRED);
     const functions = new TerraformStack(app, "functions");
-    new LambdaFunction(functions, "function", {
-      functionName: "orders",
-      role: "arn:aws:iam::123456789012:role/orders",
-      environment: {
-        variables: {
-          DB_HOST: settings.host,
-          DB_SECRET_ARN: settings.auth.type === "secret" ? settings.auth.secretArn : "",
-        },
-      },
-      vpcConfig: { subnetIds: [...vpc.subnetIds], securityGroupIds: [...vpc.securityGroupIds] },
-    });
+    const code = { directory: temporaryDirectory(), handler: "index.handler" };
+    writeFileSync(join(code.directory, "index.mjs"), "export const handler = () => 1;");
+    const config = { region: "us-east-1", functionName: "orders", code, database: settings, vpc };
+    new GracefulFunction(functions, "function", config);
+    new ArchiveProvider(functions, "archive");
     for (const stack of [servers, functions]) new AwsProvider(stack, "aws", { region: "us-east-1" });
     // What crosses becomes an output while the whole app is synthesized.
     app.synth();
@@ -360,79 +341,6 @@ describe("what it gives a function", () => {
   });
 });
 
-describe("settings that are wrong", () => {
-  const range = (setting: string, value: unknown, bounds: string): string =>
-    `${setting} ${JSON.stringify(value)} is not a whole number from ${bounds}`;
-
-  test.each([
-    ["name", "Orders", "is not 1 to 55 lower-case letters, digits and single hyphens that begin with a letter"],
-    ["name", "orders--db", "is not 1 to 55 lower-case letters, digits and single hyphens that begin with a letter"],
-    ["name", "o".repeat(56), "is not 1 to 55 lower-case letters, digits and single hyphens that begin with a letter"],
-    ["databaseName", "my-orders", "is not 1 to 64 letters, digits and _ that begin with a letter"],
-    [
-      "masterUsername",
-      "rdsadmin",
-      "is not 1 to 16 letters, digits and _ that begin with a letter, or is rdsadmin, which RDS reserves",
-    ],
-    [
-      "masterUsername",
-      "a".repeat(17),
-      "is not 1 to 16 letters, digits and _ that begin with a letter, or is rdsadmin, which RDS reserves",
-    ],
-    ["instanceClass", "t4g.micro", "is not an instance class such as db.t4g.micro"],
-    ["storageType", "io1", "is not one of gp3, gp2"],
-    ["kmsKeyArn", "alias/rds", "is not of the form arn:<partition>:kms:<region>:<account>:key/<id>"],
-    [
-      "finalSnapshot",
-      "-last",
-      "is neither false nor 1 to 255 letters, digits and single hyphens that begin with a letter",
-    ],
-    ["cidrBlock", "10.0.0.0", "is not an IPv4 block of /16 to /24 such as 10.0.0.0/16"],
-    ["cidrBlock", "10.0.0.0/8", "is not an IPv4 block of /16 to /24 such as 10.0.0.0/16"],
-    ["cidrBlock", "10.0.0.0/25", "is not an IPv4 block of /16 to /24 such as 10.0.0.0/16"],
-    ["cidrBlock", "10.0.256.0/20", "is not an IPv4 block of /16 to /24 such as 10.0.0.0/16"],
-    ["cidrBlock", "fd00::/16", "is not an IPv4 block of /16 to /24 such as 10.0.0.0/16"],
-    ["cidrBlock", "192.168.30.7/20", "is not the first address of its block. Set 192.168.16.0/20"],
-    ["availabilityZones", ["us-east-1a"], "are not 2 to 6 different zones"],
-    ["availabilityZones", ["us-east-1a", "us-east-1a"], "are not 2 to 6 different zones"],
-  ])("%s %j", (setting, value, expectation) => {
-    expect(problems({ [setting]: value })).toEqual([`${setting} ${JSON.stringify(value)} ${expectation}`]);
-  });
-
-  test.each([
-    ["allocatedStorage", 19, "20 to 65536 GiB"],
-    ["maxAllocatedStorage", 20, "21 to 65536 GiB"],
-    ["backupRetentionDays", 36, "0 to 35 days"],
-    ["waitTimeout", 0, "1 to 31536000 s"],
-    ["maxConnections", 100_001, "1 to 100000"],
-  ])("%s %j", (setting, value, bounds) => {
-    expect(problems({ [setting]: value })).toEqual([range(setting, value, bounds)]);
-  });
-
-  test.each([
-    [["S3!"], '"S3!" is not the name of a service as in com.amazonaws.<region>.<service>, such as secretsmanager'],
-    [["logs", "logs"], '"logs" is in the list twice'],
-  ])("endpoints %j", (endpoints, expectation) => {
-    expect(problems({ endpoints })).toEqual([`endpoints ${expectation}`]);
-  });
-
-  test("are reported all at once", () => {
-    expect(problems({ name: "Orders", waitTimeout: 0, cidrBlock: "here", endpoints: [""] })).toHaveLength(4);
-  });
-
-  test("are not searched in values that only Terraform knows, except for the number of subnets", () => {
-    const stack = newStack();
-    const text = new TerraformVariable(stack, "text", { type: "string" });
-    const number = new TerraformVariable(stack, "number", { type: "number" });
-    const list = new TerraformVariable(stack, "list", { type: "list(string)" });
-    const settings = { name: text.stringValue, cidrBlock: text.stringValue, waitTimeout: number.numberValue };
-    expect(() => synthesize(settings, stack)).not.toThrow();
-    expect(problems({ availabilityZones: list.listValue })).toEqual([
-      expect.stringContaining("known to Terraform only"),
-    ]);
-  });
-});
-
 test("others build on references to the server, its secret, its network and its group", () => {
   const stack = newStack();
   const database = new MysqlDatabase(stack, "database", REQUIRED);
@@ -456,53 +364,9 @@ test("others build on references to the server, its secret, its network and its 
   expect(database.resource.identifierInput).toBe("orders-db");
 });
 
-describe("what is logged and measured", () => {
-  test("is nothing by default", () => {
-    const { resource } = synthesize();
-    for (const name of ["monitoring_interval", "enabled_cloudwatch_logs_exports"]) {
-      expect(only(resource, "aws_db_instance")).not.toHaveProperty(name);
-    }
-    expect(Object.keys(resource).filter((type) => /iam|flow|log_group/.test(type))).toEqual([]);
-  });
-
-  test("are measurements of the operating system, with a role for RDS alone", () => {
-    const { resource } = synthesize({ monitoringInterval: 60 });
-    const [role] = Object.keys(resource.aws_iam_role ?? {});
-    expect(only(resource, "aws_db_instance")).toMatchObject({
-      monitoring_interval: 60,
-      monitoring_role_arn: `\${aws_iam_role.${role}.arn}`,
-    });
-    expect(only(resource, "aws_iam_role").name).toBe("orders-db-us-east-1-monitoring");
-    expect(String(only(resource, "aws_iam_role").assume_role_policy)).toContain('"monitoring.rds.amazonaws.com"');
-    expect(String(only(resource, "aws_iam_role_policy_attachment").policy_arn)).toMatch(
-      /:iam::aws:policy\/service-role\/AmazonRDSEnhancedMonitoringRole$/,
-    );
-  });
-
-  test("are logs of the server", () => {
-    expect(instance({ logExports: ["error", "slowquery"] }).enabled_cloudwatch_logs_exports).toEqual([
-      "error",
-      "slowquery",
-    ]);
-  });
-
-  test("is who connects to whom in the VPC", () => {
-    const { resource } = synthesize({ flowLogDays: 30 });
-    const [vpc] = Object.keys(resource.aws_vpc ?? {});
-    const [group] = Object.keys(resource.aws_cloudwatch_log_group ?? {});
-    expect(only(resource, "aws_flow_log")).toMatchObject({
-      vpc_id: `\${aws_vpc.${vpc}.id}`,
-      log_destination: `\${aws_cloudwatch_log_group.${group}.arn}`,
-    });
-    expect(only(resource, "aws_cloudwatch_log_group").retention_in_days).toBe(30);
-    expect(String(only(resource, "aws_iam_role_policy").policy)).toContain(`aws_cloudwatch_log_group.${group}.arn`);
-  });
-
-  test("is refused where it is not possible", () => {
-    expect(problems({ monitoringInterval: 7, logExports: ["all"], flowLogDays: 2 })).toEqual([
-      "monitoringInterval 7 is not one of 0, 1, 5, 10, 15, 30, 60",
-      'logExports "all" is not one of audit, error, general, slowquery',
-      expect.stringMatching(/^flowLogDays 2 is not one of 0, 1, 3, /),
-    ]);
-  });
+test("the code for scanners in docs/mysql-database.md is that of the test, which Checkov reads", () => {
+  const source = readFileSync("modules/__tests__/examples/scanned-database.ts", "utf8");
+  const body = source.slice(source.indexOf("export function")).split("\n").slice(1, -2);
+  const code = body.map((line) => line.replace(/^ {2}/, "")).join("\n");
+  expect(readFileSync("docs/mysql-database.md", "utf8")).toContain(`\`\`\`ts\n${code}\n\`\`\``);
 });

@@ -1,6 +1,5 @@
 import { TerraformVariable, Testing, type TerraformStack } from "cdktf";
 import { GracefulFunction, type GracefulFunctionConfig } from "../graceful-function/graceful-function";
-import { MysqlDatabase, type MysqlDatabaseConfig } from "../mysql-database/mysql-database";
 import { ENTRY, newStack } from "../__tests__/synthesis";
 
 const SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:orders-AbCdEf";
@@ -59,16 +58,5 @@ describe("variable.value, an object of type any, means the same as the typed mem
     const config = { region: "us-east-1", functionName: "orders", code: { entry: ENTRY }, [name]: value };
     new GracefulFunction(stack, "function", config);
     expect(Testing.synth(stack)).toMatch(new RegExp(`"${name}": .*\\$\\{.*var\\.map`, "s"));
-  });
-
-  test("for a database", () => {
-    const settings = (variable: Variable, isTyped: boolean): Partial<MysqlDatabaseConfig> => ({
-      name: text(variable("string"), isTyped),
-      allocatedStorage: number(variable("number"), isTyped),
-    });
-    const make = (stack: TerraformStack, given: Partial<MysqlDatabaseConfig>): void => {
-      new MysqlDatabase(stack, "database", { region: "us-east-1", name: "orders", databaseName: "orders", ...given });
-    };
-    expect(synthesized(make, settings, false)).toBe(synthesized(make, settings, true));
   });
 });

@@ -60,7 +60,6 @@ test("a long path gets a name that a file system accepts", () => {
 
 describe("an id whose names Terraform refuses", () => {
   const settings = { region: "us-east-1", functionName: "orders", code: { entry: ENTRY } };
-  const database = { region: "us-east-1", name: "orders", databaseName: "orders" };
 
   test.each([
     [["1x"], "1x"],
@@ -72,7 +71,6 @@ describe("an id whose names Terraform refuses", () => {
     const last = path.at(-1) ?? "";
     const problem = `id "${id}" would begin a name in Terraform. Names begin with a letter or _, so use another id`;
     expect(() => new GracefulFunction(scope, last, settings)).toThrow(problem);
-    expect(() => new MysqlDatabase(scope, `${last}${last}`, database)).toThrow("would begin a name in Terraform");
   });
 
   test("is refused if CDKTF leaves it out and two constructs get one name", () => {
@@ -175,12 +173,5 @@ describe("a name that must be unique in AWS is refused for a second construct of
     expect(() => new GracefulFunction(stack, "e", { ...settings, functionName: "e" })).toThrow(
       'test/e: logGroup.name "/aws/lambda/e" is also the one of test/d',
     );
-  });
-
-  test("of a database", () => {
-    const stack = newStack();
-    const database = { region: "us-east-1", name: "orders", databaseName: "orders" };
-    new MysqlDatabase(stack, "a", database);
-    expect(() => new MysqlDatabase(stack, "b", database)).toThrow('test/b: name "orders" is also the one of test/a');
   });
 });

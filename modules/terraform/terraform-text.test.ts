@@ -3,7 +3,6 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { GracefulFunction } from "../graceful-function/graceful-function";
-import { MysqlDatabase } from "../mysql-database/mysql-database";
 import { hasExpressions, terraformText } from "./terraform-text";
 import { ENTRY, newStack, only, synthesize, temporaryDirectory, type Synthesized } from "../__tests__/synthesis";
 
@@ -171,8 +170,6 @@ test.each(["${", "a ${var.x", "%{ if", '${"}'])("%j is refused: its braces are n
   const expectation = `${JSON.stringify(text)} has a "\${" or "%{" without its "}"`;
   expect(() => synthesize({ description: text })).toThrow(`test/function: description ${expectation}`);
   expect(() => synthesize({ environment: { TEXT: text } })).toThrow(`environment.TEXT ${expectation}`);
-  const database = { region: "us-east-1", name: "orders", databaseName: "orders", tags: { team: text } };
-  expect(() => new MysqlDatabase(newStack(), "database", database)).toThrow(`tags.team ${expectation}`);
 });
 
 test("known values are checked, also beside IAM's variables", () => {
