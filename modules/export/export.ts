@@ -1,44 +1,36 @@
 /** `npm run export`: the function as a plain Terraform module that does not need this project. */
 import { App } from "cdktf";
 import { zipSync, type Zippable } from "fflate";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { hclBlocks, type Json } from "./hcl";
+import { AUTHORITIES_FILE, authoritiesPem } from "../code/certificate-authorities";
 import { SettingsError } from "../terraform/settings-error";
-import { TerraformModule, type ModuleCode } from "./terraform-module";
+import { isExported, moduleFiles, type ModuleJson } from "./module-files";
+import { pathsWithin, stackFunction, type StackFunction } from "./stack-function";
+import { TerraformModule } from "./terraform-module";
 
 const DEFAULT_DIRECTORY = "terraform-module";
-const USAGE = `npm run export [-- <directory>]
+const USAGE = `npm run export [-- <directory> --function <name>]
 
-Writes the function as a Terraform module: HCL and the zip. Its users need no CDKTF.
+Writes the function as a Terraform module: HCL, the zip and a README. Its users need no CDKTF.
 
-  <directory>  where to, relative to this project; ${DEFAULT_DIRECTORY} by default. It must be new, empty, or an earlier
-               export, which is replaced.`;
+  <directory>        where to, relative to this project; ${DEFAULT_DIRECTORY} by default. It must be new, empty, or an
+                     earlier export, which is replaced.
+  --function <name>  which function, if the app has several`;
 
-/** How a file begins that the next export may replace. */
-const HEADER = "# Written by `npm run export` of lambda-graceful-shutdown, which replaces it the next time.\n\n";
+const ELF = Buffer.from("\u007fELF");
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
-/** The usual files of a module, and the blocks of each. */
-const FILES: Readonly<Record<string, readonly string[]>> = {
-  "versions.tf": ["terraform"],
-  "variables.tf": ["variable"],
-  "main.tf": ["locals", "data", "resource"],
-  "outputs.tf": ["output"],
-};
-
-/**
- * What the module is made of and tried with. From 1.2 on Terraform knows preconditions; 5.100.0 is the oldest provider
- * that the test has applied the module with, and 7 may be incompatible.
- */
-const REQUIREMENTS: Json = {
-  required_version: ">= 1.2.0",
-  required_providers: { aws: { source: "hashicorp/aws", version: ">= 5.100.0, < 7.0.0" } },
-};
+class UsageError extends Error {}
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({ options: { help: { type: "boolean" } }, allowPositionals: true });
+  const { values, positionals } = parseArgs({
+    options: { help: { type: "boolean" }, function: { type: "string" } },
+    allowPositionals: true,
+  });
   if (values.help === true) {
     console.log(USAGE);
     return;
@@ -47,76 +39,84 @@ async function main(): Promise<void> {
   if (more.length > 0) throw new UsageError(`one directory is expected, not ${positionals.join(", ")}`);
   checkDirectory(directory);
 
-  const files = await moduleFiles();
-  if (process.exitCode !== undefined) return;
-  mkdirSync(directory, { recursive: true });
-  for (const [name, content] of Object.entries(files)) writeFileSync(path.join(directory, name), content);
-  console.log(`${directory}: ${Object.keys(files).join(", ")}`);
+  const outdir = mkdtempSync(path.join(tmpdir(), "terraform-module-"));
+  try {
+    const files = await exported(outdir, values.function);
+    mkdirSync(directory, { recursive: true });
+    for (const [name, content] of Object.entries(files)) writeFileSync(path.join(directory, name), content);
+    console.log(`${directory}: ${Object.keys(files).join(", ")}`);
+  } finally {
+    rmSync(outdir, { recursive: true, force: true });
+  }
 }
-
-class UsageError extends Error {}
 
 /** @throws UsageError if something is there that an export has not written. */
 function checkDirectory(directory: string): void {
   const stats = statSync(directory, { throwIfNoEntry: false });
   if (stats === undefined) return;
   if (!stats.isDirectory()) throw new UsageError(`${directory} is not a directory`);
-  const isExport = (name: string): boolean =>
-    statSync(path.join(directory, name), { throwIfNoEntry: false })?.isFile() === true &&
-    readFileSync(path.join(directory, name), "utf8").startsWith(HEADER);
-  if (readdirSync(directory).length > 0 && !Object.keys(FILES).every(isExport)) {
-    throw new UsageError(`${directory} is neither empty nor an earlier export: name another directory, or empty it`);
-  }
+  const main = path.join(directory, "main.tf");
+  if (readdirSync(directory).length === 0) return;
+  if (statSync(main, { throwIfNoEntry: false })?.isFile() === true && isExported(readFileSync(main, "utf8"))) return;
+  throw new UsageError(`${directory} is neither empty nor an earlier export: name another directory, or empty it`);
 }
 
-async function moduleFiles(): Promise<Record<string, string | Uint8Array>> {
-  const outdir = mkdtempSync(path.join(tmpdir(), "terraform-module-"));
-  try {
-    // main.ts synthesizes when it is loaded. This keeps its output out of cdktf.out.
-    process.env["CDKTF_OUTDIR"] = path.join(outdir, "main");
-    const { SETTINGS } = await import("../../main");
-    if (process.exitCode !== undefined) return {};
-    const app = new App({ outdir });
-    const module = new TerraformModule(app, "module", SETTINGS);
-    app.synth();
-    const stackDirectory = path.join(outdir, "stacks", "module");
-    const json = JSON.parse(readFileSync(path.join(stackDirectory, "cdk.tf.json"), "utf8")) as Record<string, Json>;
-    const configuration: Readonly<Record<string, Json>> = { ...json, terraform: REQUIREMENTS };
-    const file = (types: readonly string[]): string =>
-      HEADER + types.flatMap((type) => hclBlocks(type, withoutMetadata(configuration[type] ?? {}))).join("\n");
-    return {
-      ...Object.fromEntries(Object.entries(FILES).map(([name, types]) => [name, file(types)])),
-      "function.zip": zip(stackDirectory, module.code),
-    };
-  } finally {
-    rmSync(outdir, { recursive: true, force: true });
-  }
+async function exported(outdir: string, functionName?: string): Promise<Record<string, string | Uint8Array>> {
+  synthesizeApp(path.join(outdir, "app"));
+  const source = stackFunction(path.join(outdir, "app"), functionName);
+  const names = codeFiles(source);
+  const app = new App({ outdir: path.join(outdir, "module") });
+  new TerraformModule(app, "module", {
+    source,
+    isNative: names.some((name) => isNative(path.join(source.directory, name))),
+  });
+  app.synth();
+  const text = readFileSync(path.join(outdir, "module/stacks/module/cdk.tf.json"), "utf8");
+  const paths = pathsWithin("module/function", text);
+  const missing = source.paths.filter((each) => !paths.includes(each) && !/^(zip|\.\.\/[^/]+)$/.test(each));
+  if (missing.length > 0) console.error(`Not in the module: ${missing.join(", ")}`);
+  return { ...(await moduleFiles(JSON.parse(text) as ModuleJson)), "function.zip": zip(source, names) };
 }
 
-/** Where CDKTF notes which construct an element is of. */
-function withoutMetadata(value: Json): Json {
-  if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return (value as readonly Json[]).map(withoutMetadata);
-  const entries = Object.entries(value).filter(([name]) => name !== "//");
-  return Object.fromEntries(entries.map(([name, each]) => [name, withoutMetadata(each)]));
+/** As `cdktf synth` does it. */
+function synthesizeApp(outdir: string): void {
+  const { app } = JSON.parse(readFileSync("cdktf.json", "utf8")) as { readonly app: string };
+  const env = { ...process.env, CDKTF_OUTDIR: outdir };
+  const { status } = spawnSync(app, { shell: true, env, stdio: ["ignore", "ignore", "inherit"] });
+  if (status !== 0) throw new SettingsError([`the app command of cdktf.json failed: ${app}`]);
+}
+
+function codeFiles({ directory, excludes }: StackFunction): string[] {
+  return readdirSync(directory, { recursive: true, encoding: "utf8" })
+    .filter((name) => !excludes.includes(name) && statSync(path.join(directory, name)).isFile())
+    .sort();
+}
+
+/** Whether a file is a program or an addon for Linux. */
+function isNative(file: string): boolean {
+  return readFileSync(file).subarray(0, ELF.length).equals(ELF);
 }
 
 /** The same code always gives the same bytes. */
-function zip(stackDirectory: string, { sourceDir, excludes }: ModuleCode): Uint8Array {
-  const directory = sourceDir.replace("${path.module}", stackDirectory);
-  const names = readdirSync(directory, { recursive: true, encoding: "utf8" })
-    .filter((name) => !excludes.includes(name) && statSync(path.join(directory, name)).isFile())
-    .sort();
-  const files: Zippable = Object.fromEntries(
-    names.map((name) => {
-      const file = path.join(directory, name);
-      // Unix; 0644, since Lambda's user has to read the files, and what can be run 0755.
-      const mode = (statSync(file).mode & 0o100) === 0 ? 0o100_644 : 0o100_755;
-      return [name.replaceAll(path.sep, "/"), [readFileSync(file), { os: 3, attrs: (mode << 16) >>> 0 }]];
-    }),
-  );
+function zip({ directory }: StackFunction, names: readonly string[]): Uint8Array {
+  const files: Zippable = {};
+  for (const name of names) {
+    const file = path.join(directory, name);
+    // Unix; 0644, since Lambda's user has to read the files, and what can be run 0755.
+    const mode = (statSync(file).mode & 0o100) === 0 ? 0o100_644 : 0o100_755;
+    const content = name === AUTHORITIES_FILE ? authoritiesOfAllRegions(file) : readFileSync(file);
+    files[name.replaceAll(path.sep, "/")] = [content, { os: 3, attrs: (mode << 16) >>> 0 }];
+  }
   // The oldest date that a zip can hold in every time zone.
   return zipSync(files, { level: 9, mtime: new Date(1980, 0, 1) });
+}
+
+/** The stack's file has the roots of its region, and the authorities of `database.caFile`. */
+function authoritiesOfAllRegions(file: string): Uint8Array {
+  const database = { host: "", name: "", auth: { type: "iam", resourceId: "" } } as const;
+  const all = authoritiesPem(database, "${var.region}");
+  const own = readFileSync(file, "utf8").match(CERTIFICATE) ?? [];
+  return Buffer.from([all, ...own.filter((pem) => !all.includes(pem))].join("\n"));
 }
 
 main().catch((error: unknown) => {

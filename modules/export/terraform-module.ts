@@ -1,118 +1,101 @@
-import { DataArchiveFile } from "@cdktf/provider-archive/lib/data-archive-file";
-import { DataAwsCallerIdentity } from "@cdktf/provider-aws/lib/data-aws-caller-identity";
-import { DataAwsPartition } from "@cdktf/provider-aws/lib/data-aws-partition";
-import { IamPolicy } from "@cdktf/provider-aws/lib/iam-policy";
-import { LambdaFunction } from "@cdktf/provider-aws/lib/lambda-function";
+import { ArchiveProvider } from "@cdktf/provider-archive/lib/provider";
 import { AwsProvider } from "@cdktf/provider-aws/lib/provider";
-import { Op, TerraformElement, TerraformResource, TerraformStack, TerraformVariable } from "cdktf";
-import type { Construct, IConstruct, Node } from "constructs";
-import type { Architecture } from "../graceful-function/architecture";
-import type { Place } from "../terraform/arn";
-import * as codeBundle from "../code/code-bundle";
-import * as codeDirectory from "../code/code-directory";
-import {
-  GracefulFunction,
-  RUNTIMES,
-  type GracefulFunctionConfig,
-  type Runtime,
-} from "../graceful-function/graceful-function";
-import { withDefaults } from "../graceful-function/graceful-function-config";
-import { networkInterfaces, policyDocument } from "../graceful-function/permissions";
-import { ArchivePrecondition } from "../graceful-function/preconditions";
+import { Fn, TerraformElement, TerraformStack, TerraformVariable, Token } from "cdktf";
+import type { Construct, Node } from "constructs";
+import type { Database } from "../graceful-function/database";
+import { GracefulFunction } from "../graceful-function/graceful-function";
+import type { StackFunction } from "./stack-function";
 
-/** What belongs into the zip. */
-export interface ModuleCode {
-  /** The staged directory, as Terraform sees it. */
-  readonly sourceDir: string;
-  /** Files of the directory that stay out. */
-  readonly excludes: readonly string[];
+/** Type, description and default; a variable without a default is required. */
+type Row = readonly [type: string, description: string, defaultValue?: unknown];
+
+/** Conditions in HCL, and what they ask for. The AWS provider checks the rest. */
+const VALIDATIONS: Readonly<Record<string, readonly [condition: string, expectation: string]>> = {
+  name: ['can(regex("^[A-Za-z0-9_-]{1,64}$", var.name))', "1 to 64 letters, digits, - and _"],
+  runtime: ['contains(["nodejs22.x", "nodejs24.x"], var.runtime)', "nodejs22.x or nodejs24.x"],
+  memory_size: ["var.memory_size >= 128 && var.memory_size <= 10240", "128 to 10240"],
+  timeout: ["var.timeout >= 1 && var.timeout <= 900", "1 to 900"],
+  reserved_concurrency: ["var.reserved_concurrency >= -1", "-1 or more"],
+  db_host: ['can(regex("^[^:/]+$", var.db_host))', "a host name without port and protocol"],
+  db_port: ["var.db_port >= 1 && var.db_port <= 65535", "1 to 65535"],
+  db_secret_arn: ['can(regex("^arn:[^:]+:secretsmanager:", var.db_secret_arn))', "the ARN of a secret"],
+};
+
+const DATABASE: Readonly<Record<string, Row>> = {
+  db_host: ["string", "Host name of the MySQL server"],
+  db_port: ["number", "Port of the MySQL server", 3306],
+  db_name: ["string", "Name of the database"],
+};
+const SECRET: Readonly<Record<string, Row>> = {
+  db_secret_arn: ["string", "ARN of the Secrets Manager secret with the log-in"],
+};
+const IAM: Readonly<Record<string, Row>> = {
+  db_user: ["string", "Database user that logs in with an IAM token"],
+  db_resource_id: ["string", "Resource id of the instance, the cluster or the proxy"],
+};
+
+function rows({ settings, auth, logRetentionDays }: StackFunction): Readonly<Record<string, Row>> {
+  return {
+    region: ["string", "Region of the function, the same as the AWS provider's"],
+    name: ["string", "Name of the function; role, policies and log group are named after it"],
+    architecture: ["string", "arm64 or x86_64; the Insights layer follows", settings.architecture],
+    runtime: ["string", "nodejs22.x or nodejs24.x", settings.runtime],
+    memory_size: ["number", "Megabytes of memory", settings.memorySize],
+    timeout: ["number", "Seconds that an invocation may take", settings.timeout],
+    reserved_concurrency: [
+      "number",
+      "Environments at a time; -1: as many as the account has",
+      settings.reservedConcurrency,
+    ],
+    environment: ["map(string)", "Further environment variables", {}],
+    log_retention_days: ["number", "Days that the log group keeps a line; 0: for ever", logRetentionDays],
+    tags: ["map(string)", "Tags of function, role, policies and log group", {}],
+    role: ["object({ name = string, arn = string })", "A role that exists; null: the module creates one", null],
+    subnet_ids: ["list(string)", "Subnets of the function; an empty list: no VPC", []],
+    security_group_ids: ["list(string)", "Security groups of the function in its subnets", []],
+    ...(auth === undefined ? {} : { ...DATABASE, ...(auth === "iam" ? IAM : SECRET) }),
+  };
 }
 
-/** What `main.ts` has; what a variable of the module is for is the default of that variable, or left out. */
-export type TerraformModuleConfig = GracefulFunctionConfig;
+export interface TerraformModuleConfig {
+  readonly source: StackFunction;
+  /** Whether the archive runs on the function's architecture only. */
+  readonly isNative: boolean;
+}
 
-/** Path of the zip within the module, as Terraform sees it. */
-const ZIP = "${path.module}/function.zip";
-
-/** The construct with Terraform variables for its settings: everything that a plain Terraform module consists of. */
+/** The construct with Terraform variables for its settings. A variable's default is the setting of the stack. */
 export class TerraformModule extends TerraformStack {
-  public readonly code: ModuleCode;
+  readonly #variables: Readonly<Record<string, TerraformVariable>>;
 
-  public constructor(scope: Construct, id: string, config: TerraformModuleConfig) {
+  public constructor(scope: Construct, id: string, { source, isNative }: TerraformModuleConfig) {
     super(scope, id);
-    const defaults = withDefaults(config);
-    // CDKTF needs a provider. A module gets it from its caller, so the export leaves it out.
+    // CDKTF needs providers. A module gets its one from its caller, so the export leaves them out.
     new AwsProvider(this, "aws");
-
-    const region = this.variable("region", "string", "Region of the function, the same as the AWS provider's");
-    const name = this.variable(
-      "name",
-      "string",
-      "Name of the function; role, policies and log group are named after it",
-    );
-    const architecture = this.variable("architecture", "string", "arm64 or x86_64", defaults.architecture);
-    const isBound = boundToArchitecture(config);
-    if (isBound) {
-      architecture.addValidation({
-        condition: Op.eq(architecture.value, defaults.architecture),
-        errorMessage: `architecture must be "${defaults.architecture}": the archive holds packages or native code for it.`,
-      });
-    }
-    const runtime = this.variable(
-      "runtime",
-      "string",
-      `${RUNTIMES.join(" or ")}; version 5 of the AWS provider does not know the last one`,
-      defaults.runtime,
-    );
-    const memorySize = this.variable("memory_size", "number", "Megabytes of memory, 128 to 10240", defaults.memorySize);
-    const timeout = this.variable(
-      "timeout",
-      "number",
-      "Seconds that an invocation may take, 1 to 900",
-      defaults.timeout,
-    );
-    const host = this.variable("db_host", "string", "Host name of the MySQL server");
-    const port = this.variable("db_port", "number", "Port of the MySQL server", 3306);
-    const database = this.variable("db_name", "string", "Name of the database");
-    const secretArn = this.variable("db_secret_arn", "string", "ARN of the Secrets Manager secret with the log-in");
-    const subnetIds = this.variable(
-      "subnet_ids",
-      "list(string)",
-      "Subnets of the function, with a way to Secrets Manager and CloudWatch Logs; an empty list for no VPC",
-      [],
-    );
-    const securityGroupIds = this.variable(
-      "security_group_ids",
-      "list(string)",
-      "Security groups of the function in its subnets",
-      [],
-    );
-
-    const construct = new GracefulFunction(this, "function", {
-      ...config,
-      region: region.stringValue,
-      functionName: name.stringValue,
-      // A token has the type of any text. For a runtime that is not known yet, the code is built for the oldest.
-      architecture: isBound ? defaults.architecture : (architecture.stringValue as Architecture),
-      runtime: runtime.stringValue as Runtime,
-      memorySize: memorySize.numberValue,
-      timeout: timeout.numberValue,
-      database: {
-        host: host.stringValue,
-        port: port.numberValue,
-        name: database.stringValue,
-        auth: { type: "secret", secretArn: secretArn.stringValue },
-      },
-      // Two empty lists are no VPC, by the documentation of aws_lambda_function.
-      vpc: { subnetIds: subnetIds.listValue, securityGroupIds: securityGroupIds.listValue, reachesLogs: true },
+    new ArchiveProvider(this, "archive");
+    const { environment, handler, architecture, ...settings } = source.settings;
+    const architectures = isNative ? [architecture] : ["arm64", "x86_64"];
+    this.#variables = this.addVariables(rows(source), {
+      ...VALIDATIONS,
+      architecture: [`contains(${JSON.stringify(architectures)}, var.architecture)`, architectures.join(" or ")],
     });
-    this.code = withZipOfTheModule(construct);
-    const place = {
-      partition: part(construct, "partition", DataAwsPartition).partition,
-      region: region.stringValue,
-      account: part(construct, "caller", DataAwsCallerIdentity).accountId,
-    };
-    onlyInVpc(construct, place, name.stringValue, subnetIds);
+    new GracefulFunction(this, "function", {
+      ...settings,
+      code: { directory: source.directory, handler },
+      region: this.text("region"),
+      functionName: this.text("name"),
+      // A token has the type of any text.
+      architecture: (isNative ? architecture : this.text("architecture")) as "arm64",
+      runtime: this.text("runtime") as "nodejs24.x",
+      memorySize: this.number("memory_size"),
+      timeout: this.number("timeout"),
+      reservedConcurrency: this.number("reserved_concurrency"),
+      environment: this.environment(environment),
+      logGroup: { retentionDays: this.number("log_retention_days") },
+      tags: Token.asStringMap(this.variable("tags").value),
+      ...(source.auth === undefined ? {} : { database: this.database(source.auth) }),
+      // Two empty lists are no VPC, by the documentation of aws_lambda_function.
+      vpc: { subnetIds: this.list("subnet_ids"), securityGroupIds: this.list("security_group_ids"), reachesLogs: true },
+    });
   }
 
   /** Names without a hash, because a module has one function and its names should be readable. */
@@ -120,54 +103,48 @@ export class TerraformModule extends TerraformStack {
     return (element instanceof TerraformElement ? element.node : element).id.replaceAll("-", "_");
   }
 
-  private variable(
-    name: string,
-    type: string,
-    description: string,
-    defaultValue?: string | number | readonly string[],
-  ): TerraformVariable {
-    return new TerraformVariable(this, name, { type, description, default: defaultValue, nullable: false });
-  }
-}
-
-/** Whether the zip is for the architecture of `main.ts` only. */
-function boundToArchitecture({ code }: TerraformModuleConfig): boolean {
-  return "entry" in code ? codeBundle.isBoundToArchitecture(code) : codeDirectory.isBoundToArchitecture(code);
-}
-
-/** A module contains its zip, so its users need neither the sources nor the archive provider. */
-function withZipOfTheModule(construct: GracefulFunction): ModuleCode {
-  const zip = part(construct, "zip", DataArchiveFile);
-  const code = { sourceDir: zip.sourceDirInput ?? "", excludes: zip.excludesInput ?? [] };
-  construct.node.tryRemoveChild(zip.node.id);
-  for (const resource of construct.node.findAll().filter((each) => TerraformResource.isTerraformResource(each))) {
-    const conditions = resource.lifecycle?.precondition?.filter((each) => !(each instanceof ArchivePrecondition)) ?? [];
-    if (resource.lifecycle) resource.lifecycle = conditions.length === 0 ? {} : { precondition: conditions };
+  private addVariables(
+    table: Readonly<Record<string, Row>>,
+    validations: typeof VALIDATIONS,
+  ): Record<string, TerraformVariable> {
+    const entries = Object.entries(table).map(([name, [type, description, defaultValue]]) => {
+      const nullable = defaultValue === null;
+      const variable = new TerraformVariable(this, name, {
+        type,
+        description,
+        default: defaultValue ?? undefined,
+        nullable,
+      });
+      // CDKTF 0.21 cannot write a default of null.
+      if (nullable) variable.addOverride("default", null);
+      const [condition, expectation] = validations[name] ?? [];
+      if (condition !== undefined) {
+        variable.addValidation({ condition: `\${${condition}}`, errorMessage: `${name} must be ${expectation}.` });
+      }
+      return [name, variable] as const;
+    });
+    return Object.fromEntries(entries);
   }
 
-  const lambda = part(construct, "lambda", LambdaFunction);
-  lambda.filename = ZIP;
-  // Not by Fn, which would take the path for a text without references.
-  lambda.sourceCodeHash = `\${filebase64sha256("${ZIP}")}`;
-  return code;
-}
+  private environment(own: Readonly<Record<string, string>>): Record<string, string> {
+    const further = Token.asStringMap(this.variable("environment").value);
+    return Object.keys(own).length === 0 ? further : Token.asStringMap(Fn.merge([own, further]));
+  }
 
-/**
- * Only Terraform knows whether there is a VPC, and without one the permissions are denied. `count` cannot do this,
- * because Terraform must know it before it creates the subnets.
- */
-function onlyInVpc(construct: GracefulFunction, place: Place, name: string, subnetIds: TerraformVariable): void {
-  const effect = `\${length(${subnetIds.fqn}) > 0 ? "Allow" : "Deny"}`;
-  part(construct.role, "network", IamPolicy).policy = policyDocument(
-    networkInterfaces(place, name).map((statement) =>
-      statement.Effect === "Allow" ? { ...statement, Effect: effect } : statement,
-    ),
-  );
-}
+  private database(auth: string): Database {
+    const name = { host: this.text("db_host"), port: this.number("db_port"), name: this.text("db_name") };
+    return auth === "iam"
+      ? { ...name, user: this.text("db_user"), auth: { type: "iam", resourceId: this.text("db_resource_id") } }
+      : { ...name, auth: { type: "secret", secretArn: this.text("db_secret_arn") } };
+  }
 
-/** @throws if the construct no longer has that part. */
-function part<Part extends IConstruct>(whole: IConstruct, id: string, type: new (...args: never[]) => Part): Part {
-  const found = whole.node.findChild(id);
-  if (!(found instanceof type)) throw new Error(`${found.node.path} is not a ${type.name}`);
-  return found;
+  private variable(name: string): TerraformVariable {
+    const found = this.#variables[name];
+    if (found === undefined) throw new Error(`there is no variable ${name}`);
+    return found;
+  }
+
+  private readonly text = (name: string): string => this.variable(name).stringValue;
+  private readonly number = (name: string): number => this.variable(name).numberValue;
+  private readonly list = (name: string): string[] => this.variable(name).listValue;
 }

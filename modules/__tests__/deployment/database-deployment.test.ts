@@ -15,13 +15,18 @@ import {
   type DBInstance,
 } from "@aws-sdk/client-rds";
 import { ListSecretsCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
-import { mkdirSync } from "node:fs";
+import type { ChildProcess } from "node:child_process";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Synthesized } from "../synthesis";
 import { startArchiveStandIn, type ArchiveStandIn } from "./archive-stand-in";
 import { AwsApi } from "./aws-api";
 import { deployed, scratch } from "./deployed";
 import { Project } from "./project";
 import type { TerraformParts } from "./terraform-parts";
+
+const DATABASE_STACK = "graceful-shutdown-database";
+const databaseDirectory = join(scratch, "project/cdktf.out/stacks", DATABASE_STACK);
 
 deployed(deploymentTests);
 
@@ -76,8 +81,40 @@ function deploymentTests(parts: TerraformParts): void {
     return instance;
   }
 
-  test("one command creates both: an encrypted MySQL 8.4 that only the VPC reaches", async () => {
-    await cdktf("deploy", "*");
+  /**
+   * The AWS provider waits a minute after it has created or deleted an instance, before it asks RDS for the first time.
+   * moto is done at once. So this interrupts Terraform when RDS has answered, as Ctrl-C would.
+   */
+  async function terraformUntil(action: string, command: "apply" | "destroy"): Promise<void> {
+    let child: ChildProcess | undefined;
+    api.beforeChange = (change) => {
+      if (change.action === action) void change.over.then(() => child?.kill("SIGINT"));
+    };
+    const { output } = await project.terraform(
+      [command, "-auto-approve"],
+      (started) => (child = started),
+      databaseDirectory,
+    );
+    api.beforeChange = () => undefined;
+    if (!api.changes.some((change) => change.action === action)) throw new Error(output);
+  }
+
+  /** Without cdktf, which would synthesize and initialize again. */
+  async function planIn(directory: string): Promise<string> {
+    const { status, output } = await project.terraform(["plan"], undefined, directory);
+    if (status !== 0) throw new Error(output);
+    return output;
+  }
+
+  test("two commands create both: an encrypted MySQL 8.4 that only the VPC reaches", async () => {
+    expect(await cdktf("diff", DATABASE_STACK)).toContain(" 0 to change, 0 to destroy.");
+    await terraformUntil("CreateDBInstance", "apply");
+    // An interrupted instance is tainted, and would be replaced.
+    const json = JSON.parse(readFileSync(join(databaseDirectory, "cdk.tf.json"), "utf8")) as Synthesized;
+    const [id = ""] = Object.keys(json.resource["aws_db_instance"] ?? {});
+    await project.terraform(["untaint", `aws_db_instance.${id}`], undefined, databaseDirectory);
+    await cdktf("deploy", "*", "--skip-synth");
+    expect(api.changes.filter(({ action }) => action === "CreateDBInstance")).toHaveLength(1);
     expect(await server()).toMatchObject({
       Engine: "mysql",
       EngineVersion: expect.stringMatching(/^8\.4/) as unknown,
@@ -144,10 +181,9 @@ function deploymentTests(parts: TerraformParts): void {
   });
 
   test("the next plan of the function is empty, and that of the database too, except for moto's differences", async () => {
-    expect(await cdktf("diff", "graceful-shutdown", "--skip-synth")).toContain("No changes.");
-    const plan = await cdktf("diff", "graceful-shutdown-database", "--skip-synth");
-    expect(plan).toContain("0 to add");
-    expect(plan).toContain("0 to destroy");
+    expect(await planIn(project.stackDirectory)).toContain("No changes.");
+    const plan = await planIn(databaseDirectory);
+    expect(plan).toMatch(/No changes\.|0 to add, \d+ to change, 0 to destroy/);
     const changed = new Set(Array.from(plan.matchAll(/# (\w+)\.\S+ .*will be updated/g), ([, type]) => type));
     // It has an account id before each referenced group, and does not say whose each parameter is.
     for (const type of ["ingress", "egress"]) changed.delete(`aws_vpc_security_group_${type}_rule`);
@@ -155,7 +191,10 @@ function deploymentTests(parts: TerraformParts): void {
     expect([...changed]).toEqual([]);
   });
 
-  test("one command removes both and keeps the last snapshot", async () => {
+  test("the instance is destroyed first, and then one command removes the rest and keeps the last snapshot", async () => {
+    api.forget();
+    await terraformUntil("DeleteDBInstance", "destroy");
+    expect(api.changes.map(({ action }) => action)).toEqual(["DeleteDBInstance"]);
     await cdktf("destroy", "*", "--skip-synth");
     const { DBInstances } = await rds.send(new DescribeDBInstancesCommand({}));
     const { DBSnapshots } = await rds.send(new DescribeDBSnapshotsCommand({}));
