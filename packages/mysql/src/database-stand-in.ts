@@ -35,6 +35,8 @@ export interface StandInScript {
   connectionId?: (session: Session) => number;
   /** @default "8.4.0" */
   version?: string;
+  /** The server's variables that are ON. @default none, and the server does not answer SHOW VARIABLES */
+  variablesOn?: (session: Session) => readonly string[];
   /** The server's UUID, or MariaDB's directory, as this connection is told it. */
   server?: (session: Session) => string;
 }
@@ -191,6 +193,10 @@ export class DatabaseStandIn {
       const own: Record<string, string> = sql.includes("AS uuid") ? { uuid } : {};
       const where = { host: "db", port: "3306", serverId: "1", ...own };
       rows({ id, ...where, autocommit: "1", zone: "SYSTEM", systemZone: "UTC" });
+    } else if (sql.startsWith("SHOW VARIABLES") && this.script.variablesOn !== undefined) {
+      const on = this.script.variablesOn(session);
+      const names = ["read_only", "innodb_read_only", "transaction_read_only"];
+      rows(...names.map((name) => ({ Variable_name: name, Value: on.includes(name) ? "ON" : "OFF" })));
     } else if (/^select.*sleep/i.test(sql)) {
       this.waiting.set(session.threadId, () => {
         error(1317, "Query execution was interrupted");

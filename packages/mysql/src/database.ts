@@ -3,14 +3,14 @@ import { Cancellation } from "./pool/cancellation.ts";
 import { closeConnections, type CloseResult } from "./pool/closing.ts";
 import type { ServerConnection } from "./pool/connection.ts";
 import { ConnectionRequest } from "./pool/connection-request.ts";
-import { ShuttingDownError } from "./pool/database-errors.ts";
-import { TimeLimit } from "./pool/time-limit.ts";
-import { hasNotRun, isConnectionLost, isUselessServer, isWhollyRefused } from "./pool/error-origin.ts";
-import { Logins } from "./pool/logins.ts";
+import { hasNotRun, isConnectionLost, isReadOnlyServer, serverErrorNumber } from "./pool/error-origin.ts";
+import { Logins } from "./login/logins.ts";
 import { ConnectionPool } from "./pool/pool.ts";
+import { now } from "./node-runtime.ts";
 import type { DatabaseSettings } from "./settings.ts";
 import type { ShutdownContext } from "lambda-graceful-shutdown";
-import { runStatement, type Query, type StatementOptions } from "./pool/statement.ts";
+import { isCompound } from "./pool/sql-words.ts";
+import { runStatement, type Cancel, type Query, type StatementOptions } from "./pool/statement.ts";
 import { Transaction } from "./pool/transaction.ts";
 
 export type { CloseResult } from "./pool/closing.ts";
@@ -21,6 +21,7 @@ export {
   NotRunError,
   ShuttingDownError,
   StatementTimeoutError,
+  StatementTooLongError,
   TransactionEndedError,
 } from "./pool/database-errors.ts";
 export type { Query, StatementOptions, WriteResult } from "./pool/statement.ts";
@@ -33,10 +34,10 @@ export interface DatabaseOptions {
    */
   readonly connectionLimit?: number;
   /**
-   * Milliseconds that a statement may wait for its connection in all: credentials, a free connection, DNS, connects,
-   * log-ins, the check after a freeze, and retries. It must be well below the function's timeout. Otherwise Lambda ends
-   * the invocation and no error says what was missing.
-   * @default - the setting DB_CONNECT_TIMEOUT_MS
+   * Milliseconds that a statement may wait for its connection in all: for other statements of this function that use
+   * the connections, for credentials, DNS, connects, log-ins, the check after a freeze, and retries.
+   * @default - no limit for the wait behind other statements, as long as connections become free;
+   * DB_CONNECT_TIMEOUT_MS for the wait while a connection is being opened
    */
   readonly acquireTimeoutMs?: number;
   /**
@@ -49,26 +50,34 @@ export interface DatabaseOptions {
   readonly resetSession?: boolean;
 }
 
+/** The account's password has expired: the session runs nothing but its change. */
+const ER_MUST_CHANGE_PASSWORD = 1820;
+
 /** Milliseconds to cancel a statement that has its own time limit: connect, log-in, KILL QUERY. */
-const CANCEL_WITHIN_MS = 2_000;
+const STATEMENT_CANCEL_TIMEOUT_MS = 2_000;
+
+/** Milliseconds of {@link Database.close} outside a Shutdown phase. */
+const CLOSE_TIMEOUT_MS = 2_000;
 
 /** The function's connections to MySQL: opened during Init, checked after a thaw, given back on shutdown. */
 export class Database {
   private readonly logins: Logins;
   private readonly pool: ConnectionPool;
-  private readonly acquireTimeoutMs: number;
+  private readonly acquireTimeoutMs: number | undefined;
   /** The transaction whose work is running, for a statement that asks for a second connection inside it. */
   private readonly inside = new AsyncLocalStorage<Transaction>();
+  /** Statements that time out together share one connection that cancels them. */
+  private readonly timedOut: Cancellation;
+  private closing: Promise<CloseResult> | undefined;
 
   /** @throws TypeError if an option has no meaning */
-  constructor(
-    settings: DatabaseSettings,
-    { connectionLimit = 1, acquireTimeoutMs = settings.connectTimeoutMs, resetSession = false }: DatabaseOptions = {},
-  ) {
+  constructor(settings: DatabaseSettings, options: DatabaseOptions = {}) {
+    const { connectionLimit = 1, acquireTimeoutMs, resetSession = false } = options;
     checkOptions(connectionLimit, acquireTimeoutMs);
     this.acquireTimeoutMs = acquireTimeoutMs;
     this.logins = new Logins(settings);
-    this.pool = new ConnectionPool(settings, this.logins, connectionLimit, resetSession);
+    this.pool = new ConnectionPool(settings, this.logins, connectionLimit, resetSession, acquireTimeoutMs);
+    this.timedOut = this.cancellation(() => AbortSignal.timeout(STATEMENT_CANCEL_TIMEOUT_MS));
   }
 
   /**
@@ -77,7 +86,7 @@ export class Database {
    */
   async open(): Promise<void> {
     try {
-      const request = new ConnectionRequest(new TimeLimit(this.acquireTimeoutMs), undefined, true);
+      const request = new ConnectionRequest(this.acquireTimeoutMs, undefined, true);
       await this.pool.release(await this.pool.acquire(request));
     } catch (error) {
       if (!this.pool.closing) console.warn(`no database connection during Init: ${(error as Error).message}`);
@@ -92,14 +101,22 @@ export class Database {
    * @throws DatabaseUnreachableError if there is no connection to run it on
    * @throws ShuttingDownError if {@link close} was called
    * @throws StatementTimeoutError if it took longer than its `timeoutMs`
+   * @throws StatementTooLongError if the server would not read it
    */
   readonly query: Query = async (sql: string, values: readonly unknown[] = [], options: StatementOptions = {}) => {
     const request = this.request();
-    try {
-      return await this.runOnce(request, sql, values, options);
-    } catch (error) {
-      if (!hasNotRun(error) && !isWhollyRefused(error, sql)) throw error;
-      return await this.runOnce(request, sql, values, options);
+    for (;;) {
+      const connection = await this.pool.acquire(request);
+      try {
+        return await this.run(connection, sql, values, options);
+      } catch (error) {
+        // One statement that the server refused has not run in part.
+        const isRefusedWrite = !connection.isReusable && isReadOnlyServer(error) !== false && !isCompound(sql);
+        if (request.isRepeat || !(hasNotRun(error) || isRefusedWrite)) throw error;
+        request.isRepeat = true;
+      } finally {
+        await this.pool.release(connection);
+      }
     }
   };
 
@@ -135,44 +152,38 @@ export class Database {
 
   /**
    * Gives every connection back, see `closing.ts`. Statements that come from now on fail. On an idle connection
-   * COM_QUIT is written before this returns its promise.
+   * COM_QUIT is written before this returns its promise. A second call gets the first one's result.
+   *
+   * @param context the hook's @default - 2 s
    */
-  close(context: ShutdownContext): Promise<CloseResult> {
+  close(context: ShutdownContext = shutdownWithin(CLOSE_TIMEOUT_MS)): Promise<CloseResult> {
     this.pool.close();
-    const cancellation = new Cancellation(this.logins.worked, context.signal);
-    return closeConnections(this.pool.connections, (connection) => cancellation.cancel(connection), context);
+    const cancellation = this.cancellation(() => context.signal);
+    this.closing ??= closeConnections(this.pool.connections, (connection) => cancellation.cancel(connection), context);
+    return this.closing;
+  }
+
+  private cancellation(timeLimit: () => AbortSignal): Cancellation {
+    return new Cancellation(() => this.logins.worked, timeLimit);
   }
 
   private request(): ConnectionRequest {
-    return new ConnectionRequest(new TimeLimit(this.acquireTimeoutMs), this.inside.getStore());
-  }
-
-  private async runOnce(
-    request: ConnectionRequest,
-    sql: string,
-    values: readonly unknown[],
-    options: StatementOptions,
-  ): Promise<never> {
-    const connection = await this.pool.acquire(request);
-    try {
-      return await this.run(connection, sql, values, options);
-    } finally {
-      await this.pool.release(connection);
-    }
+    return new ConnectionRequest(this.acquireTimeoutMs, this.inside.getStore());
   }
 
   /** START TRANSACTION. Nothing of it outlives a lost connection, so it is repeated on another one. */
   private async begin(): Promise<ServerConnection> {
     const request = this.request();
-    for (let attempt = 1; ; attempt += 1) {
+    for (;;) {
       const connection = await this.pool.acquire(request);
       try {
         await this.run(connection, "START TRANSACTION", [], {});
         return connection;
       } catch (error) {
         await this.pool.release(connection);
-        const repeat = isConnectionLost(error) || isUselessServer(error);
-        if (!repeat || attempt === 2 || this.pool.closing) throw error;
+        const mayRepeat = isConnectionLost(error) || (!connection.isReusable && isReadOnlyServer(error) !== false);
+        if (!mayRepeat || request.isRepeat || this.pool.closing) throw error;
+        request.isRepeat = true;
       }
     }
   }
@@ -183,24 +194,43 @@ export class Database {
     values: readonly unknown[],
     options: StatementOptions,
   ): Promise<never> {
-    if (this.pool.closing)
-      throw new ShuttingDownError("the execution environment is shutting down; the statement was not run");
+    if (this.pool.closing) await this.pool.refuse();
     try {
-      return await runStatement<never>(connection, sql, values, options, (busy) =>
-        new Cancellation(this.logins.worked, AbortSignal.timeout(CANCEL_WITHIN_MS)).cancel(busy),
-      );
+      return await runStatement<never>(connection, sql, values, options, this.cancelTimedOut);
     } catch (error) {
-      if (isUselessServer(error)) this.pool.leaveServer();
+      await this.leaveRefusingServer(connection, error);
       throw error;
     }
   }
+
+  private readonly cancelTimedOut: Cancel = (connection) => this.timedOut.cancel(connection);
+
+  /** Uses a connection no more if its server accepts no writes, or its account needs another password. */
+  private async leaveRefusingServer(connection: ServerConnection, error: unknown): Promise<void> {
+    if (serverErrorNumber(error) === ER_MUST_CHANGE_PASSWORD) {
+      connection.isReusable = false;
+      this.logins.refused(connection.target.login, error);
+    }
+    const isReadOnly = isReadOnlyServer(error);
+    if (isReadOnly === false) return;
+    const answer = isReadOnly === true || (await connection.isOnReadOnlyServer());
+    // Something that is not MySQL may not answer. Then a new connection costs little, but a write that the session
+    // itself refused must not run there.
+    if (answer ?? isReadOnly === "maybe") this.pool.leaveServer();
+  }
+}
+
+/** As a hook gets it, for a program that closes by itself. */
+function shutdownWithin(ms: number): ShutdownContext {
+  const end = now() + ms;
+  return { signal: AbortSignal.timeout(ms), remainingMs: () => Math.max(0, end - now()) };
 }
 
 /** `Number(undefined)` would be a pool without a limit, and a timer of 1 ms. */
-function checkOptions(connectionLimit: number, acquireTimeoutMs: number): void {
+function checkOptions(connectionLimit: number, acquireTimeoutMs: number | undefined): void {
   const where = "(the options of Database)";
   if (!Number.isInteger(connectionLimit) || connectionLimit < 1)
     throw new TypeError(`connectionLimit ${connectionLimit} is not a whole number of 1 or more ${where}`);
-  if (!(acquireTimeoutMs > 0 && acquireTimeoutMs < 2 ** 31))
+  if (acquireTimeoutMs !== undefined && !(acquireTimeoutMs > 0 && acquireTimeoutMs < 2 ** 31))
     throw new TypeError(`acquireTimeoutMs ${acquireTimeoutMs} is not a number of milliseconds above 0 ${where}`);
 }

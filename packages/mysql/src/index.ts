@@ -5,6 +5,7 @@ export {
   NotRunError,
   ShuttingDownError,
   StatementTimeoutError,
+  StatementTooLongError,
   TransactionEndedError,
   type CloseResult,
   type DatabaseOptions,
@@ -12,4 +13,4 @@ export {
   type StatementOptions,
   type WriteResult,
 } from "./database.ts";
-export { databaseSettings, SettingsError, type DatabaseSettings, type Login } from "./settings.ts";
+export { databaseSettings, DatabaseSettingsError, type DatabaseSettings, type Login } from "./settings.ts";

@@ -1,4 +1,4 @@
-import { databaseSettings, SettingsError } from "./settings.ts";
+import { databaseSettings, DatabaseSettingsError } from "./settings.ts";
 
 const PASSWORD = { DB_HOST: "db.example", DB_NAME: "shop", DB_USER: "app", DB_PASSWORD: "s3cret" };
 const SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:db-AbCdEf";
@@ -7,7 +7,7 @@ function messageOf(env: NodeJS.ProcessEnv): string {
   try {
     databaseSettings(env);
   } catch (error) {
-    expect(error).toBeInstanceOf(SettingsError);
+    expect(error).toBeInstanceOf(DatabaseSettingsError);
     return (error as Error).message;
   }
   throw new Error("the settings were accepted");

@@ -1,5 +1,5 @@
 import type { SecretsManagerClient } from "./login/secret.ts";
-import { net } from "./node-modules.ts";
+import { net } from "./node-runtime.ts";
 
 /**
  * Where the database is and how to log in, read from the function's environment. The GracefulFunction construct writes
@@ -47,8 +47,9 @@ export interface DatabaseSettings {
 }
 
 /** Everything that is wrong with the environment, in one line of the log. */
-export class SettingsError extends Error {
-  override readonly name = "SettingsError";
+export class DatabaseSettingsError extends Error {
+  override readonly name = "DatabaseSettingsError";
+  readonly code = "ERR_LGS_DATABASE_SETTINGS";
   constructor(problems: readonly string[]) {
     super(`${problems.join("; ")} (environment of the function)`);
     // The stack would repeat the message and then point into a bundle.
@@ -56,106 +57,142 @@ export class SettingsError extends Error {
   }
 }
 
-/** @throws SettingsError naming each variable that is missing, malformed or contradicts another */
+type Read = (name: string) => string | undefined;
+
+interface Variable {
+  readonly name: string;
+  /** What a value would be, if the variable must be set. */
+  readonly required?: (read: Read) => string | undefined;
+  /** The setting that does not use the variable, if there is one. */
+  readonly unused?: (read: Read) => string | undefined;
+  /** What is wrong with the value. */
+  readonly problem?: (value: string, read: Read) => string | undefined;
+}
+
+const VARIABLES: readonly Variable[] = [
+  { name: "DB_HOST", required: () => "a host name or an IP address", problem: hostProblem },
+  { name: "DB_NAME", required: () => "the name of a database" },
+  { name: "DB_PORT", problem: (value) => numberProblem(value, 65_535) },
+  { name: "DB_CONNECT_TIMEOUT_MS", problem: (value) => numberProblem(value, 900_000) }, // as long as Lambda lets a function run
+  { name: "DB_TLS", problem: tlsProblem },
+  {
+    name: "DB_TLS_SERVER_NAME",
+    unused: unusedWithoutTls,
+    problem: (value) => (isHostName(value) && net.isIP(value) === 0 ? undefined : `"${value}" is not a host name`),
+  },
+  { name: "DB_TLS_CA_FILE", unused: unusedWithoutTls },
+  {
+    name: "DB_AUTH",
+    required: (read) => (authOf(read) === undefined ? "one of password, secret, iam (or set DB_PASSWORD)" : undefined),
+    problem: (value) =>
+      ["password", "secret", "iam"].includes(value) ? undefined : `"${value}" is not one of password, secret, iam`,
+  },
+  { name: "DB_USER", required: requiredFor("a user name", "password", "iam") },
+  {
+    name: "DB_PASSWORD",
+    required: requiredFor("a password", "password"),
+    unused: unusedFor("secret", "iam"),
+  },
+  {
+    name: "DB_SECRET_ARN",
+    required: requiredFor("the ARN of a Secrets Manager secret", "secret"),
+    unused: unusedFor("password", "iam"),
+  },
+];
+
+/** @throws DatabaseSettingsError naming each variable that is missing, malformed or contradicts another */
 export function databaseSettings(env: NodeJS.ProcessEnv = process.env): DatabaseSettings {
-  const problems: string[] = [];
   // Terraform has no way to leave a variable out of a map, so an empty one counts as not set.
-  const read = (name: string): string | undefined => (env[name] === "" ? undefined : env[name]);
-  const need = (name: string, what: string): string => {
-    const value = read(name);
-    if (value === undefined) problems.push(`${name} is not set, expected ${what}`);
-    return value ?? "";
-  };
-  const forbid = (name: string, auth: string): void => {
-    if (read(name) !== undefined) problems.push(`${name} is set, but DB_AUTH "${auth}" does not use it; remove one`);
-  };
-
-  const host = need("DB_HOST", "a host name or an IP address");
-  if (NO_HOST.test(host) && net.isIP(host) === 0) {
-    const shown = host.replace(/^.*@/s, "…@"); // a URL can hold a password
-    problems.push(`DB_HOST "${shown}" is neither a host name nor an IP address; a port belongs in DB_PORT`);
-  }
-  const name = need("DB_NAME", "the name of a database");
-
-  const whole = (name: string, text: string, most: number): number => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < 1 || value > most)
-      problems.push(`${name} "${text}" is not a whole number from 1 to ${most}`);
-    return value;
-  };
-
-  const port = whole("DB_PORT", read("DB_PORT") ?? "3306", 65_535);
-  // Lambda lets no function run longer.
-  const connectTimeoutMs = whole("DB_CONNECT_TIMEOUT_MS", read("DB_CONNECT_TIMEOUT_MS") ?? "3000", 900_000);
-
-  const tls = read("DB_TLS") ?? "verify";
-  if (tls !== "verify" && tls !== "off") problems.push(`DB_TLS "${tls}" is not one of verify, off`);
-  if (tls === "off" && host !== "" && !isLoopback(host)) {
-    problems.push('DB_TLS "off" is for loopback hosts only, and DB_HOST is not one; use verify');
-  }
-
+  const read: Read = (name) => env[name] || undefined;
+  const problems = VARIABLES.flatMap((variable) => problemsOf(variable, read));
+  if (problems.length > 0) throw new DatabaseSettingsError(problems);
   const tlsServerName = read("DB_TLS_SERVER_NAME");
-  if (tlsServerName !== undefined && (net.isIP(tlsServerName) > 0 || !HOST_NAME.test(tlsServerName))) {
-    problems.push(`DB_TLS_SERVER_NAME "${tlsServerName}" is not a host name`);
-  }
   const tlsCaFile = read("DB_TLS_CA_FILE");
-  for (const name of ["DB_TLS_SERVER_NAME", "DB_TLS_CA_FILE"]) {
-    if (tls === "off" && read(name) !== undefined) {
-      problems.push(`${name} is set, but DB_TLS "off" does not use it; remove one`);
-    }
-  }
-
-  const auth = read("DB_AUTH") ?? (read("DB_PASSWORD") === undefined ? undefined : "password");
-  let login: Login = { type: "password", user: "", password: "" };
-  switch (auth) {
-    case "password":
-      login = {
-        type: "password",
-        user: need("DB_USER", "a user name"),
-        password: need("DB_PASSWORD", 'a password, as DB_AUTH is "password"'),
-      };
-      forbid("DB_SECRET_ARN", auth);
-      break;
-    case "secret":
-      login = {
-        type: "secret",
-        user: read("DB_USER"),
-        secretArn: need("DB_SECRET_ARN", 'the ARN of a Secrets Manager secret, as DB_AUTH is "secret"'),
-      };
-      forbid("DB_PASSWORD", auth);
-      break;
-    case "iam":
-      login = { type: "iam", user: need("DB_USER", 'a user name, as DB_AUTH is "iam"') };
-      forbid("DB_PASSWORD", auth);
-      forbid("DB_SECRET_ARN", auth);
-      if (tls === "off") problems.push('DB_TLS "off" would send the IAM token in clear text; use verify');
-      break;
-    case undefined:
-      problems.push("DB_AUTH is not set, expected one of password, secret, iam (or set DB_PASSWORD)");
-      break;
-    default:
-      problems.push(`DB_AUTH "${auth}" is not one of password, secret, iam`);
-  }
-
-  if (problems.length > 0) throw new SettingsError(problems);
   return {
-    host,
-    port,
-    name,
-    login,
-    tls: tls as DatabaseSettings["tls"],
+    host: read("DB_HOST") ?? "",
+    port: Number(read("DB_PORT") ?? 3306),
+    name: read("DB_NAME") ?? "",
+    login: loginOf(read),
+    tls: (read("DB_TLS") ?? "verify") as DatabaseSettings["tls"],
     ...(tlsServerName === undefined ? {} : { tlsServerName }),
     ...(tlsCaFile === undefined ? {} : { tlsCaFile }),
-    connectTimeoutMs,
+    connectTimeoutMs: Number(read("DB_CONNECT_TIMEOUT_MS") ?? 3000),
   };
 }
 
-/** Letters, digits, hyphens and dots, 253 at the most: https://www.rfc-editor.org/rfc/rfc1123#section-2.1 */
-const HOST_NAME = /^(?=.{1,253}$)[a-z\d]([a-z\d-]{0,61}[a-z\d])?(\.[a-z\d]([a-z\d-]{0,61}[a-z\d])?)*$/i;
+function problemsOf({ name, required, unused, problem }: Variable, read: Read): readonly string[] {
+  const value = read(name);
+  if (value === undefined) {
+    const expected = required?.(read);
+    return expected === undefined ? [] : [`${name} is not set, expected ${expected}`];
+  }
+  const setting = unused?.(read);
+  const wrong = problem?.(value, read);
+  return [
+    ...(setting === undefined ? [] : [`${name} is set, but ${setting} does not use it; remove one`]),
+    ...(wrong === undefined ? [] : [`${name} ${wrong}`]),
+  ];
+}
 
-/** What no name of a host has. Terraform's `endpoint` of an RDS instance is `host:port`, and a file ends with a line break. */
-const NO_HOST = /[\s:/@]/;
+function authOf(read: Read): string | undefined {
+  return read("DB_AUTH") ?? (read("DB_PASSWORD") === undefined ? undefined : "password");
+}
+
+function requiredFor(what: string, ...logins: readonly string[]): Variable["required"] {
+  return (read) => {
+    const auth = authOf(read);
+    return auth !== undefined && logins.includes(auth) ? `${what}, as DB_AUTH is "${auth}"` : undefined;
+  };
+}
+
+function unusedFor(...logins: readonly string[]): Variable["unused"] {
+  return (read) => {
+    const auth = authOf(read);
+    return auth !== undefined && logins.includes(auth) ? `DB_AUTH "${auth}"` : undefined;
+  };
+}
+
+function unusedWithoutTls(read: Read): string | undefined {
+  return read("DB_TLS") === "off" ? 'DB_TLS "off"' : undefined;
+}
+
+function loginOf(read: Read): Login {
+  switch (authOf(read)) {
+    case "secret":
+      return { type: "secret", user: read("DB_USER"), secretArn: read("DB_SECRET_ARN") ?? "" };
+    case "iam":
+      return { type: "iam", user: read("DB_USER") ?? "" };
+    default:
+      return { type: "password", user: read("DB_USER") ?? "", password: read("DB_PASSWORD") ?? "" };
+  }
+}
+
+/** Terraform's `endpoint` of an RDS instance is `host:port`, and a file ends with a line break. */
+function hostProblem(host: string): string | undefined {
+  if (!/[\s:/@]/.test(host) || net.isIP(host) > 0) return undefined;
+  const shown = host.includes("@") ? `…${host.slice(host.lastIndexOf("@"))}` : host; // a URL can hold a password
+  return `"${shown}" is neither a host name nor an IP address; a port belongs in DB_PORT`;
+}
+
+function numberProblem(value: string, most: number): string | undefined {
+  const isWhole = /^\d+$/.test(value) && Number(value) >= 1 && Number(value) <= most;
+  return isWhole ? undefined : `"${value}" is not a whole number from 1 to ${most}`;
+}
+
+function tlsProblem(value: string, read: Read): string | undefined {
+  if (value === "verify") return undefined;
+  if (value !== "off") return `"${value}" is not one of verify, off`;
+  if (authOf(read) === "iam") return '"off" would send the IAM token in clear text; use verify';
+  const host = read("DB_HOST");
+  if (host === undefined || isLoopback(host)) return undefined;
+  return '"off" is for loopback hosts only, and DB_HOST is not one; use verify';
+}
+
+/** Letters, digits, hyphens and dots, 253 at the most: https://www.rfc-editor.org/rfc/rfc1123#section-2.1 */
+function isHostName(name: string): boolean {
+  return name.length <= 253 && name.split(".").every((label) => /^[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?$/i.test(label));
+}
 
 function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+  return host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host);
 }

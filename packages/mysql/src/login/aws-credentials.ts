@@ -1,4 +1,4 @@
-import { now } from "../clock.ts";
+import { now } from "../node-runtime.ts";
 import { CredentialsError, ServiceError } from "./aws-error.ts";
 import { exchange, retried } from "./aws-request.ts";
 

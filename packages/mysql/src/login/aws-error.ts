@@ -1,6 +1,7 @@
 /** What a log-in could not get from AWS, and what cures it. It holds no secret, and no cause that could hold one. */
 export class CredentialsError extends Error {
   override readonly name = "CredentialsError";
+  readonly code = "ERR_LGS_CREDENTIALS";
 }
 
 /** A service of AWS answered with an error, or with something that is not its protocol. */

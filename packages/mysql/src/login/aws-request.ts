@@ -1,7 +1,7 @@
 import type { OutgoingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { net } from "../node-modules.ts";
+import { net } from "../node-runtime.ts";
 import { ServiceError } from "./aws-error.ts";
 import { httpAnswer, type HttpAnswer } from "./http-answer.ts";
 

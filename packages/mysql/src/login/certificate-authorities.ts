@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { fs } from "../node-modules.ts";
+import { fs } from "../node-runtime.ts";
 import { CredentialsError } from "./aws-error.ts";
 import { rdsRegion } from "./aws-endpoint.ts";
 import type { DatabaseSettings } from "../settings.ts";

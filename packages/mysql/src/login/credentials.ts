@@ -9,11 +9,13 @@ export { CredentialsError } from "./aws-error.ts";
  * options also hold `host`, the name that the certificate must have: the caller's `stream` option decides the address.
  *
  * @param signal ends the wait for AWS
+ * @param stage of the secret: a rotation puts the next password under AWSPENDING before it changes the server's
  * @throws CredentialsError that says what was waited for, or what is wrong with the secret, and shows no secret
  */
 export async function credentials(
   settings: DatabaseSettings,
   signal: AbortSignal = AbortSignal.timeout(settings.connectTimeoutMs),
+  stage?: "AWSPENDING",
 ): Promise<PoolOptions> {
   const { host, port, login, tlsServerName = host } = settings;
   const tls = settings.tls === "verify" ? { host: tlsServerName, ssl: verifiedTls(settings) } : {};
@@ -23,7 +25,7 @@ export async function credentials(
     case "secret": {
       // Loaded only where it is used, since it costs Init time.
       const { readSecret } = await import("./secret.ts");
-      const secret = await readSecret(login.secretArn, login.user, signal, settings.secretsManager);
+      const secret = await readSecret(login.secretArn, login.user, signal, settings.secretsManager, stage);
       return { ...tls, user: secret.username, password: secret.password };
     }
     case "iam": {

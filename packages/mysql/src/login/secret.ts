@@ -1,4 +1,4 @@
-import { now } from "../clock.ts";
+import { now } from "../node-runtime.ts";
 import { awsCredentials, type AwsCredentials } from "./aws-credentials.ts";
 import { ownRegion, secretsManagerEndpoint } from "./aws-endpoint.ts";
 import { CredentialsError, ServiceError, serviceErrorText } from "./aws-error.ts";
@@ -8,7 +8,7 @@ import { before } from "./deadline.ts";
 /** The part of AWS's SDK client `SecretsManager` that reads a secret. */
 export interface SecretsManagerClient {
   getSecretValue(
-    input: { readonly SecretId: string },
+    input: { readonly SecretId: string; readonly VersionStage?: string },
     options?: { readonly abortSignal?: AbortSignal },
   ): Promise<{ readonly SecretString?: string | undefined }>;
 }
@@ -43,6 +43,7 @@ export async function readSecret(
   user: string | undefined,
   signal: AbortSignal,
   client?: SecretsManagerClient,
+  stage?: "AWSPENDING",
 ): Promise<DatabaseUser> {
   const region = /^arn:[\w-]+:secretsmanager:([a-z0-9-]+):/.exec(secretId)?.[1] ?? ownRegion();
   const place = client ? "the Secrets Manager client" : `Secrets Manager at ${secretsManagerEndpoint(region).origin}`;
@@ -50,12 +51,13 @@ export async function readSecret(
   const partition = region.startsWith("cn-") ? "cn." : "";
   const network = `in a VPC the function needs a NAT or the interface endpoint ${partition}com.amazonaws.${region}.secretsmanager`;
 
+  const input = stage === undefined ? { SecretId: secretId } : { SecretId: secretId, VersionStage: stage };
   const start = now();
   let last: unknown;
   try {
     const answer = client
-      ? await before(signal, client.getSecretValue({ SecretId: secretId }, { abortSignal: signal }))
-      : await secretValue(region, secretId, signal, (error) => (last = error));
+      ? await before(signal, client.getSecretValue(input, { abortSignal: signal }))
+      : await secretValue(region, input, signal, (error) => (last = error));
     return databaseUser(answer, user);
   } catch (error) {
     if (error instanceof CredentialsError) throw error;
@@ -84,12 +86,12 @@ function typeOf(error: unknown): string {
 
 async function secretValue(
   region: string,
-  secretId: string,
+  input: { readonly SecretId: string; readonly VersionStage?: string },
   signal: AbortSignal,
   failed: (error: unknown) => void,
 ): Promise<{ readonly SecretString?: unknown }> {
   const endpoint = secretsManagerEndpoint(region);
-  const body = JSON.stringify({ SecretId: secretId });
+  const body = JSON.stringify(input);
   const [{ default: aws4 }, credentials] = await Promise.all([import("aws4"), awsCredentials(signal)]);
   const attempt = async (): Promise<{ readonly SecretString?: unknown }> => {
     // Signed for each attempt, since the time is in the signature.

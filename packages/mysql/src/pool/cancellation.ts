@@ -24,12 +24,12 @@ export class Cancellation {
   private readonly seconds = new Map<string, Second>();
 
   /**
-   * @param login the last one that the server accepted
-   * @param signal ends the second connection
+   * @param lastLogin the last one that the server accepted
+   * @param timeLimit ends a second connection; asked for when that is opened
    */
   constructor(
-    private readonly login: ConnectionOptions | undefined,
-    private readonly signal: AbortSignal,
+    private readonly lastLogin: () => ConnectionOptions | undefined,
+    private readonly timeLimit: () => AbortSignal,
   ) {}
 
   /** @throws CancelRefusedError if there is no proof; another error if the server could not be reached, or refused */
@@ -38,7 +38,7 @@ export class Cancellation {
     const address = socket.remoteAddress;
     if (address === undefined) throw new CancelRefusedError("the connection has ended");
     // With the user of the busy connection: a secret may have changed to another user's meanwhile.
-    const worked = this.login ?? target.login;
+    const worked = this.lastLogin() ?? target.login;
     const login = worked.user === target.login.user ? worked : target.login;
     const key = `${address} ${login.user ?? ""}`;
     const second = this.seconds.get(key) ?? this.open(key, { ...target, address, login });
@@ -59,10 +59,11 @@ export class Cancellation {
     const cutOff = (): void => {
       connection.abandon(new Error("the time to cancel the statement is over"));
     };
-    if (this.signal.aborted) cutOff();
-    this.signal.addEventListener("abort", cutOff);
+    const signal = this.timeLimit();
+    if (signal.aborted) cutOff();
+    signal.addEventListener("abort", cutOff);
     void connection.closed.then(() => {
-      this.signal.removeEventListener("abort", cutOff);
+      signal.removeEventListener("abort", cutOff);
     });
     const second = { connection, loggedIn: connection.logIn(), users: 0, last: Promise.resolve() };
     this.seconds.set(key, second);

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as turnOfTheLoop, setTimeout as sleep } from "node:timers/promises";
+import { now } from "../node-runtime.ts";
 import type { ServerConnection } from "./connection.ts";
 import { ShuttingDownError } from "./database-errors.ts";
 import type { Cancel } from "./statement.ts";
@@ -22,7 +23,7 @@ export interface CloseResult {
  * some milliseconds, but a function with little memory has a fraction of a CPU, and most of it is code that never ran
  * before.
  */
-const CANCEL_WITHIN_MS = 200;
+const START_CANCELLING_BEFORE_END_MS = 200;
 
 /**
  * Sends COM_QUIT on every connection before it returns its promise, and waits until the server has closed each. Only
@@ -38,6 +39,9 @@ export async function closeConnections(
   // The server has ended the others already. Do not wait for the event loop to read that.
   const open = [...connections].filter((connection) => !connection.hasEndedUnread);
   for (const connection of open) connection.quit();
+  const mustCancelNow =
+    open.filter(({ running }) => running !== undefined).length > 1 || open.some((c) => c.isReceiving);
+  for (const connection of open) connection.endReading(shuttingDown("the rest of the result was not read"));
 
   const result = { closed: 0, cancelled: 0, givenUp: 0 };
   const outcomes = new Map<ServerConnection, keyof typeof result>();
@@ -48,19 +52,18 @@ export async function closeConnections(
   const cutOff = (): void => {
     for (const connection of connections) {
       outcomes.set(connection, "givenUp");
-      connection.abandon(new ShuttingDownError("the execution environment is shutting down, and the time is over"));
+      connection.abandon(shuttingDown("the time is over"));
     }
   };
   if (signal.aborted) setImmediate(cutOff); // after COM_QUIT was written
   signal.addEventListener("abort", cutOff);
 
   const allEnded = Promise.all(ended);
-  const patience = sleep(Math.max(1, remainingMs() - CANCEL_WITHIN_MS), "over" as const);
-  if ((await Promise.race([allEnded, patience])) !== "over") return result;
+  if (!mustCancelNow && (await endInTime(allEnded, remainingMs))) return result;
   let refused: { cancelRefused?: string } = {};
   const cancelling = open.map(async (connection) => {
     // A server that has not even greeted by now holds nothing, and the log-in would wait for its deadline.
-    if (!connection.hasGreeted) connection.abandon(new ShuttingDownError("the execution environment is shutting down"));
+    if (!connection.hasGreeted) connection.abandon(shuttingDown("the server has not greeted"));
     if (connection.running === undefined) return;
     if (!outcomes.has(connection)) outcomes.set(connection, "cancelled");
     await cancel(connection).catch((error: unknown) => {
@@ -71,6 +74,20 @@ export async function closeConnections(
   // Each second connection has to end as well, or the server counts it as aborted.
   await Promise.all([allEnded, ...cancelling]);
   return { ...result, ...refused };
+}
+
+/** Whether all connections have ended before it is time to cancel what runs. */
+async function endInTime(allEnded: Promise<unknown>, remainingMs: () => number): Promise<boolean> {
+  const begun = now();
+  await turnOfTheLoop();
+  // The signal was heard as late as this turn is, and so will be the end of the wait.
+  const patienceMs = remainingMs() - START_CANCELLING_BEFORE_END_MS - 2 * (now() - begun);
+  const patience = sleep(Math.max(1, patienceMs), "over" as const);
+  return (await Promise.race([allEnded, patience])) !== "over";
+}
+
+function shuttingDown(what: string): ShuttingDownError {
+  return new ShuttingDownError(`the execution environment is shutting down, and ${what}`);
 }
 
 /**

@@ -1,22 +1,24 @@
-import type { TimeLimit } from "./time-limit.ts";
+import { now } from "../node-runtime.ts";
 import type { Transaction } from "./transaction.ts";
-
-/** Before a server with too many connections is asked again; doubled each time. */
-const FIRST_BACK_OFF_MS = 50;
 
 /** One statement's way to a connection; a second try of the same statement goes on with it. */
 export class ConnectionRequest {
-  logins = 0;
-  backOffMs = FIRST_BACK_OFF_MS;
+  readonly since = now();
+  /** Whether the statement has had a connection, on which it did not run. */
+  isRepeat = false;
+
+  remainingMs: number | undefined;
 
   /**
-   * @param deadline of all of it: credentials, a free connection, connects, log-ins and what they are repeated for
+   * @param limitMs the caller's own for all waits of the statement, if there is one
    * @param inside the transaction that asks, from inside its work
-   * @param isAhead whether nothing waits for the connection yet, as during Init
+   * @param isInit whether nothing waits for the connection yet
    */
   constructor(
-    readonly deadline: TimeLimit,
+    readonly limitMs: number | undefined,
     readonly inside: Transaction | undefined,
-    readonly isAhead = false,
-  ) {}
+    readonly isInit = false,
+  ) {
+    this.remainingMs = limitMs;
+  }
 }

@@ -3,19 +3,21 @@ import type { Duplex } from "node:stream";
 // Not mysql2/promise, which wraps the connection again for each statement: a warm invocation and Init pay for it.
 import mysql, { type Connection, type ConnectionOptions } from "mysql2";
 import { namedForCertificate } from "../login/certificate-name.ts";
-import { net } from "../node-modules.ts";
-import { NotRunError } from "./database-errors.ts";
-import { serverErrorNumber } from "./error-origin.ts";
+import { net } from "../node-runtime.ts";
+import { NotRunError, StatementTooLongError } from "./database-errors.ts";
+import { isAccountRefusal, serverErrorNumber } from "./error-origin.ts";
 import {
+  hasSessionDefaults,
   identityOf,
-  isAsSet,
+  identityQuery,
+  READ_ONLY_QUERY,
+  RESTORE_SESSION_SQL,
+  saysReadOnlyServer,
   sessionOf,
-  SET_SESSION,
-  SET_SESSION_AGAIN,
-  whoAreYou,
+  SET_SESSION_SQL,
   type ServerIdentity,
 } from "./session.ts";
-import { schemaAfter, ServerStatus, type Packet } from "./server-status.ts";
+import { endsRows, schemaAfter, ServerStatus, type Packet } from "./server-status.ts";
 import { hasUnread } from "./unread.ts";
 
 /** Where a connection goes to, and as whom. */
@@ -31,6 +33,10 @@ export interface ConnectionTarget {
 /** Members of mysql2 that its types lack. */
 interface Driver extends Connection {
   readonly stream: Duplex;
+  /** The number that the next packet of the server must have. */
+  sequenceId: number;
+  /** What the next packet is handed to: `row` where it is a row. */
+  readonly _command?: { readonly next: unknown; readonly row?: unknown };
   handlePacket(packet?: Packet): void;
 }
 
@@ -46,11 +52,10 @@ export class ServerConnection {
   identity: ServerIdentity | undefined;
   /** The statement under way. */
   running: string | undefined;
-  /** Whether to leave this server, because it no longer accepts writes. */
-  useless = false;
+  /** False once the server no longer accepts writes, or the session is not as it was. */
+  isReusable = true;
   /** By Date.now(), which goes on while the execution environment is frozen. @default - never used */
   lastUse: number | undefined;
-  readonly begunAt = Date.now();
   /** For errors: what has not come yet. */
   phase = "connection (TCP)";
 
@@ -61,11 +66,15 @@ export class ServerConnection {
   private lost = false;
   private schema: string;
   private underWay = 0;
+  /** Bytes of the longest statement that the server reads, as far as it has said. */
+  private maxPacket = Infinity;
+  /** Why rows are no longer read. */
+  private readingEndedBy: Error | undefined;
   readonly status = new ServerStatus();
   private readonly loggedIn: Promise<void>;
 
   constructor(readonly target: ConnectionTarget) {
-    const { host, port, database, address = host, login } = target;
+    const { host, port, database, address = host } = target;
     this.schema = database;
     this.socket = namedForCertificate(net.connect(port, address), host).setNoDelay(true).setKeepAlive(true);
     // This listener stays, because an error without a listener would end the process.
@@ -75,33 +84,66 @@ export class ServerConnection {
         resolve();
       }),
     );
-    this.driver = mysql.createConnection({
+    this.driver = this.createDriver();
+    this.socket.once("data", () => (this.phase = "log-in"));
+    this.loggedIn = new Promise((resolve, reject) => {
+      this.driver.once("connect", (greeting: ServerConnection["greeting"]) => {
+        this.greeting = greeting;
+        resolve();
+      });
+      this.driver.once("error", reject);
+    });
+    this.loggedIn.catch(() => undefined); // logIn() rejects with it
+  }
+
+  private createDriver(): Driver {
+    const { host, port, database, login } = this.target;
+    const driver = mysql.createConnection({
       ...{ host, port, database, stream: () => this.socket },
-      connectTimeout: 0, // the pool's deadline bounds it
+      connectTimeout: 0, // the pool limits it
       maxPreparedStatements: 1, // none is prepared, and mysql2 makes room for thousands
       // Exact values: a number that JavaScript cannot hold comes as a string, and so does a date, as the server wrote
       // it.
       ...{ supportBigNumbers: true, dateStrings: true, timezone: "Z" },
       ...login,
     }) as Driver;
-    const { driver } = this;
+    driver.on("error", () => (this.lost = true)).on("end", () => (this.lost = true));
+    this.interceptPackets(driver);
+    this.limitStatements(driver);
+    return driver;
+  }
+
+  /** mysql2 does not tell the status flags of most packets, nor whether an error came before the statement was read. */
+  private interceptPackets(driver: Driver): void {
     const handlePacket = driver.handlePacket.bind(driver);
     driver.handlePacket = (packet) => {
-      const isLogIn = this.greeting === undefined;
-      if (packet !== undefined && isLogIn) readAsUtf8(packet);
-      if (packet !== undefined && !isLogIn && this.status.isFarewell(packet)) this.sayGoodbye(packet);
-      else handlePacket(packet);
+      if (packet === undefined || this.greeting === undefined) {
+        if (packet !== undefined) readAsUtf8(packet);
+        handlePacket(packet);
+        return;
+      }
+      const isFirst = this.status.noteFlags(packet);
+      if (isFirst && this.status.isUnsolicitedError(packet)) this.failBeforeExecution(packet);
+      else if (this.readingEndedBy !== undefined && isRow(driver, packet)) {
+        driver.sequenceId = (packet.sequenceId + packet.numPackets) % 256;
+      } else handlePacket(packet);
     };
-    driver.on("error", () => (this.lost = true)).on("end", () => (this.lost = true));
-    this.socket.once("data", () => (this.phase = "log-in"));
-    this.loggedIn = new Promise((resolve, reject) => {
-      driver.once("connect", (greeting: ServerConnection["greeting"]) => {
-        this.greeting = greeting;
-        resolve();
-      });
-      driver.once("error", reject);
-    });
-    this.loggedIn.catch(() => undefined); // logIn() rejects with it
+  }
+
+  /** mysql2 sends a statement that the server does not read, and then only knows that the connection was lost. */
+  private limitStatements(driver: Driver): void {
+    const format = driver.format.bind(driver);
+    driver.format = (sql, values, ...rest) => {
+      const text = format(sql, values, ...rest);
+      // A character has three bytes at the most, and the command one more.
+      if (3 * text.length >= this.maxPacket && Buffer.byteLength(text) >= this.maxPacket) {
+        throw new StatementTooLongError(
+          `the statement has ${Buffer.byteLength(text)} bytes, and the server reads less than ${this.maxPacket} ` +
+            "(max_allowed_packet): split it, or raise the server's setting",
+        );
+      }
+      return text;
+    };
   }
 
   /**
@@ -111,12 +153,14 @@ export class ServerConnection {
     await this.loggedIn;
     this.phase = "answer to the first statement";
     try {
-      const session = sessionOf(await this.run(whoAreYou(this.greeting?.serverVersion ?? "")));
+      const session = sessionOf(await this.run(identityQuery(this.greeting?.serverVersion ?? "")));
       this.identity = identityOf(session);
-      if (session && this.identity && !isAsSet(session)) await this.run(SET_SESSION);
+      if (typeof session?.maxPacket === "number") this.maxPacket = session.maxPacket;
+      if (session && this.identity && !hasSessionDefaults(session)) await this.run(SET_SESSION_SQL);
     } catch (error) {
-      // This server speaks the protocol but is not MySQL. It gets statements, but none is cancelled there.
-      if (serverErrorNumber(error) === undefined) throw error;
+      // An expired password lets nothing but a new password run. Any other refusal comes from something that speaks the
+      // protocol but is not MySQL. It gets statements, but none is cancelled there.
+      if (serverErrorNumber(error) === undefined || isAccountRefusal(error)) throw error;
     }
     this.status.isKnown = true;
   }
@@ -128,6 +172,16 @@ export class ServerConnection {
 
   get isLoggedIn(): boolean {
     return this.greeting !== undefined;
+  }
+
+  /** Whether it is, or will be, of use to a statement that waits. */
+  get isServing(): boolean {
+    return this.isLoggedIn && this.isReusable && !this.hasEnded && !this.isLeaving;
+  }
+
+  /** Whether the answer to the running statement has begun to arrive. */
+  get isReceiving(): boolean {
+    return this.running !== undefined && this.status.isAnswering;
   }
 
   /** Whether the connection has ended, as far as the event loop has read. */
@@ -177,10 +231,19 @@ export class ServerConnection {
         this.running = undefined;
         this.status.readResult(result);
         this.schema = schemaAfter(result) ?? this.schema;
-        done(error, result);
+        done(error ?? this.readingEndedBy ?? null, result);
       });
       this.running = sql;
     });
+  }
+
+  /**
+   * Asks the server whether it is read only for everybody, rather than for this session by its own choice.
+   *
+   * @returns undefined if it does not say
+   */
+  async isOnReadOnlyServer(): Promise<boolean | undefined> {
+    return this.run(READ_ONLY_QUERY).then(saysReadOnlyServer, () => undefined);
   }
 
   /** COM_PING: a round trip that brings the status flags as well. */
@@ -198,13 +261,18 @@ export class ServerConnection {
     await this.command((done) => {
       this.driver.reset(done);
     });
-    await this.run(SET_SESSION_AGAIN);
+    await this.run(RESTORE_SESSION_SQL);
   }
 
   /** Queues COM_QUIT behind a running statement. If none runs, COM_QUIT is written before this returns. */
   quit(): void {
     if (!this.hasEnded && !this.isLeaving) this.driver.end();
     this.isLeaving = true;
+  }
+
+  /** From now on no row is read, which takes most of the CPU of a large result. Its statement fails with the error. */
+  endReading(error: Error): void {
+    if (this.isReceiving) this.readingEndedBy = error;
   }
 
   /** Cuts the connection off. Everything that waits for it gets the error. */
@@ -233,7 +301,7 @@ export class ServerConnection {
     });
   }
 
-  private sayGoodbye(packet: Packet): void {
+  private failBeforeExecution(packet: Packet): void {
     const { message } = packet.asError("utf8");
     this.abandon(new NotRunError(`the server ended the connection before it read the statement: ${message}`));
   }
@@ -246,4 +314,8 @@ export class ServerConnection {
 function readAsUtf8(packet: Packet): void {
   const read = packet.readNullTerminatedString.bind(packet);
   packet.readNullTerminatedString = (encoding) => read(encoding === "cesu8" ? "utf8" : encoding);
+}
+
+function isRow({ _command: command }: Driver, packet: Packet): boolean {
+  return command?.row !== undefined && command.next === command.row && !endsRows(packet);
 }

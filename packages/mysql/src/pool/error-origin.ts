@@ -5,31 +5,41 @@ import { NotRunError } from "./database-errors.ts";
  * text of a message does not count, because a server's message can quote anything.
  */
 
-/** Server error numbers: https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html */
-const ER_ACCESS_DENIED = 1045;
+// Server error numbers: https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html and, from 1900 to 1999
+// and from 4000 on, https://mariadb.com/kb/en/mariadb-error-code-reference/
 
 /**
  * `max_connections`, an account's `max_user_connections` or its connections an hour, and a server that shuts down: in a
  * failover another one is there a moment later.
  */
-const COMES_BACK = new Set([1040, 1203, 1226, 1053]);
+const TEMPORARY_REFUSALS = new Set([1040, 1203, 1226, 1053]);
+
+/**
+ * The account may not log in: no right to the database or from this host, another password, an expired password (1820
+ * comes with the first statement), a locked or blocked account. Another secret can name another account or password.
+ */
+const ACCOUNT_REFUSALS = new Set([1044, 1045, 1130, 1698, 1820, 1862, 3118, 3955, 4150, 4151]);
 
 /** The server ends the connection: at its shutdown (1053), or because somebody killed it (MariaDB's 1927, MySQL's 3169). */
 const SESSION_ENDED = new Set([1053, 1152, 1927, 3169]);
 
-/**
- * The server refuses to write, or to work at all: `read_only` (1290), a read-only transaction (1792) or data dictionary
- * (1836), InnoDB read only, as Aurora's readers are (1874), offline mode (3032). 1290 has other causes as well, such as
- * `secure_file_priv`: for those, one more connection and one more refusal is all that this costs. The number does not
- * count in an error of {@link SIGNALED}.
- */
-const USELESS_SERVER = new Set([1290, 1792, 1836, 1874, 3032]);
+/** InnoDB or its data dictionary is read only (1836, 1874, as on Aurora's readers), or the server is offline (3032). */
+const READ_ONLY_SERVER = new Set([1836, 1874, 3032]);
+
+/** An option of the server, which may be `read_only` or another, such as `secure_file_priv`. */
+const ER_OPTION_PREVENTS_STATEMENT = 1290;
+
+/** The transaction is read only: because of the server, or because the session asked for it. */
+const ER_READ_ONLY_TRANSACTION = 1792;
 
 /** The SQL state of errors that a trigger or a procedure makes itself (SIGNAL). It may give them any number. */
 const SIGNALED = "45000";
 
-/** Statements that hold statements. When one of those is refused, others of the same call may have run before it. */
-const COMPOUND = /^(?:\s|\/\*.*?\*\/|--\s.*?\n|#.*?\n|\()*(?:call|execute|begin|\{|do)\b/is;
+/** Errors of Node.js about a way to the server that may be there a moment later. */
+const NETWORK_ERRORS = new Set([
+  ...["EAI_AGAIN", "ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "EHOSTUNREACH", "EHOSTDOWN"],
+  ...["ENETUNREACH", "ENETDOWN", "EPIPE", "ETIMEDOUT", "EADDRNOTAVAIL", "PROTOCOL_CONNECTION_LOST"],
+]);
 
 /** @returns the server's number for the error if the error is an answer of the server's, and undefined otherwise */
 export function serverErrorNumber(error: unknown): number | undefined {
@@ -54,29 +64,31 @@ export function hasNotRun(error: unknown): boolean {
   return syscall === "write" && (code === "EPIPE" || code === "ECONNRESET");
 }
 
-/** Whether the server cannot be used for writing any more, as after a failover. */
-export function isUselessServer(error: unknown): boolean {
-  return (
-    USELESS_SERVER.has(serverErrorNumber(error) ?? 0) && (error as { readonly sqlState?: string }).sqlState !== SIGNALED
-  );
+/**
+ * Whether the server no longer accepts writes, as after a failover. `maybe` and `hardly` are what the error says where
+ * only the server's variables can tell.
+ */
+export function isReadOnlyServer(error: unknown): boolean | "maybe" | "hardly" {
+  const number = serverErrorNumber(error);
+  if (number === undefined || (error as { readonly sqlState?: string }).sqlState === SIGNALED) return false;
+  if (number === ER_OPTION_PREVENTS_STATEMENT) return "maybe";
+  return number === ER_READ_ONLY_TRANSACTION ? "hardly" : READ_ONLY_SERVER.has(number);
 }
 
-/** Whether the refused statement may be run once more on another server: it is one statement, so none of it has run. */
-export function isWhollyRefused(error: unknown, sql: string): boolean {
-  return isUselessServer(error) && !isCompound(sql);
-}
-
-export function isCompound(sql: string): boolean {
-  return COMPOUND.test(sql);
-}
-
-export function isAccessDenied(error: unknown): boolean {
-  return serverErrorNumber(error) === ER_ACCESS_DENIED;
+/** Whether the server refuses this account, so that only another log-in can help. */
+export function isAccountRefusal(error: unknown): boolean {
+  return ACCOUNT_REFUSALS.has(serverErrorNumber(error) ?? 0);
 }
 
 /** Whether the server accepts no connection now, but may in a moment. */
-export function comesBack(error: unknown): boolean {
-  return COMES_BACK.has(serverErrorNumber(error) ?? 0);
+export function isTemporaryRefusal(error: unknown): boolean {
+  return TEMPORARY_REFUSALS.has(serverErrorNumber(error) ?? 0);
+}
+
+/** Whether the way to the server failed, rather than the server refused something. */
+export function isNetworkError(error: unknown): boolean {
+  const { code } = (error ?? {}) as { readonly code?: unknown };
+  return serverErrorNumber(error) === undefined && typeof code === "string" && NETWORK_ERRORS.has(code);
 }
 
 /** Whether the connection was lost, rather than a statement refused. */

@@ -1,7 +1,7 @@
 import { setImmediate as turnOfTheLoop, setTimeout as sleep } from "node:timers/promises";
 import type { ServerConnection } from "./connection.ts";
 
-/** Milliseconds for the answer that clears a suspect, where a connect may take longer than that. */
+/** Milliseconds that a server may take to answer a ping, where a connect may take longer than that. */
 const PING_TIMEOUT_MS = 1_000;
 
 /** Resolves when the event loop has read what waits in the sockets. The first turn may be one that had read before. */
@@ -11,7 +11,7 @@ export async function socketsRead(): Promise<void> {
 }
 
 /** Whether the server answers a ping within a second, or half of the time for a connect if that is less. */
-export async function answers(connection: ServerConnection, connectTimeoutMs: number): Promise<boolean> {
+export async function answersPing(connection: ServerConnection, connectTimeoutMs: number): Promise<boolean> {
   const answer = connection.ping().then(
     () => true,
     () => false,

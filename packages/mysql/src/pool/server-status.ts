@@ -3,6 +3,8 @@ export interface Packet {
   readonly buffer: Buffer;
   readonly offset: number;
   readonly sequenceId: number;
+  /** More than 1 where the content is longer than 16 MB. */
+  readonly numPackets: number;
   length(): number;
   asError(encoding: string): Error;
   readNullTerminatedString(encoding: string): string;
@@ -39,25 +41,34 @@ export class ServerStatus {
     return (this.flags & NO_BACKSLASH_ESCAPES) !== 0;
   }
 
+  /** Whether the first packet of the answer to the command under way has come. */
+  get isAnswering(): boolean {
+    return this.answering;
+  }
+
   beginCommand(): void {
     this.isKnown = true;
     this.answering = false;
   }
 
-  /**
-   * Keeps the packet's flags, and tells whether it was sent before the server read the command under way. An answer
-   * counts on from the command's packet, so its first packet has number 1; what a server sends unasked has 0. MySQL
-   * 8.0.24 and later send such an error before they close a connection (4031 after `wait_timeout`, 1053 at a
-   * shutdown), MariaDB after KILL (1927). The error's own number proves nothing: SIGNAL sets any.
-   */
-  isFarewell(packet: Packet): boolean {
-    const { buffer, offset, sequenceId } = packet;
-    const type = buffer[offset];
-    if (type === EOF && packet.length() <= LONGEST_EOF) this.flags = buffer.readUInt16LE(offset + 3);
-    if (this.answering) return false; // numbers begin again at 0 after 255
+  /** @returns whether the packet is the first since the command under way began */
+  noteFlags(packet: Packet): boolean {
+    const { buffer, offset } = packet;
+    if (endsRows(packet) && buffer[offset] === EOF) this.flags = buffer.readUInt16LE(offset + 3);
+    if (this.answering) return false;
     this.answering = true;
-    if (type === OK) this.flags = flagsOfOk(buffer, offset + 1);
-    return type === ERR && sequenceId === 0;
+    if (buffer[offset] === OK) this.flags = flagsOfOk(buffer, offset + 1);
+    return true;
+  }
+
+  /**
+   * Whether a first packet is an error that was sent before the server read the command. An answer counts on from the
+   * command's packet, so its first packet has number 1; what a server sends unasked has 0. MySQL 8.0.24 and later send
+   * such an error before they close a connection (4031 after `wait_timeout`, 1053 at a shutdown), MariaDB after KILL
+   * (1927). The error's own number proves nothing: SIGNAL sets any.
+   */
+  isUnsolicitedError({ buffer, offset, sequenceId }: Packet): boolean {
+    return buffer[offset] === ERR && sequenceId === 0;
   }
 
   /** A procedure's own status comes after those of its results. */
@@ -66,6 +77,12 @@ export class ServerStatus {
     const { serverStatus } = (result.at(-1) ?? {}) as { readonly serverStatus?: unknown };
     if (typeof serverStatus === "number") this.flags = serverStatus;
   }
+}
+
+/** EOF, or an error instead of further rows. */
+export function endsRows(packet: Packet): boolean {
+  const type = packet.buffer[packet.offset];
+  return type === ERR || (type === EOF && packet.length() <= LONGEST_EOF);
 }
 
 /** Behind two numbers of variable length: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_ok_packet.html */

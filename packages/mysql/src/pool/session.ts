@@ -6,7 +6,7 @@ export interface ServerIdentity {
   readonly server: string;
 }
 
-/** A row of {@link whoAreYou}. */
+/** A row of {@link identityQuery}. */
 export interface Session {
   readonly id: number;
   readonly host: string;
@@ -17,37 +17,60 @@ export interface Session {
   readonly autocommit: number;
   readonly zone: string;
   readonly systemZone: string;
+  /** Bytes of the longest statement that the server reads. */
+  readonly maxPacket?: number;
 }
 
 /** Set whatever the server's own defaults are, so that what is read and written is the same everywhere. */
-export const SET_SESSION = "SET time_zone = '+00:00', autocommit = 1";
+export const SET_SESSION_SQL = "SET time_zone = '+00:00', autocommit = 1";
 
 /** After COM_RESET_CONNECTION, which brings back the server's character set, and not that of the log-in. */
-export const SET_SESSION_AGAIN = `${SET_SESSION}, NAMES utf8mb4 COLLATE utf8mb4_unicode_ci`;
+export const RESTORE_SESSION_SQL = `${SET_SESSION_SQL}, NAMES utf8mb4 COLLATE utf8mb4_unicode_ci`;
 
 /** The statement that every connection begins with. */
-export function whoAreYou(serverVersion: string): string {
+export function identityQuery(serverVersion: string): string {
   // Two MariaDB servers with the same host name and port, on two addresses of a machine, have different directories.
   const uuid = serverVersion.includes("MariaDB") ? "@@datadir" : "@@server_uuid";
   return (
     `SELECT CONNECTION_ID() AS id, @@hostname AS host, @@port AS port, @@server_id AS serverId, ${uuid} AS uuid, ` +
-    "@@autocommit AS autocommit, @@time_zone AS zone, @@system_time_zone AS systemZone"
+    "@@autocommit AS autocommit, @@time_zone AS zone, @@system_time_zone AS systemZone, " +
+    "@@max_allowed_packet AS maxPacket"
   );
 }
 
-/** The answer's row. What is no MySQL may answer with no rows at all. */
+/** The answer's row. A proxy or another product may answer with no rows at all. */
 export function sessionOf(answer: unknown): Session | undefined {
   return Array.isArray(answer) ? (answer[0] as Session | undefined) : undefined;
 }
 
-/** @returns undefined if the row is no answer to {@link whoAreYou}: what only speaks the protocol may say anything */
+/** @returns undefined if the row is no answer to {@link identityQuery} */
 export function identityOf(row: Partial<Session> | undefined): ServerIdentity | undefined {
   const { id, host, port, serverId, uuid } = row ?? {};
   if (typeof id !== "number" || host === undefined || port === undefined || serverId === undefined) return undefined;
   return { id, server: [host, port, serverId, uuid].join(" ") };
 }
 
-export function isAsSet({ autocommit, zone, systemZone }: Session): boolean {
+export function hasSessionDefaults({ autocommit, zone, systemZone }: Session): boolean {
   const effective = zone === "SYSTEM" ? systemZone : zone;
   return autocommit === 1 && (effective === "+00:00" || effective === "UTC");
+}
+
+/** One statement for MySQL and MariaDB, which have different ones of these variables. */
+export const READ_ONLY_QUERY =
+  "SHOW VARIABLES WHERE Variable_name IN " +
+  "('read_only', 'super_read_only', 'innodb_read_only', 'transaction_read_only', 'tx_read_only')";
+
+/** A transaction of the session's own choice is read only, whatever the server is. */
+const SESSION_VARIABLES = ["transaction_read_only", "tx_read_only"];
+
+/**
+ * @returns whether the server is read only, and the session is not read only by its own choice; undefined if the answer
+ * does not say
+ */
+export function saysReadOnlyServer(rows: unknown): boolean | undefined {
+  if (!Array.isArray(rows) || rows.length === 0) return undefined;
+  const on = (rows as readonly Readonly<Record<string, unknown>>[])
+    .filter(({ Value }) => !/^(?:0|OFF)$/i.test(String(Value)))
+    .map(({ Variable_name: name }) => String(name).toLowerCase());
+  return on.length > 0 && !on.some((name) => SESSION_VARIABLES.includes(name));
 }

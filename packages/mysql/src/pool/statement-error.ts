@@ -1,91 +1,47 @@
-/**
- * Removes values from errors. mysql2's errors carry the statement with its values as `sql`, which a log would print,
- * and the server's messages quote values. Both are the user's data and must not leave the function.
- */
+import { serverErrorNumber } from "./error-origin.ts";
 
-/** Characters of the caller's SQL that go into an error. */
-const EXCERPT_LENGTH = 200;
+/** Errors whose message has names, or nothing of the statement, in its quotes: https://dev.mysql.com/doc/mysql-errors/8.4/en/ */
+const QUOTES_NAMES = new Set([
+  ...[1008, 1022, 1040, 1044, 1045, 1046, 1048, 1049, 1050, 1051, 1052, 1053, 1054, 1055, 1060, 1061, 1068, 1072],
+  ...[1075, 1091, 1109, 1130, 1136, 1142, 1143, 1146, 1153, 1158, 1159, 1160, 1161, 1169, 1176, 1193, 1203, 1205],
+  ...[1206, 1213, 1216, 1217, 1222, 1226, 1227, 1235, 1242, 1264, 1265, 1290, 1305, 1317, 1347, 1356, 1364, 1370],
+  ...[1396, 1399, 1406, 1419, 1442, 1451, 1452, 1548, 1698, 1792, 1820, 1836, 1862, 1874, 1927, 1969, 3024, 3032],
+  ...[3118, 3169, 3572, 3730, 3819, 4025, 4031, 4150, 4151],
+]);
 
-/** Characters of a server's message. */
-const MESSAGE_LENGTH = 300;
+/** The message may hold a value without quotes: no partition has it, or a procedure's SIGNAL made the text. */
+const NOT_SHOWN = new Set([1526, 1643, 1644, 1645]);
 
-/** Shorter strings are words of the message itself too often. */
-const SHORTEST_SECRET = 4;
+/** The SQL state of errors that a trigger or a procedure makes itself (SIGNAL). It may give them any number. */
+const SIGNALED = "45000";
 
-/** Comments, literals in single or double quotes (to the end where the closing one is missing), numbers, and names. */
-const COMMENT_OR_LITERAL =
-  /`[^`]*`|\/\*.*?(?:\*\/|$)|--\s.*?(?:\n|$)|#.*?(?:\n|$)|[xnb]?'(?:[^'\\]|\\.|'')*(?:'|$)|"(?:[^"\\]|\\.|"")*(?:"|$)|\b0[xb][\da-f]+\b|(?<![\w`$])\d+(?:\.\d+)?(?:e[+-]?\d+)?/gis;
-
-/** Names that a message quotes: they help, and are no data. What else stands in quotes is, or may be. */
-const QUOTED_NAME =
-  /\b(column|key|index|constraint|table|view|database|schema|function|procedure|trigger|event|user|variable|field|clause|in|on|engine|partition|to|@)\s?'([\w$.@% -]*)'(?=$|[\s.,;:)@])/gi;
+/** What follows the value in a message, and is no data. */
+const ENDINGS = [" for key '", " for column '", " for function "];
 
 /**
- * Takes the values out of an error, in place: the class, `code`, `errno` and `sqlState` stay as the driver set them.
- * Its stack leads to the caller from here on. The driver's own ends in its parser.
+ * Takes the statement and its values out of an error, in place. Class, `code`, `errno` and `sqlState` stay as the driver
+ * set them. The server's number decides what stays of its message: nothing here reads a value or the statement, which
+ * may have megabytes. The stack leads to the caller from here on, where the driver's own ends in its parser.
  */
-export function withoutValues(error: unknown, sql: string, values: readonly unknown[]): unknown {
+export function withoutValues(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
-  const told = error as Error & { sql?: unknown; sqlMessage?: string; statement?: string };
-  delete told.sql;
-  told.message = maskMessage(told.message, sql, values);
-  if (typeof told.sqlMessage === "string") told.sqlMessage = told.message;
-  told.statement = excerpt(sql);
-  Error.captureStackTrace(told, withoutValues);
-  return told;
+  const shown = error as Error & { sql?: unknown; sqlMessage?: string; sqlState?: string; code?: string };
+  delete shown.sql;
+  const number = serverErrorNumber(error);
+  if (number !== undefined) {
+    if (NOT_SHOWN.has(number) || shown.sqlState === SIGNALED) {
+      shown.message = `the server refused the statement (error ${number}); its text is not shown, because it may hold a value`;
+    } else if (!QUOTES_NAMES.has(number)) shown.message = emptyQuotes(shown.message);
+    shown.sqlMessage = shown.message;
+  }
+  Error.captureStackTrace(shown, withoutValues);
+  return shown;
 }
 
-/** The caller's text with its placeholders, without literals, 200 characters at the most. */
-export function excerpt(sql: string): string {
-  // Twice the length, so that a long literal in the beginning leaves something to see, and never megabytes.
-  const text = sql
-    .slice(0, 4 * EXCERPT_LENGTH)
-    .replace(COMMENT_OR_LITERAL, masked)
-    .replace(new RegExp(`${CUT}.*`, "s"), "…")
-    .replace(/\s+/g, " ")
-    .trim();
-  const cut = text.length > EXCERPT_LENGTH || sql.length > 4 * EXCERPT_LENGTH;
-  return cut && !text.endsWith("…") ? `${text.slice(0, EXCERPT_LENGTH - 1)}…` : text;
-}
-
-function masked(found: string): string {
-  if (found.startsWith("`")) return found; // a name, which may hold a quote
-  return /^(?:\/\*|--|#)/.test(found) ? " " : cutWhereUnsure(found);
-}
-
-const CUT = "\uE000";
-
-/** With a backslash, where a literal ends depends on the server's SQL mode: what follows may be data. */
-function cutWhereUnsure(literal: string): string {
-  return literal.includes("\\") ? `?${CUT}` : "?";
-}
-
-function maskMessage(message: string, sql: string, values: readonly unknown[]): string {
-  // First, as a value may look like a name: "a' in 'b".
-  const hidden = secrets(sql, values).reduce((text, secret) => text.replaceAll(secret, "?"), message);
-  const names: string[] = [];
-  const named = hidden.replace(QUOTED_NAME, (_, kind: string, name: string) => {
-    names.push(`${kind}${kind === "@" ? "" : " "}'${name}'`);
-    return `\uE001${names.length - 1}\uE002`;
-  });
-  // From the first quote to the last: a value may hold quotes itself. The one in "doesn't" opens nothing.
-  const quoted = named.replace(/(?<!\w)'.*'|(?<!\w)'.*$/s, "'?'");
-  const whole = quoted.replace(/\uE001(\d+)\uE002/g, (_, index: string) => names[Number(index)] ?? "");
-  return whole.length > MESSAGE_LENGTH ? `${whole.slice(0, MESSAGE_LENGTH - 1)}…` : whole;
-}
-
-/** The texts and numbers that a message could quote without quotes, such as SIGNAL's. */
-function secrets(sql: string, values: readonly unknown[]): readonly string[] {
-  const literals = sql.slice(0, 4 * EXCERPT_LENGTH).match(/'[^']*'|"[^"]*"|\b\d[\d.]*/g) ?? [];
-  return [...plainValues(values), ...literals.map((literal) => literal.replace(/^['"]|['"]$/g, ""))]
-    .map((value) => String(value).slice(0, MESSAGE_LENGTH))
-    .filter((text) => text.length >= SHORTEST_SECRET)
-    .sort((one, other) => other.length - one.length); // a longer one may hold a shorter one
-}
-
-/** Also those in lists of lists (`VALUES ?`) and in objects (`SET ?`). */
-function plainValues(value: unknown, depth = 3): readonly unknown[] {
-  if (typeof value === "string" || typeof value === "number" || typeof value === "bigint") return [value];
-  if (typeof value !== "object" || value === null || Buffer.isBuffer(value) || depth === 0) return [];
-  return Object.values(value).flatMap((each) => plainValues(each, depth - 1));
+/** From the first quote to the last: a value may hold quotes itself. */
+function emptyQuotes(message: string): string {
+  const ending = Math.max(...ENDINGS.map((text) => message.lastIndexOf(text)));
+  const valueEnds = ending === -1 ? message.length : ending;
+  const start = message.slice(0, valueEnds).search(/['"]/);
+  return start === -1 ? message : `${message.slice(0, start)}'?'${message.slice(valueEnds)}`;
 }

@@ -58,6 +58,7 @@ export async function runStatement<Result>(
   { timeoutMs }: StatementOptions,
   cancel: Cancel,
 ): Promise<Result> {
+  checkArguments(sql, values);
   try {
     if (values.length > 0 && connection.status.noBackslashEscapes) throw new Error(NO_ESCAPES);
     const result =
@@ -66,15 +67,23 @@ export async function runStatement<Result>(
         : await runWithin<Result>(timeoutMs, connection, sql, values, cancel);
     return withUnsignedId(result);
   } catch (error) {
-    throw withoutValues(error, sql, values);
+    throw withoutValues(error);
   }
 }
 
-/** mysql2 reads the id as a signed number: one of BIGINT UNSIGNED from 2^63 on comes as a negative text. */
+/** mysql2 would take the letters of a text for values, and leave out the values of an object. */
+function checkArguments(sql: unknown, values: unknown): void {
+  if (typeof sql !== "string") throw new TypeError(`query(): the statement is of type ${typeof sql}, not a string`);
+  if (Array.isArray(values)) return;
+  throw new TypeError(`query(): the values are of type ${typeof values}, not an array (the second argument of query)`);
+}
+
+/** mysql2 reads the id as a signed number: one of BIGINT UNSIGNED from 2^63 on comes as a negative number or text. */
 function withUnsignedId<Result>(result: Result): Result {
   const write = result as { insertId?: unknown } | undefined;
-  if (typeof write?.insertId === "string" && write.insertId.startsWith("-")) {
-    write.insertId = BigInt.asUintN(64, BigInt(write.insertId)).toString();
+  const id = write?.insertId;
+  if (write && ((typeof id === "string" && id.startsWith("-")) || (typeof id === "number" && id < 0))) {
+    write.insertId = BigInt.asUintN(64, BigInt(id)).toString();
   }
   return result;
 }
@@ -97,15 +106,15 @@ async function runWithin<Result>(
     });
   }, timeoutMs);
   const timedOut = (cause?: unknown): StatementTimeoutError => {
-    const told = cause === undefined ? {} : { cause: withoutValues(cause, sql, values) };
-    return new StatementTimeoutError(`the statement took more than ${timeoutMs} ms: cancelled on the server`, told);
+    const options = cause === undefined ? {} : { cause: withoutValues(cause) };
+    return new StatementTimeoutError(`the statement took more than ${timeoutMs} ms: cancelled on the server`, options);
   };
   try {
     const result = await connection.run<Result>(sql, values);
     if (cancelling !== undefined) {
       // It has ended before KILL QUERY came, which would hit the next statement: there is none on this connection.
       await cancelling;
-      connection.useless = true;
+      connection.isReusable = false;
       // SLEEP() answers 1 when it is cancelled. What was written, however, is written.
       if (Array.isArray(result)) throw timedOut();
     }

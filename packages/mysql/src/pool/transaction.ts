@@ -1,11 +1,9 @@
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { ServerConnection } from "./connection.ts";
 import { CommitOutcomeUnknownError, NotRunError, TransactionEndedError } from "./database-errors.ts";
-import { hasNotRun, isCompound, isConnectionLost, isUselessServer, serverErrorNumber } from "./error-origin.ts";
+import { hasNotRun, isConnectionLost, isReadOnlyServer, serverErrorNumber } from "./error-origin.ts";
+import { beginsTransaction, isCompound } from "./sql-words.ts";
 import type { Query, StatementOptions } from "./statement.ts";
-
-/** The server commits what is open before it begins a transaction, and its status flags do not show that. */
-const BEGINS_ANOTHER = /^(?:\s|\/\*.*?\*\/|--\s.*?\n|#.*?\n)*(?:start\s+transaction\b|begin\b(?!\s+not\b))/is;
 
 /** Runs one statement on the transaction's connection. */
 export type RunStatement = (sql: string, values: readonly unknown[], options: StatementOptions) => Promise<never>;
@@ -20,21 +18,21 @@ export class Transaction {
   private state: "open" | "committing" | "ended" = "open";
   private last: Promise<unknown> = Promise.resolve();
   private pending = 0;
-  /** The statement that failed, or was refused, after the work had resolved. */
-  private late: unknown;
+  /** Of a statement that failed, or was refused, after the work had resolved. */
+  private firstErrorAfterWork: unknown;
   /** The server's last refusal: some, such as a deadlock's, end the transaction. */
   private refusal: unknown;
   /** Whether it was a procedure that ended the transaction. */
   private endedInside = false;
-  private hasJustFailed = false;
-  /** Whether the server says so at all; something that speaks the protocol and is no MySQL may not. */
-  private readonly isTold: boolean;
+  private lastStatementFailed = false;
+  /** Servers that are not MySQL may not send status flags. */
+  private readonly serverReportsStatus: boolean;
 
   constructor(
     private readonly connection: ServerConnection,
     private readonly run: RunStatement,
   ) {
-    this.isTold = connection.inTransaction === true;
+    this.serverReportsStatus = connection.inTransaction === true;
   }
 
   /** What the work gets. It ends with the transaction: a statement that comes later is refused, and not run. */
@@ -44,7 +42,7 @@ export class Transaction {
     const turn = this.last.then(() => this.runNext(sql, values, options));
     this.last = turn
       .catch((error: unknown) => {
-        if (this.state === "committing") this.late ??= error;
+        if (this.state === "committing") this.firstErrorAfterWork ??= error;
       })
       .finally(() => (this.pending -= 1));
     return turn;
@@ -63,9 +61,9 @@ export class Transaction {
       await this.last;
       await turnOfTheLoop(); // code that waited for it may ask for more
     }
-    if (this.late !== undefined) {
+    if (this.firstErrorAfterWork !== undefined) {
       const why = "a statement that was not awaited failed or came too late";
-      throw new TransactionEndedError(`the transaction was rolled back: ${why}`, { cause: this.late });
+      throw new TransactionEndedError(`the transaction was rolled back: ${why}`, { cause: this.firstErrorAfterWork });
     }
     if (!(await this.isOpen())) {
       if (this.refusal !== undefined) throw this.endedEarly();
@@ -77,7 +75,7 @@ export class Transaction {
     try {
       await this.connection.run("COMMIT");
     } catch (error) {
-      if (isUselessServer(error)) this.connection.useless = true;
+      if (isReadOnlyServer(error) !== false) this.connection.isReusable = false;
       // A server that ends the connection may have committed before it saw that.
       const refused = serverErrorNumber(error) !== undefined && !isConnectionLost(error);
       if (refused || hasNotRun(error)) throw error;
@@ -99,11 +97,11 @@ export class Transaction {
 
   private async runNext(sql: string, values: readonly unknown[], options: StatementOptions): Promise<never> {
     // Work that rejects because of the statement before has ended the transaction by then.
-    if (this.hasJustFailed) await turnOfTheLoop();
-    this.hasJustFailed = false;
+    if (this.lastStatementFailed) await turnOfTheLoop();
+    this.lastStatementFailed = false;
     if (this.state === "ended") return this.refuse("the transaction was rolled back");
     if (!(await this.isOpen())) throw this.endedEarly();
-    if (BEGINS_ANOTHER.test(sql)) {
+    if (beginsTransaction(sql)) {
       const cure = "use SAVEPOINT, or transaction() for a transaction of its own";
       throw new NotRunError(`a second BEGIN would commit the transaction that is open, and was not run: ${cure}`);
     }
@@ -113,14 +111,14 @@ export class Transaction {
       return result;
     } catch (error) {
       this.refusal = error;
-      this.hasJustFailed = true;
+      this.lastStatementFailed = true;
       throw error;
     }
   }
 
   /** Needs a round trip only after an error. */
   private async isOpen(): Promise<boolean> {
-    if (!this.isTold) return true;
+    if (!this.serverReportsStatus) return true;
     if (this.connection.inTransaction === undefined) await this.connection.ping();
     return this.connection.inTransaction === true;
   }
@@ -136,7 +134,7 @@ export class Transaction {
 
   private refuse(why: string): Promise<never> {
     const error = new TransactionEndedError(`${why}: the statement was not run (the query of transaction())`);
-    if (this.state === "committing") this.late ??= error;
+    if (this.state === "committing") this.firstErrorAfterWork ??= error;
     return Promise.reject(error);
   }
 }

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { fs } from "../node-modules.ts";
+import { fs } from "../node-runtime.ts";
 
 /** Asks the kernel whether bytes, or the end, wait in a socket that the event loop has not read. Takes one byte away. */
 export function hasUnread(socket: Socket): boolean {
