@@ -39,7 +39,7 @@ function borders([room, mayImport]) {
 }
 
 export default tseslint.config(
-  { ignores: ["examples/", "cdktf.out/", "**/dist/", "**/node_modules/", "coverage/", "**/.gen/"] },
+  { ignores: ["examples/", "cdktf.out/", "**/dist/", "**/.build-*/", "**/node_modules/", "coverage/", "**/.gen/"] },
   js.configs.recommended,
   {
     files: ["**/*.ts"],
