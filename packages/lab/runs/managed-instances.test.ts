@@ -117,8 +117,8 @@ function onAwsClient(body: () => Promise<void>): () => Promise<void> {
 /** What docs/shutdown-extension.md says to do. */
 function addPreload(directory: string): void {
   buildSync({
-    entryPoints: [join(__dirname, "../../shutdown/src/worker-signals.ts")],
-    outfile: join(directory, "worker-signals.mjs"),
+    entryPoints: [join(__dirname, "../../shutdown/src/attach/preload.ts")],
+    outfile: join(directory, "attach.mjs"),
     bundle: true,
     platform: "node",
     format: "esm",
@@ -151,7 +151,7 @@ async function start(directory: string, preload: boolean): Promise<void> {
       DB_TLS: "off",
       SHUTDOWN_EXTENSION: "internal",
       SHUTDOWN_BUDGET_MS: "500",
-      ...(preload ? { NODE_OPTIONS: `--import=${join(directory, "worker-signals.mjs")}` } : {}),
+      ...(preload ? { NODE_OPTIONS: `--import=${join(directory, "attach.mjs")}` } : {}),
     },
   });
   for (const stream of [child.stdout, child.stderr]) {
@@ -209,9 +209,18 @@ test(
     expect(await database.heldThreads(ids)).toEqual(new Set());
     expect(await database.abortedClients()).toBe(aborted);
     expect(reports().map(({ hooks }) => hooks.map(({ name, result }) => [name, result]))).toEqual([
-      [["mysql", "done"]],
-      [["mysql", "done"]],
-      [["workers", "done"]],
+      [
+        ["mysql", "done"],
+        ["attach", "done"],
+      ],
+      [
+        ["mysql", "done"],
+        ["attach", "done"],
+      ],
+      [
+        ["workers", "done"],
+        ["attach", "done"],
+      ],
     ]);
     expect(warnings()).toBe(0);
   }),
@@ -240,9 +249,18 @@ test(
     expect(signal).toBe("SIGTERM");
     expect(ms).toBeLessThan(500);
     expect(reports().map(({ hooks }) => hooks.map(({ name, result }) => [name, result]))).toEqual([
-      [["stuck", "gave up"]],
-      [["stuck", "gave up"]],
-      [["workers", "done"]],
+      [
+        ["stuck", "gave up"],
+        ["attach", "done"],
+      ],
+      [
+        ["stuck", "gave up"],
+        ["attach", "done"],
+      ],
+      [
+        ["workers", "done"],
+        ["attach", "done"],
+      ],
     ]);
   }),
 );
@@ -264,7 +282,7 @@ test(
     expect(signal).toBe("SIGTERM");
     expect(ms).toBeGreaterThan(300);
     expect(ms).toBeLessThan(500);
-    expect(reports().at(-1)?.hooks).toMatchObject([{ name: "workers", result: "gave up" }]);
+    expect(reports().at(-1)?.hooks).toMatchObject([{ name: "workers", result: "gave up" }, { name: "attach" }]);
     expect(reports()).toHaveLength(WORKERS);
   }),
 );

@@ -32,8 +32,8 @@ beforeAll(async () => {
   directory = join(scratch, "deployed");
   cpSync(synthesized.directory, directory, { recursive: true });
   buildSync({
-    entryPoints: [join(__dirname, "../../shutdown/src/worker-signals.ts")],
-    outfile: join(directory, "worker-signals.mjs"),
+    entryPoints: [join(__dirname, "../../shutdown/src/attach/preload.ts")],
+    outfile: join(directory, "attach.mjs"),
     ...{ bundle: true, platform: "node", format: "esm" },
   });
   deployed = thisFunction({ ...synthesized, directory, timeoutMs: 20_000 });
@@ -47,7 +47,7 @@ afterAll(async () => {
 function subject(kind: ExtensionKind, preload: boolean): Subject {
   const made = withExtension(deployed, kind);
   const { environment } = made.lambdaFunction;
-  const NODE_OPTIONS = `--import=${join(directory, "worker-signals.mjs")}`;
+  const NODE_OPTIONS = `--import=${join(directory, "attach.mjs")}`;
   const lambdaFunction = {
     ...made.lambdaFunction,
     environment: { ...environment, ...(preload ? { NODE_OPTIONS } : {}) },

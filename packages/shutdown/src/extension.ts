@@ -61,6 +61,59 @@ export async function registerExtension(
   }
 }
 
+/**
+ * The same for CommonJS, which cannot wait. A worker thread registers the extension while this thread stands still, which
+ * takes some 15 ms more of Init.
+ */
+export function registerExtensionNow(env: NodeJS.ProcessEnv = process.env): void {
+  const { AWS_LAMBDA_RUNTIME_API: api, SHUTDOWN_EXTENSION: setting } = env;
+  if (api === undefined || setting === "none" || isWebFunction(env)) return;
+  if (globalThis.lambdaGracefulShutdownExtension !== undefined || !isWanted(setting, EXTERNAL_EXTENSIONS)) return;
+  globalThis.lambdaGracefulShutdownExtension = Promise.resolve();
+  const answer = answerInWorker(api);
+  if (answer === undefined) report("Timeout", `the Extensions API did not answer within ${LIMIT_MS} ms`);
+  else if (answer.error !== undefined) report(answer.error.name, answer.error.message);
+  else waitForNothing(api, answer.identifier);
+}
+
+type Answer =
+  { readonly identifier: string; readonly error?: undefined } | { readonly error: Pick<Error, "name" | "message"> };
+
+/** @returns undefined if there is no answer in time */
+function answerInWorker(api: string): Answer | undefined {
+  const { Worker } = process.getBuiltinModule("node:worker_threads");
+  const shared = new SharedArrayBuffer(4_096);
+  const worker = new Worker(REGISTER_IN_WORKER, {
+    ...{ eval: true, execArgv: [], env: {} }, // NODE_OPTIONS would attach the worker
+    workerData: { api, name: NAME, path: "/2020-01-01/extension/register", shared },
+  });
+  worker.unref();
+  const length = new Int32Array(shared, 0, 1);
+  if (Atomics.wait(length, 0, 0, LIMIT_MS) === "timed-out") return undefined;
+  const text = Buffer.from(new Uint8Array(shared, 4, length[0])).toString();
+  return JSON.parse(text) as Answer;
+}
+
+const REGISTER_IN_WORKER = `const { api, name, path, shared } = require("node:worker_threads").workerData;
+const done = (answer) => {
+  const bytes = Buffer.from(JSON.stringify(answer)).subarray(0, 4092);
+  new Uint8Array(shared, 4).set(bytes);
+  const length = new Int32Array(shared, 0, 1);
+  Atomics.store(length, 0, bytes.length);
+  Atomics.notify(length, 0);
+};
+const fail = ({ code, name, message }) => done({ error: { name: code ?? name, message } });
+require("node:http").request("http://" + api + path, { method: "POST", agent: false, headers: { "Lambda-Extension-Name": name } }, (response) => {
+  let text = "";
+  response.on("data", (chunk) => (text += chunk)).on("error", fail).on("end", () => {
+    const identifier = response.headers["lambda-extension-identifier"];
+    if (response.statusCode === 200 && identifier) return done({ identifier });
+    let { errorType = "HTTP " + response.statusCode, errorMessage = "" } = {};
+    try { ({ errorType = errorType, errorMessage = errorMessage } = JSON.parse(text)); } catch {}
+    fail({ name: errorType, message: errorMessage.slice(0, 200) });
+  });
+}).on("error", fail).end('{"events":[]}');`;
+
 function isWanted(setting: string | undefined, externalExtensions: string): boolean {
   switch (setting) {
     case "internal":

@@ -21,7 +21,9 @@ export type { HookOptions, ShutdownContext, ShutdownHook } from "./hooks.ts";
 export interface SharedState {
   readonly registrations: Registration[];
   /** Set while the hooks run. */
-  run?: { add(registration: Registration): void };
+  run?: Pick<HookRun, "add" | "unsettled">;
+  /** This thread's sockets are watched. */
+  isAttached?: boolean;
   /** Called in the Shutdown phase when something wants to end the process. */
   onEndRequest?: () => void;
   /** In a worker thread: tells the main thread that the hooks have run. */

@@ -1,0 +1,83 @@
+import type { Socket } from "node:net";
+import { PROTOCOLS, type Conversation } from "./protocols.ts";
+
+/** Where a socket connects to, for a second connection to the same server. */
+export interface Target {
+  readonly host?: string;
+  readonly port?: number;
+  readonly path?: string;
+}
+
+type Write = Socket["write"];
+
+/** A client socket: what it speaks, and its end. */
+export class Connection {
+  conversation: Conversation | undefined;
+  /** The shutdown has said goodbye. From then on the driver sees no more bytes. */
+  isClosed = false;
+  /** The server has sent its FIN. */
+  hasServerEnded = false;
+  private isEndDelivered = false;
+
+  constructor(
+    public socket: Socket,
+    readonly target: Target,
+  ) {}
+
+  /** @returns false if the connection is left alone from now on */
+  sent(chunk: unknown, encoding: unknown): boolean {
+    const bytes = asBuffer(chunk, encoding);
+    if (bytes === undefined || bytes.length === 0) return true;
+    const conversation = (this.conversation ??= startedBy("client", bytes));
+    conversation?.sent(bytes);
+    return conversation !== undefined;
+  }
+
+  received(chunk: unknown): boolean {
+    if (!Buffer.isBuffer(chunk)) return true;
+    const conversation = (this.conversation ??= startedBy("server", chunk));
+    conversation?.received(chunk);
+    return conversation !== undefined;
+  }
+
+  /** An AWS service or another HTTP server, by the protocol that TLS has agreed on. */
+  get isHttp(): boolean {
+    const { alpnProtocol } = this.socket as { alpnProtocol?: unknown };
+    return alpnProtocol === "h2" || alpnProtocol === "http/1.1";
+  }
+
+  /** Idle, as far as the bytes tell. */
+  get isIdle(): boolean {
+    return this.conversation?.isBusy === false;
+  }
+
+  /** Says the protocol's goodbye, then FIN. */
+  close(write: Write): void {
+    this.isClosed = true;
+    const goodbye = this.conversation?.goodbye?.();
+    if (goodbye !== undefined) write.call(this.socket, goodbye);
+    this.socket.end();
+  }
+
+  /** A write of the driver after the goodbye. The driver is told that the server has ended the connection. */
+  dropWrite(args: readonly unknown[], push: Socket["push"]): boolean {
+    const done = args.find((argument) => typeof argument === "function") as (() => void) | undefined;
+    if (done !== undefined) process.nextTick(done);
+    if (!this.isEndDelivered) {
+      this.isEndDelivered = true;
+      setImmediate(() => push.call(this.socket, null));
+    }
+    return true;
+  }
+}
+
+function startedBy(side: "client" | "server", bytes: Buffer): Conversation | undefined {
+  return PROTOCOLS.find((protocol) => protocol[side]?.(bytes))?.start?.();
+}
+
+function asBuffer(chunk: unknown, encoding: unknown): Buffer | undefined {
+  if (Buffer.isBuffer(chunk)) return chunk;
+  if (typeof chunk === "string")
+    return Buffer.from(chunk, typeof encoding === "string" ? (encoding as "utf8") : "utf8");
+  return chunk instanceof Uint8Array ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength) : undefined;
+}

@@ -1,0 +1,130 @@
+import type { ShutdownContext } from "../hooks.ts";
+import { now } from "../clock.ts";
+import { isWebFunction } from "../execution-environment.ts";
+import type { SharedState } from "../shutdown.ts";
+import type { Connection } from "./connection.ts";
+import { closeHttpServers } from "./http-servers.ts";
+import { countNativeSockets } from "./native-sockets.ts";
+import { close, type Sockets } from "./sockets.ts";
+
+/** Milliseconds that a server may take for its FIN: a host that is gone must not cost the budget. */
+const FIN_MS = 100;
+
+/** Milliseconds in front of the end in which busy connections are given up. */
+const GIVE_UP_MS = 15;
+
+const PACE_MS = 1;
+
+/** What became of the connections, for the line at the end. */
+interface Counts {
+  closed: number;
+  cancelled: number;
+  givenUp: number;
+  [name: string]: number;
+}
+
+/** Gives the process's connections back at SIGTERM. */
+export class Goodbyes {
+  private readonly counts: Counts = { closed: 0, cancelled: 0, givenUp: 0 };
+  /** When the goodbye was said. */
+  private readonly said = new Map<Connection, number>();
+  private readonly idleBefore = new Set<Connection>();
+  private readonly cancelled = new Set<Connection>();
+  private readonly finished = new Set<Connection>();
+
+  constructor(
+    private readonly sockets: Sockets,
+    private readonly state: SharedState,
+    private readonly context: ShutdownContext,
+  ) {}
+
+  /** Resolves when each connection has been closed and the function's own listeners have ended, or the time is over. */
+  async run(): Promise<Counts> {
+    const { remainingMs } = this.context;
+    const halfMs = remainingMs() / 2;
+    let isWaitedFor = process.listenerCount("SIGTERM") > 1;
+    this.state.onEndRequest = () => {
+      isWaitedFor = false;
+    };
+    // The function's own listeners run first, in this turn.
+    await new Promise(setImmediate);
+    if (isWebFunction()) Object.assign(this.counts, await closeHttpServers(this.context));
+    await this.waitForHooks(halfMs);
+    for (let isFirst = true; ; isFirst = false) {
+      await pause(isFirst ? 0 : PACE_MS);
+      const isLate = remainingMs() < halfMs;
+      const pending = this.sockets.open().filter((connection) => !this.isFinished(connection, isLate));
+      if (pending.length === 0 && (!isWaitedFor || isLate)) break;
+      if (remainingMs() > GIVE_UP_MS) continue;
+      pending.forEach((connection) => {
+        this.giveUp(connection);
+      });
+      break;
+    }
+    const unknown = countNativeSockets(this.sockets.openSockets());
+    return unknown > 0 ? Object.assign(this.counts, { unknownSockets: unknown }) : this.counts;
+  }
+
+  /** Hooks close what they know, and may need other connections for it. */
+  private async waitForHooks(halfMs: number): Promise<void> {
+    while ((this.state.run?.unsettled ?? 0) > 1 && this.context.remainingMs() > halfMs) await pause(PACE_MS);
+  }
+
+  private isFinished(connection: Connection, isLate: boolean): boolean {
+    const { socket, conversation } = connection;
+    if (this.finished.has(connection) || conversation === undefined || connection.isHttp) return true;
+    const said = this.said.get(connection);
+    if (said !== undefined) return this.hasEnded(connection, said);
+    // The driver closes it.
+    if (socket.writableEnded || conversation.isClosing === true) return connection.hasServerEnded || isLate;
+    if (isLate) this.cancel(connection);
+    if (!connection.isIdle || (conversation.isInTransaction === true && !isLate)) {
+      this.idleBefore.delete(connection);
+      return false;
+    }
+    // Idle for a whole turn: a driver sends its next statement in the turn of the answer.
+    if (this.idleBefore.has(connection)) this.sayGoodbye(connection);
+    else this.idleBefore.add(connection);
+    return false;
+  }
+
+  private hasEnded(connection: Connection, said: number): boolean {
+    const hasEnded = connection.hasServerEnded || connection.socket.destroyed;
+    if (!hasEnded && now() < said + FIN_MS) return false;
+    this.finish(connection, hasEnded ? "closed" : "unanswered");
+    return true;
+  }
+
+  private sayGoodbye(connection: Connection): void {
+    this.said.set(connection, now());
+    close(connection);
+  }
+
+  private finish(connection: Connection, result: string): void {
+    this.finished.add(connection);
+    for (const name of [result, connection.conversation?.name ?? ""]) this.counts[name] = (this.counts[name] ?? 0) + 1;
+  }
+
+  /** Stops a statement of PostgreSQL. */
+  private cancel(connection: Connection): void {
+    const request = connection.isIdle ? undefined : connection.conversation?.cancelRequest?.();
+    if (request === undefined || this.cancelled.has(connection)) return;
+    this.cancelled.add(connection);
+    this.counts.cancelled += 1;
+    const socket = this.sockets.connect(connection.target);
+    socket.on("error", () => undefined).end(request);
+  }
+
+  /** The server reads the goodbye when its statement has ended. */
+  private giveUp(connection: Connection): void {
+    if (!this.said.has(connection)) this.sayGoodbye(connection);
+    this.finish(connection, "givenUp");
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    if (ms === 0) setImmediate(resolve);
+    else setTimeout(resolve, ms);
+  });
+}

@@ -1,0 +1,279 @@
+import { FrameReader } from "./frames.ts";
+import { MysqlConversation } from "./mysql.ts";
+
+/** What is known of one connection, from the bytes that went over it. */
+export interface Conversation {
+  readonly name: string;
+  /** An answer is missing, or the log-in is not complete. */
+  readonly isBusy: boolean;
+  readonly isInTransaction?: boolean;
+  /** The driver has said goodbye itself. */
+  readonly isClosing?: boolean;
+  /** The next bytes are TLS. */
+  readonly startsTls?: boolean;
+  sent(chunk: Buffer): void;
+  received(chunk: Buffer): void;
+  /** The bytes that end the connection. @default - the FIN is enough */
+  goodbye?(): Buffer;
+  /** Goes to the server on a connection of its own, and stops the running statement. */
+  cancelRequest?(): Buffer | undefined;
+}
+
+/** https://www.postgresql.org/docs/current/protocol-message-formats.html */
+const PG_VERSIONS = [196_608, 196_610];
+const PG_SSL_REQUEST = 80_877_103;
+const PG_CANCEL_REQUEST = 80_877_102;
+const PG_MESSAGE = {
+  headerBytes: 5,
+  headBytes: 32,
+  length: (bytes: Buffer, at: number) => bytes.readUInt32BE(at + 1) + 1,
+};
+const PG_STARTUP = { headerBytes: 8, headBytes: 8, length: (bytes: Buffer, at: number) => bytes.readUInt32BE(at) };
+
+class PostgresqlConversation implements Conversation {
+  readonly name = "postgresql";
+  isInTransaction = false;
+  isClosing = false;
+  startsTls = false;
+  /** ReadyForQuery messages that have to come: one for the log-in. */
+  private awaited = 1;
+  private isInBatch = false;
+  private key: Buffer | undefined;
+  private client = new FrameReader(PG_STARTUP, (bytes, at) => {
+    this.start(bytes.readUInt32BE(at + 4));
+  });
+  private readonly server = new FrameReader(PG_MESSAGE, (bytes, at, length) => {
+    const type = String.fromCharCode(bytes[at] ?? 0);
+    if (type === "K" && length <= PG_MESSAGE.headBytes) this.key = Buffer.from(bytes.subarray(at + 5, at + length));
+    if (type !== "Z") return;
+    this.awaited = Math.max(0, this.awaited - 1);
+    this.isInTransaction = bytes[at + 5] !== 0x49; // "I", idle
+  });
+
+  get isBusy(): boolean {
+    return this.awaited > 0 || this.isInBatch || !this.client.isBetweenFrames;
+  }
+
+  goodbye(): Buffer {
+    return Buffer.from("5800000004", "hex");
+  }
+
+  cancelRequest(): Buffer | undefined {
+    if (this.key === undefined) return undefined;
+    const head = Buffer.alloc(8);
+    head.writeUInt32BE(8 + this.key.length);
+    head.writeUInt32BE(PG_CANCEL_REQUEST, 4);
+    return Buffer.concat([head, this.key]);
+  }
+
+  sent(chunk: Buffer): void {
+    this.client.read(chunk);
+  }
+
+  received(chunk: Buffer): void {
+    if (this.startsTls)
+      this.startsTls = false; // the one byte that answers the SSLRequest
+    else this.server.read(chunk);
+  }
+
+  private start(version: number): void {
+    if (version === PG_SSL_REQUEST) this.startsTls = true;
+    else
+      this.client = new FrameReader(PG_MESSAGE, (bytes, at) => {
+        this.sentMessage(String.fromCharCode(bytes[at] ?? 0));
+      });
+  }
+
+  private sentMessage(type: string): void {
+    if ("QSF".includes(type)) this.awaited += 1;
+    if ("PBDEC".includes(type)) this.isInBatch = true;
+    if (type === "S") this.isInBatch = false;
+    if (type === "X") this.isClosing = true;
+  }
+}
+
+const LINE_FEED = 0x0a;
+
+/** Counts complete values of RESP: https://redis.io/docs/latest/develop/reference/protocol-spec/ */
+class RespReader {
+  private line = "";
+  private rest = 0;
+  /** Elements that the current value lacks. */
+  private missing = 0;
+  private isPush = false;
+
+  constructor(private readonly onValue: () => void) {}
+
+  get isBetweenFrames(): boolean {
+    return this.missing === 0 && this.line === "" && this.rest === 0;
+  }
+
+  read(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length;) {
+      if (this.rest > 0) {
+        const skipped = Math.min(this.rest, bytes.length - at);
+        this.rest -= skipped;
+        at += skipped;
+        if (this.rest === 0) this.element();
+        continue;
+      }
+      const end = bytes.indexOf(LINE_FEED, at);
+      const until = end === -1 ? bytes.length : end;
+      if (this.line.length < 32) this.line += bytes.toString("latin1", at, Math.min(until, at + 32));
+      at = until + 1;
+      if (end !== -1) this.endLine();
+    }
+  }
+
+  private endLine(): void {
+    const [type = "", count] = [this.line[0], Number.parseInt(this.line.slice(1), 10)];
+    this.line = "";
+    if (this.missing === 0) [this.missing, this.isPush] = [1, type === ">"];
+    if ("$!=".includes(type) && count >= 0) this.rest = count + 2;
+    else {
+      if ("*>~".includes(type)) this.missing += Math.max(0, count);
+      if (type === "%") this.missing += 2 * count;
+      if (type === "|") this.missing += 2 * count + 1; // attributes stand in front of a value
+      this.element();
+    }
+  }
+
+  private element(): void {
+    this.missing -= 1;
+    if (this.missing === 0 && !this.isPush) this.onValue();
+  }
+}
+
+class RedisConversation implements Conversation {
+  readonly name = "redis";
+  private awaited = 0;
+  private readonly client = new RespReader(() => (this.awaited += 1));
+  private readonly server = new RespReader(() => (this.awaited = Math.max(0, this.awaited - 1)));
+
+  get isBusy(): boolean {
+    return this.awaited > 0 || !this.client.isBetweenFrames;
+  }
+
+  sent(chunk: Buffer): void {
+    this.client.read(chunk);
+  }
+
+  received(chunk: Buffer): void {
+    this.server.read(chunk);
+  }
+}
+
+/** https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/ */
+const MONGODB_OPCODES = [2_004, 2_012, 2_013];
+const MONGODB = { headerBytes: 16, headBytes: 48, length: (bytes: Buffer, at: number) => bytes.readUInt32LE(at) };
+const MORE_TO_COME = 0x2;
+
+class MongodbConversation implements Conversation {
+  readonly name = "mongodb";
+  private awaited: number | undefined;
+  private readonly client = new FrameReader(MONGODB, (bytes, at, length) => {
+    const head = bytes.toString("latin1", at + 16, at + Math.min(length, MONGODB.headBytes));
+    // The monitor asks `hello` and waits ten seconds for the answer. Without an answer nothing is lost.
+    if (!/hello|isMaster|ismaster/.test(head) && !moreToCome(bytes, at)) this.awaited = bytes.readUInt32LE(at + 4);
+  });
+  private readonly server = new FrameReader(MONGODB, (bytes, at) => {
+    if (bytes.readUInt32LE(at + 8) === this.awaited && !moreToCome(bytes, at)) this.awaited = undefined;
+  });
+
+  get isBusy(): boolean {
+    return this.awaited !== undefined || !this.client.isBetweenFrames;
+  }
+
+  sent(chunk: Buffer): void {
+    this.client.read(chunk);
+  }
+
+  received(chunk: Buffer): void {
+    this.server.read(chunk);
+  }
+}
+
+function moreToCome(bytes: Buffer, at: number): boolean {
+  return bytes.readUInt32LE(at + 12) === 2_013 && ((bytes[at + 16] ?? 0) & MORE_TO_COME) !== 0;
+}
+
+/** https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf: type, channel, size, content, one byte at the end. */
+const AMQP = { headerBytes: 7, headBytes: 11, length: (bytes: Buffer, at: number) => bytes.readUInt32BE(at + 3) + 8 };
+const AMQP_HEADER = "AMQP\0\0\x09\x01";
+const CONNECTION_OPEN_OK = 0x000a0029;
+/** On channel 0: Connection.Close, code 200, text "shutdown". */
+const CONNECTION_CLOSE = "01000000000013000a003200c80873687574646f776e00000000ce";
+
+class AmqpConversation implements Conversation {
+  readonly name = "amqp";
+  private isOpen = false;
+  private client: FrameReader | undefined;
+  private readonly server = new FrameReader(AMQP, (bytes, at, length) => {
+    if (length > 11 && bytes[at] === 1 && bytes.readUInt32BE(at + 7) === CONNECTION_OPEN_OK) this.isOpen = true;
+  });
+
+  get isBusy(): boolean {
+    return !this.isOpen || this.client?.isBetweenFrames === false;
+  }
+
+  goodbye(): Buffer {
+    return Buffer.from(CONNECTION_CLOSE, "hex");
+  }
+
+  sent(chunk: Buffer): void {
+    const bytes = this.client === undefined ? chunk.subarray(AMQP_HEADER.length) : chunk;
+    this.client ??= new FrameReader(AMQP, () => undefined);
+    this.client.read(bytes);
+  }
+
+  received(chunk: Buffer): void {
+    this.server.read(chunk);
+  }
+}
+
+/** A question without an answer, for as long as nothing else is known. */
+class OtherConversation implements Conversation {
+  readonly name = "other";
+  isBusy = false;
+
+  sent(): void {
+    this.isBusy = true;
+  }
+
+  received(): void {
+    this.isBusy = false;
+  }
+}
+
+interface Protocol {
+  /** The client's first bytes. @default - the server speaks first */
+  readonly client?: (bytes: Buffer) => boolean;
+  /** The server's first bytes, if it speaks first. */
+  readonly server?: (bytes: Buffer) => boolean;
+  /** undefined: the connection is left alone. */
+  readonly start: (() => Conversation) | undefined;
+}
+
+const HTTP = /^(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE|CONNECT|PRI) /;
+
+/** Which protocol a connection speaks, by its first bytes. */
+export const PROTOCOLS: readonly Protocol[] = [
+  { client: (bytes) => HTTP.test(bytes.toString("latin1", 0, 8)), start: undefined },
+  // Packet 0, protocol version 10; or an error in its place.
+  {
+    server: (bytes) => bytes.length > 4 && bytes[3] === 0 && (bytes[4] === 10 || bytes[4] === 0xff),
+    start: () => new MysqlConversation(),
+  },
+  {
+    client: (bytes) =>
+      bytes.length >= 8 && bytes[0] === 0 && [...PG_VERSIONS, PG_SSL_REQUEST].includes(bytes.readUInt32BE(4)),
+    start: () => new PostgresqlConversation(),
+  },
+  { client: (bytes) => /^\*\d/.test(bytes.toString("latin1", 0, 2)), start: () => new RedisConversation() },
+  {
+    client: (bytes) => bytes.length >= 16 && MONGODB_OPCODES.includes(bytes.readUInt32LE(12)),
+    start: () => new MongodbConversation(),
+  },
+  { client: (bytes) => bytes.toString("latin1", 0, 8) === AMQP_HEADER, start: () => new AmqpConversation() },
+  { client: () => true, server: () => true, start: () => new OtherConversation() },
+];
