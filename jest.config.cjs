@@ -30,6 +30,8 @@ module.exports = {
     ...(isSlowRun && runsSlow ? [] : SLOW.map((folder) => `/${folder}/`)),
   ],
   passWithNoTests: isSlowRun,
+  // With its condition `source`, an installed package is TypeScript.
+  transformIgnorePatterns: ["/node_modules/.*(?<!\\.ts)$"],
   transform: {
     "^.+\\.(ts|mjs)$": ["@swc/jest", { jsc: { target: "es2022", parser: { syntax: "typescript" } } }],
   },

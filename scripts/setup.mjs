@@ -12,7 +12,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -20,11 +19,16 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const HAS_LAB = existsSync(join(ROOT, "packages/lab/package.json"));
 /** The construct's default. The lab prepares another when the synthesized stack names it. */
 const DEFAULT_RUNTIME = "nodejs24.x";
+/** cdktf-cli runs Terraform in it. package.json replaces cdktf's own, which has no binary for Node.js 23 and later. */
+const TERMINAL = "@cdktf/node-pty-prebuilt-multiarch";
 
-/** What an installation takes on the disk. Tests compare it with `du`. */
-const MEGABYTES = { template: 1_100, withLab: 1_300, runtime: 210 };
-/** Both parts run at once and share the network and the cores, so neither has a time of its own. */
-const DURATION = "usually 1 to 3 minutes";
+/**
+ * What an installation takes on the disk. Tests compare it with `du`. devDependencies, which only `npm test` needs, are
+ * the tools of the checks and the libraries that the lab's tests take as subjects.
+ */
+const MEGABYTES = { template: 740, withLab: 770, withTests: 1_350, runtime: 210 };
+/** Seconds in which a user at a terminal can stop a large installation. */
+const PAUSE_SECONDS = 3;
 
 /** Programs that the lab's tests need, and the Debian package of each; one of a line is enough. */
 const PROGRAMS = [
@@ -90,47 +94,62 @@ function npm(title, args) {
 }
 
 const STAMP = join(ROOT, "node_modules/.prepared");
+const FOR_TESTS = process.argv.includes("--test");
+const RUNTIME = join(ROOT, "packages/lab/lambda/runtimes", DEFAULT_RUNTIME, "node_modules/.prepared.json");
+const WANTS_RUNTIME = HAS_LAB && !process.argv.includes("--no-runtime");
 
 const lock = () =>
   createHash("sha256")
     .update(readFileSync(join(ROOT, "package-lock.json")))
     .digest("hex");
 
+/** The lock file's hash, and what was installed of it: all, or what `npm start` needs. */
+const [installedLock, installedExtent = "all"] = existsSync(STAMP) ? readFileSync(STAMP, "utf8").split(" ") : [];
+
+const hasDependencies = () => installedLock === lock() && (installedExtent === "all" || !FOR_TESTS);
+
+function megabytesToInstall() {
+  const packages = FOR_TESTS && HAS_LAB ? MEGABYTES.withTests : HAS_LAB ? MEGABYTES.withLab : MEGABYTES.template;
+  const isFirst = !existsSync(join(ROOT, "node_modules/.package-lock.json"));
+  return (isFirst ? packages : 0) + (WANTS_RUNTIME && !existsSync(RUNTIME) ? MEGABYTES.runtime : 0);
+}
+
+/** Says how much a first installation takes. At a terminal, there is time to stop it. */
+async function announce() {
+  const megabytes = megabytesToInstall();
+  if (megabytes === 0) return;
+  const pause = process.stderr.isTTY ? `, begins in ${PAUSE_SECONDS} s (Ctrl-C stops it)` : "";
+  process.stderr.write(`set-up installs ${megabytes} MB into this folder, and nothing elsewhere${pause}\n`);
+  if (process.stderr.isTTY) await new Promise((resolve) => setTimeout(resolve, PAUSE_SECONDS * 1_000));
+}
+
 /**
  * Installs what the lock file names. Where something is installed already, `npm install` adds what is new and leaves
- * the rest; `npm ci` would begin by deleting everything.
+ * the rest; `npm ci` would begin by deleting everything. Install scripts are not run: each package has a binary for
+ * Linux in its tarball, and npm 10 would start node-gyp for some.
  */
 async function prepareDependencies() {
-  if (existsSync(STAMP) && readFileSync(STAMP, "utf8") === lock()) return;
-  if (existsSync(join(ROOT, "node_modules/.package-lock.json"))) {
-    await npm("installing what is new in package-lock.json", ["install", "--no-audit", "--no-fund"]);
-  } else {
-    const megabytes = HAS_LAB ? MEGABYTES.withLab : MEGABYTES.template;
-    await npm(`installing the dependencies: ${megabytes} MB, ${DURATION}`, ["ci", "--no-audit", "--no-fund"]);
-  }
-  writeFileSync(STAMP, lock());
+  if (hasDependencies()) return;
+  const isFirst = !existsSync(join(ROOT, "node_modules/.package-lock.json"));
+  // A full installation stays full.
+  const extent = FOR_TESTS || (!isFirst && installedExtent === "all") ? "all" : "start";
+  const options = ["--ignore-scripts", "--no-audit", "--no-fund", ...(extent === "start" ? ["--omit=dev"] : [])];
+  if (isFirst) await npm("installing the dependencies", ["ci", "--prefer-offline", ...options]);
+  else await npm("installing what is new in package-lock.json", ["install", ...options]);
+  // Its tarball has binaries for Linux only. Elsewhere its install script downloads one.
+  if (process.platform !== "linux") await npm("fetching cdktf's terminal", ["rebuild", TERMINAL]);
+  writeFileSync(STAMP, `${lock()} ${extent}`);
 }
 
 async function prepareRuntime() {
   const args = [join(ROOT, "packages/lab/lambda/prepare-runtime.mjs"), DEFAULT_RUNTIME];
-  if (existsSync(join(ROOT, "packages/lab/lambda/runtimes", DEFAULT_RUNTIME, "node_modules/.prepared.json"))) {
+  if (existsSync(RUNTIME)) {
     const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
     if (status !== 0) throw new Error(stderr);
     return;
   }
   const what = `${DEFAULT_RUNTIME}, Node.js and AWS's runtime client`;
-  await step(`preparing ${what}: ${MEGABYTES.runtime} MB, ${DURATION}`, process.execPath, args);
-}
-
-/** cdktf-cli loads a native addon, and after a change of Node.js's version that addon does not load any more. */
-async function rebuildAddons() {
-  const addon = "@cdktf/node-pty-prebuilt-multiarch";
-  try {
-    createRequire(join(ROOT, "package.json"))(addon);
-  } catch (error) {
-    if (error.code === "MODULE_NOT_FOUND" && !existsSync(join(ROOT, "node_modules", addon))) return;
-    await npm(`rebuilding ${addon} for Node.js ${process.versions.node}`, ["rebuild", addon]);
-  }
+  await step(`preparing ${what}`, process.execPath, args);
 }
 
 /** Debian starts a server that it installs, unless this file forbids it. The tests start their own. */
@@ -175,13 +194,10 @@ async function main() {
   if (process.platform === "win32") {
     throw new Error("Windows has no SIGTERM to catch: run this in WSL or in a Linux container");
   }
-  if (HAS_LAB && process.argv.includes("--test")) await prepareSystem();
+  await announce();
+  if (HAS_LAB && FOR_TESTS) await prepareSystem();
   // Side by side: one step waits for the network, the other for the compiler.
-  await Promise.all([
-    prepareDependencies(),
-    HAS_LAB && !process.argv.includes("--no-runtime") ? prepareRuntime() : undefined,
-  ]);
-  await rebuildAddons();
+  await Promise.all([prepareDependencies(), WANTS_RUNTIME ? prepareRuntime() : undefined]);
 }
 
 main().catch((error) => {

@@ -1,6 +1,5 @@
 import { Testing, TerraformStack } from "cdktf";
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { GracefulFunction, type GracefulFunctionConfig } from "../graceful-function/graceful-function";
@@ -42,42 +41,6 @@ export function synthesize(settings: Partial<GracefulFunctionConfig> = {}, stack
     ...settings,
   });
   return JSON.parse(Testing.synth(stack)) as Synthesized;
-}
-
-/** What a synthesis came to. */
-export interface MainRun {
-  readonly status: number | null;
-  readonly stderr: string;
-  readonly outdir: string;
-}
-
-/** Runs a text of main.ts instead of this project's, as the app command of cdktf.json runs it. */
-export function runMain(main: string, environment: Readonly<Record<string, string>> = {}): MainRun {
-  const [fork, outdir] = [temporaryDirectory(), temporaryDirectory()];
-  for (const name of readdirSync(".")) {
-    if (!["main.ts", "cdktf.out", ".git"].includes(name)) symlinkSync(path.resolve(name), path.join(fork, name));
-  }
-  writeFileSync(path.join(fork, "main.ts"), main);
-  const env = { PATH: process.env.PATH, CDKTF_OUTDIR: outdir, ...environment };
-  const options = { cwd: fork, env, encoding: "utf8" } as const;
-  const { status, stderr } = spawnSync(
-    process.execPath,
-    ["--conditions=source", "--import", "tsx", "main.ts"],
-    options,
-  );
-  return { status, stderr, outdir };
-}
-
-/** The stack with the function that a text of main.ts makes. */
-export function synthesizeMain(main: string, environment: Readonly<Record<string, string>> = {}): Synthesized {
-  const { status, stderr, outdir } = runMain(main, environment);
-  if (status !== 0) throw new Error(stderr);
-  const stacks = readdirSync(path.join(outdir, "stacks")).map(
-    (name) => JSON.parse(readFileSync(path.join(outdir, "stacks", name, "cdk.tf.json"), "utf8")) as Synthesized,
-  );
-  const found = stacks.find(({ resource }) => resource["aws_lambda_function"] !== undefined);
-  if (found === undefined) throw new Error("no stack has a function");
-  return found;
 }
 
 /** The one element of that type. */

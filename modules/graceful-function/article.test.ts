@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
+import { synthesizeMain } from "../../__tests__/main-program";
 import { mainWith, SAMPLE_SETTINGS } from "../../__tests__/main-settings";
-import { type Attributes, policy, synthesizeMain, type Synthesized } from "../__tests__/synthesis";
+import { type Attributes, policy, type Synthesized } from "../__tests__/synthesis";
 
 interface Row {
   readonly element: string;

@@ -23,10 +23,10 @@ test("finished steps are not repeated: no command runs, nothing is printed", () 
 
 const HAS_LAB = existsSync(join(ROOT, "packages/lab"));
 
-/** What a project without lab/ installs, packages/bench/project/fork measures. */
+/** What a project without packages/lab and `npm start` install, packages/bench/project/fork measures. */
 if (HAS_LAB) {
   test.each([
-    ["withLab", "node_modules"],
+    ["withTests", "node_modules"],
     ["runtime", "packages/lab/lambda/runtimes/nodejs24.x/node_modules"],
   ])("the set-up tells what %s takes on the disk", (part, folder) => {
     const [, told = ""] = new RegExp(`${part}: ([\\d_]+)`).exec(readFileSync(SETUP, "utf8")) ?? [];
