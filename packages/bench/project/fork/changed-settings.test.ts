@@ -6,11 +6,9 @@ import { Fork, succeeded } from "./fork";
 
 jest.setTimeout(400_000);
 
-const HANDLER = `import { onShutdown } from "../function/shutdown";
+const HANDLER = `import { onShutdown, registerExtension } from "lambda-graceful-shutdown";
+import { Database, databaseSettings } from "lambda-graceful-shutdown-mysql";
 import { name } from "tiny";
-import { Database } from "../function/database";
-import { registerExtension } from "../function/extension";
-import { databaseSettings } from "../function/settings";
 
 const database = new Database(databaseSettings());
 onShutdown("mysql", (context) => database.close(context));
@@ -41,7 +39,7 @@ beforeAll(() => {
   });
   fork.write("main.ts", main);
   fork.edit("tsconfig.json", /"main\.ts", /, '"main.ts", "src", ');
-  fork.delete("lab", "bench");
+  fork.delete("packages/lab", "packages/bench");
   // The other packages are this project's: only the new one is added.
   symlinkSync(resolve("node_modules"), join(fork.directory, "node_modules"));
   mkdirSync(join(fork.directory, "src/node_modules/tiny"), { recursive: true });

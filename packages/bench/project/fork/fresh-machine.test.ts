@@ -1,6 +1,6 @@
 /** A clone on machines with Node.js alone: no Python, no make, no compiler, nothing installed. */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { NODE_VERSIONS, nodePath, type NodeVersion } from "../node-versions";
 import { Fork, succeeded, type Ended } from "./fork";
@@ -12,12 +12,16 @@ afterAll(() => {
   fork.remove();
 });
 
-const TERRAFORM = `#!/bin/sh
-case "$1" in version) echo '{"terraform_version":"1.9.0"}' ;; apply) test -t 1 && echo "applied on a terminal" ;; esac`;
+const FAKE_TERRAFORM = `#!/bin/sh
+case "$1" in
+  version) echo '{"terraform_version":"1.9.0"}' ;;
+  output) echo '{}' ;;
+  apply) test -t 1 && echo "applied on a terminal" ;;
+esac`;
 
 const terraform = join(fork.directory, "bin");
 mkdirSync(terraform);
-writeFileSync(join(terraform, "terraform"), TERRAFORM, { mode: 0o755 });
+writeFileSync(join(terraform, "terraform"), FAKE_TERRAFORM, { mode: 0o755 });
 
 function on(version: NodeVersion, command: string): Promise<Ended> {
   const npm_config_cache = execFileSync("npm", ["config", "get", "cache"], { encoding: "utf8" }).trim();
@@ -37,12 +41,12 @@ test("npx cdktf synth is the first command: it says its megabytes, installs what
 
 // The same installation: a change of Node.js's version needs no second one.
 test.each(Object.keys(NODE_VERSIONS) as NodeVersion[])(
-  "cdktf synth, diff and deploy run on Node.js %s",
+  "cdktf diff, which synthesizes, and deploy run on Node.js %s",
   async (version) => {
     succeeded(await on(version, "npx cdktf synth"));
     expect(readFileSync(join(fork.directory, "cdktf.out/manifest.json"), "utf8")).toContain("graceful-shutdown");
     succeeded(await on(version, "npx cdktf diff"));
-    const deployed = succeeded(await on(version, "npx cdktf deploy --auto-approve --skip-provider-lock"));
+    const deployed = succeeded(await on(version, "npx cdktf deploy --auto-approve --skip-provider-lock --skip-synth"));
     expect(deployed.output).toContain("applied on a terminal");
     expect(deployed.output).not.toMatch(/node-gyp|^ +at /m);
   },

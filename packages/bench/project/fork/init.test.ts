@@ -48,3 +48,13 @@ test("the copy has its own names, says what to run, and synthesizes", async () =
   });
   expect(readFileSync(join(scratch, "main.ts"), "utf8")).not.toContain('"graceful-shutdown"');
 });
+
+test("a wrong LGS_TEMPLATE is an error that names what is allowed", async () => {
+  const { port } = server.address() as AddressInfo;
+  const options = "--local --project-name x --project-description x --enable-crash-reporting false";
+  const template = `http://127.0.0.1:${port}/template.zip`;
+  const command = `cd $(mktemp -d) && ${cdktf} init --template ${template} ${options}`;
+  const { status, output } = await fork.run(command, { LGS_TEMPLATE: "tarballs" });
+  expect(status).not.toBe(0);
+  expect(output).toContain('LGS_TEMPLATE "tarballs" is not one of sources, packages');
+});
