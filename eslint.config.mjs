@@ -12,7 +12,7 @@ const ROOMS = {
   "modules/code": ["terraform", "graceful-function"],
   "modules/graceful-function": ["code", "terraform"],
   "modules/mysql-database": ["graceful-function", "terraform"],
-  "modules/export": ["graceful-function", "code", "terraform", "main"],
+  "modules/export": ["graceful-function", "code", "terraform"],
   "packages/lab/processes": [],
   "packages/lab/mysql": ["processes"],
   "packages/lab/lambda": ["processes"],

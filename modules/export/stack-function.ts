@@ -6,7 +6,7 @@ import { SettingsError } from "../terraform/settings-error";
 /** The construct makes these from settings that are variables of the module, and the zip has all of RDS's authorities. */
 const OWNED = /^(DB_\w+|SHUTDOWN_(EXTENSION|BUDGET_MS))$/;
 
-type Elements<T> = Readonly<Record<string, T>>;
+type Elements<T> = Readonly<Record<string, T & { readonly "//": { readonly metadata: { readonly path: string } } }>>;
 
 interface StackJson {
   readonly data: { readonly archive_file?: Elements<{ readonly source_dir: string; readonly excludes?: string[] }> };
@@ -17,7 +17,6 @@ interface StackJson {
 }
 
 interface Lambda {
-  readonly "//": { readonly metadata: { readonly path: string } };
   readonly function_name: string;
   readonly filename: string;
   readonly architectures: readonly ["arm64" | "x86_64"];
@@ -56,13 +55,16 @@ export function stackFunction(outdir: string, wanted?: string) {
   const archives = Object.entries(json.data.archive_file ?? {});
   const [, archive] = archives.find(([id]) => lambda.filename.includes(`.${id}.`)) ?? [];
   if (archive === undefined) throw new SettingsError([`function ${lambda.function_name} has no archive of its own`]);
+  const construct = path.posix.dirname(lambda["//"].metadata.path);
+  const groups = Object.values(json.resource.aws_cloudwatch_log_group ?? {});
+  const ownGroup = groups.find((group) => path.posix.dirname(group["//"].metadata.path) === construct);
   return {
     directory: archive.source_dir.replace("${path.module}", directory),
     excludes: archive.excludes ?? [],
     auth: lambda.environment?.variables["DB_AUTH"],
     settings: settingsOf(lambda),
-    logRetentionDays: Object.values(json.resource.aws_cloudwatch_log_group ?? {})[0]?.retention_in_days ?? 365,
-    paths: pathsWithin(path.posix.dirname(lambda["//"].metadata.path), text),
+    logRetentionDays: ownGroup?.retention_in_days ?? 365,
+    paths: pathsWithin(construct, text),
   };
 }
 

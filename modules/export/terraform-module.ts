@@ -74,9 +74,13 @@ export class TerraformModule extends TerraformStack {
     new ArchiveProvider(this, "archive");
     const { environment, handler, architecture, ...settings } = source.settings;
     const architectures = isNative ? [architecture] : ["arm64", "x86_64"];
+    const reason = isNative ? ": the archive holds native code for it" : "";
     this.#variables = this.addVariables(rows(source), {
       ...VALIDATIONS,
-      architecture: [`contains(${JSON.stringify(architectures)}, var.architecture)`, architectures.join(" or ")],
+      architecture: [
+        `contains(${JSON.stringify(architectures)}, var.architecture)`,
+        architectures.join(" or ") + reason,
+      ],
     });
     new GracefulFunction(this, "function", {
       ...settings,

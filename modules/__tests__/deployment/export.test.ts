@@ -189,7 +189,7 @@ function rootModule(apiUrl: string, version: string): object {
 }
 
 deployed((parts: TerraformParts) => {
-  jest.setTimeout(300_000);
+  jest.setTimeout(600_000);
   let api: AwsApi;
   let lambda: LambdaClient;
   let iam: IAMClient;
