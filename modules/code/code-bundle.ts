@@ -1,18 +1,17 @@
-import { App, Annotations, AssetType, TerraformAsset } from "cdktf";
-import { Construct } from "constructs";
+import { App, Annotations } from "cdktf";
+import { Construct, type IConstruct } from "constructs";
 import type { Loader } from "esbuild";
-import { createHash } from "node:crypto";
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { statSync } from "node:fs";
 import path from "node:path";
-import { bundle, HANDLER, isExternal, SOURCE_MAP, type Bundle } from "./bundle";
+import { archiveDirectory } from "./archive-directory";
+import { bundle, HANDLER, type Bundle, type BundleSettings } from "./bundle";
 import { copiedFiles, type CopiedPath } from "./copied-files";
 import { ARCHITECTURES, type Architecture } from "../graceful-function/architecture";
-import { installedPackages, type InstalledPackages } from "./installed-packages";
-import { leftOutFiles } from "./left-out-files";
+import { installedIn, installedPackages } from "./installed-packages";
 import { platformOf, platformOfAddon } from "./native-code";
+import { prismaClient } from "./prisma-client";
 import { projectDirectory, projectPath } from "./project-directory";
 import { choiceProblems, notOneOf, problem, SettingsError } from "../terraform/settings-error";
-import { typeErrors } from "./type-check";
 
 /**
  * Packages in Lambda's runtimes. The second one is a dependency of the first:
@@ -30,7 +29,7 @@ const LOADERS: readonly Loader[] = [
 
 const PACKAGE_NAME = /^(@[\w.~-]+\/)?[a-z\d_~-][\w.~-]*$/i;
 
-/** Code that the synthesis checks and bundles. */
+/** Code that the synthesis bundles. */
 export interface CodeBundleConfig {
   /** TypeScript file that exports `handler`, relative to the directory of cdktf.json. */
   readonly entry: string;
@@ -43,8 +42,8 @@ export interface CodeBundleConfig {
   readonly external?: readonly string[];
 
   /**
-   * Packages that cannot be bundled, such as native code. They are deployed as node_modules has them, with their
-   * dependencies, for the function's architecture. The synthesis installs nothing itself.
+   * Packages that cannot be bundled, such as native code. The synthesis has npm install them and their dependencies for
+   * the function's architecture, in the versions of package-lock.json.
    * @default []
    */
   readonly install?: readonly string[];
@@ -64,7 +63,7 @@ export interface CodeBundleConfig {
   /**
    * Deploy the source map, which is twice the size of the code, and add `--enable-source-maps` to NODE_OPTIONS, so that
    * stack traces name the lines of the sources.
-   * @default false - the source map stays in the output of the synthesis
+   * @default false
    */
   readonly sourceMap?: boolean;
 
@@ -73,12 +72,6 @@ export interface CodeBundleConfig {
    * @default "runtime"
    */
   readonly awsSdk?: (typeof AWS_SDKS)[number];
-
-  /**
-   * Whether the synthesis checks the types of the entry and of everything it imports, with the nearest tsconfig.json.
-   * @default true
-   */
-  readonly typeCheck?: boolean;
 }
 
 /** What the construct knows about the code. */
@@ -105,8 +98,6 @@ export class CodeBundle extends Construct {
   public readonly sourceDir: string;
   /** Whether Lambda can run one of the files, such as a program of an installed package. */
   public readonly hasExecutables: boolean;
-  /** Files of the staged directory that are not deployed: the source map is twice the size of the code. */
-  public readonly excludes: string[];
 
   /**
    * @throws SettingsError if the entry is missing, does not compile or has no handler, or a file to deploy is missing.
@@ -114,55 +105,33 @@ export class CodeBundle extends Construct {
   public constructor(scope: Construct, id: string, config: CodeBundleConfig & CodeTarget) {
     super(scope, id);
     SettingsError.throwIfAny(CodeBundle.problems(config));
-    this.excludes = config.sourceMap === true ? [] : [SOURCE_MAP];
-
-    const file = projectPath(config.entry);
-    const { outdir } = App.of(this);
-    const copied = copiedFiles(config.copy ?? [], path.resolve(outdir));
-    const installed = installedFiles(config, path.dirname(file));
-    SettingsError.throwIfAny([...copied.problems, ...installed.problems]);
-    const bundled = bundle({
-      entry: config.entry,
-      file,
-      runtime: config.runtime,
-      external: externals(config),
-      loader: config.loader ?? {},
-      sourceMap: config.sourceMap === true,
-    });
-    const texts = Object.entries(config.files ?? {}).map(([name, text]) => [name, Buffer.from(text)] as const);
-    const files = new Map<string, string | Uint8Array>([...bundled.files, ...texts]);
+    const bundled = bundleOnce(this.node.root, config);
+    const copied = copiedFiles(config.copy ?? [], path.resolve(App.of(this).outdir));
+    SettingsError.throwIfAny(copied.problems);
+    const installed = installedFiles(config, bundled);
+    const files = new Map<string, string | Uint8Array>(bundled.files);
+    // The same bytes in each checkout, with Windows' line ends too.
+    for (const [name, text] of Object.entries(config.files ?? {})) {
+      files.set(name, Buffer.from(text.replaceAll("\r\n", "\n")));
+    }
     for (const [name, source] of [...installed.files, ...copied.files]) {
-      if (files.has(name)) {
-        throw new SettingsError([
-          problem("code.copy.to", name, "is already in the archive, from the code or a package. Set another path"),
-        ]);
-      }
+      if (files.has(name)) throw new SettingsError([problem("code.copy.to", name, ALREADY_THERE)]);
       files.set(name, source);
     }
-    for (const warning of [...bundled.warnings, ...installed.warnings, ...leftOut(config, bundled, files)]) {
+    SettingsError.throwIfAny(addonProblems([...bundled.files, ...copied.files], config));
+    for (const warning of [...bundled.warnings, ...installed.warnings, ...bundled.leftOut(isIn(files))]) {
       Annotations.of(this).addWarning(`code.entry ${JSON.stringify(config.entry)}: ${warning}`);
     }
-
-    const staging = path.resolve(outdir, "bundles", this.node.addr);
-    rmSync(staging, { recursive: true, force: true });
-    const executables = [...files].filter(([name, content]) => stage(path.join(staging, name), content));
-    this.hasExecutables = executables.length > 0;
-    SettingsError.throwIfAny(addonProblems(staging, [...bundled.files.keys(), ...copied.files.keys()], config));
-
-    const asset = new TerraformAsset(this, "asset", {
-      path: staging,
-      type: AssetType.DIRECTORY,
-      // Of what is deployed only: the path, and with it the plan, changes if and only if that does.
-      assetHash: contentHash(staging, [...files.keys()].filter((name) => !this.excludes.includes(name)).sort()),
-    });
-    this.sourceDir = `\${path.module}/${asset.path}`;
+    const { sourceDir, hasExecutables } = archiveDirectory(this, files);
+    this.sourceDir = sourceDir;
+    this.hasExecutables = hasExecutables;
   }
 
-  /** What is wrong with the settings and the code; empty if nothing is. */
+  /** Problems of the settings. */
   public static problems(config: CodeBundleConfig): string[] {
-    const { entry, external = [], install = [], loader = {}, awsSdk, typeCheck = true } = config;
-    const file = projectPath(entry);
-    const isFile = statSync(file, { throwIfNoEntry: false })?.isFile() === true;
+    const { entry, external = [], install = [], loader = {}, awsSdk } = config;
+    const isFile = statSync(projectPath(entry), { throwIfNoEntry: false })?.isFile() === true;
+    const isTypeScript = /\.[cm]?tsx?$/.test(entry) && !/\.d\.[cm]?ts$/.test(entry);
     return [
       ...external
         .filter((name) => !/^[@\w][^\\*]*\*?[^\\*]*$/.test(name))
@@ -179,10 +148,8 @@ export class CodeBundle extends Construct {
         .filter((each) => !LOADERS.includes(each))
         .map((each) => notOneOf("code.loader", each, LOADERS)),
       ...choiceProblems("code.awsSdk", awsSdk, AWS_SDKS),
-      ...(isFile && /\.[cm]?tsx?$/.test(entry) && !/\.d\.[cm]?ts$/.test(entry)
-        ? typeCheck
-          ? typeErrors(file).map((error) => problem("code.entry", entry, `does not compile: ${error}`))
-          : []
+      ...(isFile && isTypeScript
+        ? []
         : [problem("code.entry", entry, `is not a TypeScript file. Paths are relative to ${projectDirectory()}`)]),
     ];
   }
@@ -199,32 +166,54 @@ export class CodeBundle extends Construct {
   }
 }
 
+const ALREADY_THERE = "is already in the archive, from the code or a package. Set another path";
+
 /** Node.js reads a module's source map when it loads the module. Code in the module would switch it on too late. */
 const ENABLE_SOURCE_MAPS = "--enable-source-maps";
 
-function externals({ external = [], install = [], awsSdk }: CodeBundleConfig): string[] {
-  return [...external, ...install, ...(awsSdk === "bundle" ? [] : RUNTIME_PACKAGES)];
+/** By the app, whose synthesis is over before a source changes. */
+const bundles = new WeakMap<IConstruct, Map<string, Bundle>>();
+
+/** Many functions of one entry cost one bundle. */
+function bundleOnce(app: IConstruct, config: CodeBundleConfig & CodeTarget): Bundle {
+  const { entry, external = [], install = [], awsSdk, runtime, loader = {}, sourceMap = false } = config;
+  const packages = [...external, ...install, ...(awsSdk === "bundle" ? [] : RUNTIME_PACKAGES)];
+  const settings: BundleSettings = { entry, file: projectPath(entry), runtime, external: packages, loader, sourceMap };
+  const known = bundles.get(app) ?? new Map<string, Bundle>();
+  bundles.set(app, known);
+  const key = JSON.stringify(settings);
+  const bundled = known.get(key) ?? bundle(settings);
+  known.set(key, bundled);
+  return bundled;
 }
 
-function installedFiles(config: CodeBundleConfig & CodeTarget, from: string): InstalledPackages {
-  const { install = [], architecture = "arm64" } = config;
-  if (install.length === 0) return { files: new Map(), problems: [], warnings: [] };
+/** What `install` adds to the archive. */
+function installedFiles(
+  { entry, install = [], runtime, architecture = "arm64" }: CodeBundleConfig & CodeTarget,
+  { imports }: Bundle,
+): { readonly files: ReadonlyMap<string, string>; readonly warnings: readonly string[] } {
+  if (install.length === 0) return { files: new Map(), warnings: [] };
   // Not choiceProblems: the synthesis needs the architecture itself.
   if (!ARCHITECTURES.includes(architecture)) {
-    return { files: new Map(), problems: [notOneOf("architecture", architecture, ARCHITECTURES)], warnings: [] };
+    throw new SettingsError([notOneOf("architecture", architecture, ARCHITECTURES)]);
   }
-  return installedPackages(install, from, platformOf(architecture));
+  const from = path.dirname(projectPath(entry));
+  const files = installedPackages(install, from, { architecture, runtime });
+  if (!imports.includes("@prisma/client") || !install.includes("@prisma/client")) return { files, warnings: [] };
+  const client = prismaClient(installedIn("@prisma/client", from), architecture);
+  if (client) return { files: new Map([...files, ...client]), warnings: [] };
+  const warning = "@prisma/client has no generated client, so none is deployed. Run npx prisma generate";
+  return { files, warnings: [warning] };
 }
 
-function leftOut(config: CodeBundleConfig, { sources }: Bundle, files: ReadonlyMap<string, unknown>): string[] {
+/** Whether a file or a directory is in the archive. */
+function isIn(files: ReadonlyMap<string, unknown>): (file: string) => boolean {
   const names = [...files.keys()];
-  const isDeployed = (file: string): boolean => files.has(file) || names.some((name) => name.startsWith(`${file}/`));
-  return sources.flatMap((source) => leftOutFiles(source, isDeployed, (name) => isExternal(name, externals(config))));
+  return (file) => files.has(file) || names.some((name) => name.startsWith(`${file}/`));
 }
 
 /**
- * Whether the archive runs on one architecture only: it holds installed packages, which are chosen for one, or native
- * code.
+ * Whether the archive runs on one architecture only: it has installed packages, which are for one, or native code.
  */
 export function isBoundToArchitecture({ install = [], copy = [], loader = {} }: CodeBundleConfig): boolean {
   if (install.length > 0 || ".node" in loader) return true;
@@ -232,37 +221,17 @@ export function isBoundToArchitecture({ install = [], copy = [], loader = {} }: 
 }
 
 /** Native code that is deployed as a file, not as a package. */
-function addonProblems(directory: string, names: readonly string[], { architecture = "arm64" }: CodeTarget): string[] {
+function addonProblems(
+  files: readonly (readonly [string, string | Uint8Array])[],
+  { architecture = "arm64" }: CodeTarget,
+): string[] {
   if (!ARCHITECTURES.includes(architecture)) return [];
-  const { os, cpu, libc } = platformOf(architecture);
-  return names
-    .filter((name) => name.endsWith(".node"))
-    .map((name) => ({ name, platform: platformOfAddon(path.join(directory, name)) ?? "another system" }))
-    .filter(({ platform }) => platform !== `${os}-${cpu}-${libc}`)
+  const wanted = platformOf(architecture);
+  return files
+    .filter(([name]) => name.endsWith(".node"))
+    .map(([name, content]) => ({ name, platform: platformOfAddon(content) ?? "another system" }))
+    .filter(({ platform }) => platform !== wanted)
     .map(({ name, platform }) =>
-      problem("code", name, `is native code for ${platform}, and the function runs on ${os}-${cpu}-${libc}`),
+      problem("code", name, `is native code for ${platform}, and the function runs on ${wanted}`),
     );
-}
-
-/** @returns whether the file can be run. */
-function stage(target: string, content: string | Uint8Array): boolean {
-  mkdirSync(path.dirname(target), { recursive: true });
-  if (typeof content === "string") copyFileSync(content, target);
-  else writeFileSync(target, content);
-  const isExecutable = typeof content === "string" && (statSync(content).mode & 0o100) !== 0;
-  // Fixed modes, because umask and owner differ from one checkout to the next.
-  chmodSync(target, isExecutable ? 0o755 : 0o644);
-  return isExecutable;
-}
-
-function contentHash(directory: string, names: readonly string[]): string {
-  const hash = createHash("sha256");
-  for (const name of names) {
-    const file = path.join(directory, name);
-    const isExecutable = (statSync(file).mode & 0o100) !== 0;
-    hash
-      .update(`${name}\0${isExecutable ? "x" : ""}\0`)
-      .update(createHash("sha256").update(readFileSync(file)).digest());
-  }
-  return hash.digest("hex").slice(0, 32);
 }

@@ -1,10 +1,11 @@
-import { statSync } from "node:fs";
+import { statSync, type Stats } from "node:fs";
 import path from "node:path";
-import { filesBelow } from "./installed-packages";
+import { filesBelow } from "./directory-files";
 import { isInside, projectDirectory, projectPath } from "./project-directory";
 import { problem } from "../terraform/settings-error";
 
-const SETTING = "code.copy";
+const FROM = "code.copy.from";
+const TO = "code.copy.to";
 
 /** A file or a directory that is deployed beside the code. */
 export interface CopiedPath {
@@ -26,7 +27,7 @@ export interface CopiedFiles {
 /**
  * The files that `copy` names.
  *
- * @param outdir output of the synthesis, which no copy may hold
+ * @param outdir output of the synthesis, which must not be copied
  */
 export function copiedFiles(copies: readonly CopiedPath[], outdir: string): CopiedFiles {
   const files = new Map<string, string>();
@@ -34,31 +35,42 @@ export function copiedFiles(copies: readonly CopiedPath[], outdir: string): Copi
   for (const { from, to = path.basename(path.resolve(projectDirectory(), from)) } of copies) {
     const source = projectPath(from);
     const stats = from === "" ? undefined : statSync(source, { throwIfNoEntry: false });
-    const target = path.posix.normalize(to.replaceAll("\\", "/")).replace(/\/$/, "");
-    if (stats === undefined || !(stats.isFile() || stats.isDirectory())) {
-      problems.push(
-        problem(
-          `${SETTING}.from`,
-          from,
-          `is neither a file nor a directory. Paths are relative to ${projectDirectory()}`,
-        ),
-      );
-    } else if (to === "" || path.posix.isAbsolute(target) || path.win32.isAbsolute(to) || /^\.\.(\/|$)/.test(target)) {
-      problems.push(problem(`${SETTING}.to`, to, "is not a path inside the archive. Paths are relative to the code"));
-    } else if (stats.isFile() && (target === "." || /[/\\]$/.test(to))) {
-      problems.push(problem(`${SETTING}.to`, to, `names a directory, but ${from} is a file. Add the name of the file`));
-    } else if (stats.isDirectory() && isInside(outdir, source)) {
-      problems.push(
-        problem(`${SETTING}.from`, from, "contains the output of the synthesis. Name a directory without it"),
-      );
-    } else {
-      for (const file of stats.isFile() ? [""] : filesBelow(source, ".")) {
-        const place = path.posix.normalize(path.posix.join(target, file));
-        if (files.has(place))
-          problems.push(problem(`${SETTING}.to`, to, `puts two files at ${place}. Set another path`));
-        files.set(place, path.join(source, file));
-      }
+    const found = fromProblem(from, stats, outdir) ?? toProblem(from, to, stats);
+    if (found !== undefined) {
+      problems.push(found);
+      continue;
+    }
+    const onBrokenLink = (link: string): void => {
+      problems.push(problem(FROM, from, `contains the link ${link}, which leads to no file. Remove the link`));
+    };
+    for (const file of stats?.isFile() === true ? [""] : filesBelow(source, onBrokenLink)) {
+      const place = path.posix.join(slashed(to), file).replace(/\/$/, "");
+      if (files.has(place)) problems.push(problem(TO, to, `puts two files at ${place}. Set another path`));
+      files.set(place, path.join(source, file));
     }
   }
   return { files, problems };
+}
+
+function fromProblem(from: string, stats: Stats | undefined, outdir: string): string | undefined {
+  if (stats === undefined || !(stats.isFile() || stats.isDirectory())) {
+    return problem(FROM, from, `is neither a file nor a directory. Paths are relative to ${projectDirectory()}`);
+  }
+  return stats.isDirectory() && isInside(outdir, projectPath(from))
+    ? problem(FROM, from, "contains the output of the synthesis. Name a directory without it")
+    : undefined;
+}
+
+function toProblem(from: string, to: string, stats: Stats | undefined): string | undefined {
+  const target = path.posix.normalize(slashed(to));
+  if (to === "" || path.posix.isAbsolute(target) || path.win32.isAbsolute(to) || /^\.\.(\/|$)/.test(target)) {
+    return problem(TO, to, "is not a path inside the archive. Paths are relative to the code");
+  }
+  return stats?.isFile() === true && /(^|\/)\.?$/.test(target)
+    ? problem(TO, to, `names a directory, but ${from} is a file. Add the name of the file`)
+    : undefined;
+}
+
+function slashed(file: string): string {
+  return file.replaceAll("\\", "/");
 }

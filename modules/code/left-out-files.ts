@@ -1,71 +1,61 @@
 import { existsSync, readFileSync } from "node:fs";
-import { isBuiltin } from "node:module";
 import path from "node:path";
 import { shownPath } from "./project-directory";
 
-const LITERAL = `(?:"([^"\\n]+)"|'([^'\\n]+)'|\`([^\`$\\n]+)\`)`;
-const HERE = String.raw`(?:__dirname|import\.meta\.dirname)`;
+const LITERAL = `["'\`]([^"'\`$\\n]+)["'\`]`;
 
-/** How code names a file next to itself. */
+/** How code names a file next to itself; WebAssembly by its name alone, as compilers write it. */
 const BESIDE = [
   new RegExp(String.raw`new URL\(\s*${LITERAL}\s*,\s*import\.meta\.url`, "g"),
-  new RegExp(String.raw`${HERE}\s*,\s*${LITERAL}(?:\s*,\s*${LITERAL})?`, "g"),
-  new RegExp(String.raw`${HERE}\s*\+\s*${LITERAL}`, "g"),
-  new RegExp(String.raw`\$\{${HERE}\}(/[^\x60$\n]+)\x60`, "g"),
+  new RegExp(String.raw`(?:__dirname|import\.meta\.dirname)\s*[,+]\s*${LITERAL}(?:\s*,\s*${LITERAL})?`, "g"),
+  /\$\{(?:__dirname|import\.meta\.dirname)\}([^`$\n]+)`/g,
+  /["'`]([^"'`$\n]+\.wasm)["'`]/g,
 ];
 
-const OWN_REQUIRE = /(?:const|let|var)\s+(\w+)\s*=\s*[^;\n]*?\bcreateRequire\s*\(/g;
+const OWN_REQUIRE = /(?:const|let|var)\s+(\w+)\s*=[^;\n]*\bcreateRequire\s*\(/g;
 
 /**
- * What bundled code loads at run time and the archive does not contain, as far as the source shows:
- * a worker or a data file beside it, a package by a `require` of its own.
+ * Warns of what bundled code loads at run time and the archive does not contain, as far as the source shows.
  *
- * @param isDeployed whether the archive has that path, relative to the code
- * @param isBrought whether a package is there at run time
+ * @param packageName of the source; undefined for the project's own code
+ * @param isDeployed whether the archive has a path, relative to the code
+ * @param isProvided whether a package is there at run time
  */
 export function leftOutFiles(
   source: string,
+  packageName: string | undefined,
   isDeployed: (file: string) => boolean,
-  isBrought: (name: string) => boolean,
+  isProvided: (name: string) => boolean,
 ): string[] {
   const text = readFileSync(source, "utf8");
-  const from = path.dirname(source);
-  const files = BESIDE.flatMap((pattern) => [...text.matchAll(pattern)].map(([, ...parts]) => joined(parts)))
-    .filter((file) => !/^[a-z][a-z\d+.-]+:/i.test(file))
-    .map((file) => path.posix.normalize(file.replace(/^\/+/, "")).replace(/\/$/, ""))
-    .filter((file) => file !== "." && isBeside(path.join(from, file)) && !isDeployed(file));
-  const packages = [...text.matchAll(OWN_REQUIRE)]
-    .flatMap(([, name]) => [...text.matchAll(new RegExp(String.raw`\b${name}\(\s*${LITERAL}\s*\)`, "g"))])
-    .map(([, ...parts]) => joined(parts))
-    .filter((name) => !isBuiltin(name) && !isBrought(name) && !isDeployed(path.posix.normalize(name)));
-  const where = shownPath(source);
+  const beside = BESIDE.flatMap((pattern) => [...text.matchAll(pattern)]).map(([, ...parts]) =>
+    path.posix.join(...parts.filter((part) => typeof part === "string")),
+  );
+  const required = [...text.matchAll(OWN_REQUIRE)].flatMap(([, name = ""]) =>
+    [...text.matchAll(new RegExp(String.raw`\b${name}\(\s*${LITERAL}`, "g"))].map(([, each = ""]) => each),
+  );
+  const files = [...beside, ...required.filter((name) => name.startsWith("."))].map((file) =>
+    path.posix.normalize(file).replace(/^\/+|\/$/g, ""),
+  );
+  const packages = required.filter((name) => !name.startsWith(".") && !isProvided(name));
   return [
-    ...new Set(
-      files.map(
-        (file) => `${where} reads "${file}" next to itself, and that file is not deployed. To deploy it, ${copyAdvice}`,
-      ),
-    ),
-    ...new Set(
-      packages.map(
-        (name) =>
-          `${where} loads "${name}" through createRequire, which the bundler does not follow. Instead, ${advice(name)}`,
-      ),
+    ...[...new Set(files)]
+      .filter((file) => !/^\.?$/.test(file) && !isDeployed(file))
+      .flatMap((file) => fileWarnings(source, file, packageName)),
+    ...packages.map(
+      (name) =>
+        `${shownPath(source)} loads "${name}" through createRequire, which is not deployed. Import it, or add it to code.install`,
     ),
   ];
 }
 
-const copyAdvice = "copy it with code.copy, or install the package with code.install";
-
-function advice(name: string): string {
-  return name.startsWith(".") ? "import it, or copy it with code.copy" : "import it, or install it with code.install";
-}
-
-function joined(parts: readonly (string | undefined)[]): string {
-  return parts.filter((part) => part !== undefined).join("/");
-}
-
-/** Code often names a worker by its compiled file. */
-function isBeside(file: string): boolean {
-  const sources = [".ts", ".mts", ".cts"].map((extension) => file.replace(/\.[cm]?js$/, extension));
-  return [file, ...sources].some((each) => existsSync(each));
+function fileWarnings(source: string, name: string, packageName: string | undefined): string[] {
+  const wanted = path.join(path.dirname(source), name);
+  // Code often names a worker by its compiled file.
+  const places = [wanted, ...[".ts", ".mts", ".cts"].map((extension) => wanted.replace(/\.[cm]?js$/, extension))];
+  const file = places.find((each) => existsSync(each));
+  if (file === undefined) return [];
+  const copy = `set code.copy to [{ from: "${shownPath(file)}", to: "${name}" }]`;
+  const advice = packageName === undefined ? copy : `${copy}, or add "${packageName}" to code.install`;
+  return [`${shownPath(source)} reads "${name}" next to itself, which is not deployed. To deploy it, ${advice}`];
 }

@@ -1,96 +1,52 @@
-import { closeSync, openSync, readFileSync, readSync } from "node:fs";
-
-/** What Lambda's runtimes run native code on: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html */
-export interface Platform {
-  readonly os: "linux";
-  readonly cpu: "arm64" | "x64";
-  readonly libc: "glibc";
-}
+import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
+import path from "node:path";
+import type { Architecture } from "../graceful-function/architecture";
 
 /** By the field e_machine of an ELF file: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html */
 const ELF_MACHINES: Readonly<Record<number, string>> = { 0x03: "ia32", 0x28: "arm", 0x3e: "x64", 0xb7: "arm64" };
 
-export function platformOf(architecture: "arm64" | "x86_64"): Platform {
-  return { os: "linux", cpu: architecture === "arm64" ? "arm64" : "x64", libc: "glibc" };
+const ELF = "\u007fELF";
+
+/** npm's and Node.js's name. */
+export function cpuOf(architecture: Architecture): "arm64" | "x64" {
+  return architecture === "arm64" ? "arm64" : "x64";
 }
 
-/** `linux-arm64-glibc`: what a native addon was built for, or undefined if it is not for Linux. */
-export function platformOfAddon(file: string): string | undefined {
-  const header = Buffer.alloc(20);
+/** What Lambda's runtimes run native code on: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html */
+export function platformOf(architecture: Architecture): string {
+  return `linux-${cpuOf(architecture)}-glibc`;
+}
+
+/** `linux-arm64-glibc`: what a native addon, a file or its content, was built for; undefined if not for Linux. */
+export function platformOfAddon(addon: string | Uint8Array): string | undefined {
+  if (typeof addon === "string" && !startsAsElf(addon)) return undefined;
+  const content = Buffer.from(typeof addon === "string" ? readFileSync(addon) : addon);
+  if (content.toString("latin1", 0, 4) !== ELF) return undefined;
+  const machine = ELF_MACHINES[content.readUInt16LE(18)] ?? "unknown";
+  return `linux-${machine}-${content.includes("libc.musl-") ? "musl" : "glibc"}`;
+}
+
+/** Without reading the rest of a large file. */
+function startsAsElf(file: string): boolean {
+  const start = Buffer.alloc(ELF.length);
   const descriptor = openSync(file, "r");
-  try {
-    if (readSync(descriptor, header) < header.length || header.toString("latin1", 0, 4) !== "\u007fELF") {
-      return undefined;
-    }
-  } finally {
-    closeSync(descriptor);
-  }
-  const machine = ELF_MACHINES[header.readUInt16LE(18)] ?? "unknown";
-  const libc = readFileSync(file).includes("libc.musl-") ? "musl" : "glibc";
-  return `linux-${machine}-${libc}`;
+  readSync(descriptor, start);
+  closeSync(descriptor);
+  return start.toString("latin1") === ELF;
 }
 
-/** Whether a package says that it runs there, by the fields `os`, `cpu` and `libc` of its package.json. */
-export function runsOn(
-  platform: Platform,
-  { os, cpu, libc }: { readonly os?: unknown; readonly cpu?: unknown; readonly libc?: unknown },
-): boolean {
-  return allows(os, platform.os) && allows(cpu, platform.cpu) && allows(libc, platform.libc);
+/** Whether a package loads native code, by a path that no bundler sees. */
+export function isNative(directory: string): boolean {
+  const isAddon = ["binding.gyp", "prebuilds"].some((name) => existsSync(path.join(directory, name)));
+  return isAddon || optionalPackages(directory).length > 0;
 }
 
-/** `["!win32"]` allows all others: https://docs.npmjs.com/cli/v11/configuring-npm/package-json#os */
-function allows(field: unknown, value: string): boolean {
-  const list = [field ?? []].flat().map(String);
-  if (list.includes(`!${value}`)) return false;
-  const named = list.filter((each) => !each.startsWith("!"));
-  return named.length === 0 || named.includes(value) || named.includes("any");
+/** The packages for one platform each, such as @img/sharp-linux-arm64, that a package has its native code in. */
+export function optionalPackages(directory: string): string[] {
+  const manifest = path.join(directory, "package.json");
+  if (!existsSync(manifest)) return [];
+  const { optionalDependencies = {} } = JSON.parse(readFileSync(manifest, "utf8")) as {
+    readonly optionalDependencies?: Readonly<Record<string, string>>;
+  };
+  return Object.keys(optionalDependencies).filter((name) => /(linux|darwin|win32).*(arm64|x64)/.test(name));
 }
-
-/** What the name of a package says about the platform that it is for, such as `@img/sharp-linux-arm64`. */
-export function platformInName(name: string): { os?: string; cpu?: string; libc?: string } {
-  const words = name.toLowerCase().split(/[^a-z0-9]+/);
-  const find = (known: Readonly<Record<string, string>>): string | undefined =>
-    words.map((word) => known[word]).find((each) => each !== undefined);
-  const os = find(OS_WORDS);
-  // `linuxmusl` is one word in the names of sharp's packages.
-  const libc = /musl/.test(name) ? "musl" : /gnu|glibc/.test(name) ? "glibc" : undefined;
-  const cpu = find(CPU_WORDS);
-  return { ...(os && { os }), ...(cpu && { cpu }), ...(libc && { libc }) };
-}
-
-const OS_WORDS: Readonly<Record<string, string>> = {
-  linux: "linux",
-  linuxmusl: "linux",
-  darwin: "darwin",
-  macos: "darwin",
-  win32: "win32",
-  windows: "win32",
-  freebsd: "freebsd",
-  netbsd: "netbsd",
-  openbsd: "openbsd",
-  openharmony: "openharmony",
-  sunos: "sunos",
-  aix: "aix",
-  android: "android",
-  wasm32: "wasm",
-  webcontainers: "wasm",
-};
-
-const CPU_WORDS: Readonly<Record<string, string>> = {
-  arm64: "arm64",
-  aarch64: "arm64",
-  x64: "x64",
-  amd64: "x64",
-  x86: "x64",
-  ia32: "ia32",
-  arm: "arm",
-  armv6: "arm",
-  armv7: "arm",
-  ppc64: "ppc64",
-  ppc64le: "ppc64",
-  s390x: "s390x",
-  riscv64: "riscv64",
-  loong64: "loong64",
-  mips64el: "mips64el",
-  wasm32: "wasm",
-};

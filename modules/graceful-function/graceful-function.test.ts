@@ -45,9 +45,9 @@ describe("the function", () => {
     });
   });
 
-  test("is deployed from the zip of the staged directory, without the source map", () => {
+  test("is deployed from the zip of the staged directory", () => {
     const [id] = Object.keys(stack.data.archive_file ?? {});
-    expect(zip).toMatchObject({ type: "zip", excludes: ["index.mjs.map"], output_file_mode: "0644" });
+    expect(zip).toMatchObject({ type: "zip", output_file_mode: "0644" });
     expect(zip.source_dir).toMatch(/^\$\{path\.module\}\/assets\/function_code_asset_\w+\/[0-9a-f]{32}$/);
     expect(zip.output_path).toBe("${path.module}/function.zip");
     expect(lambda.filename).toBe(`\${data.archive_file.${id}.output_path}`);

@@ -94,7 +94,6 @@ export class GracefulFunction extends Construct {
     const zip = new DataArchiveFile(this, "zip", {
       type: "zip",
       sourceDir: code.sourceDir,
-      ...(code.excludes.length > 0 ? { excludes: code.excludes } : {}),
       outputPath: `\${path.module}/${pathName(this)}.zip`,
       // Otherwise the mode, and so the hash, depends on the umask of the machine that synthesizes. Where a file can be
       // run, the staged copy has the modes.

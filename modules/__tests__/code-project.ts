@@ -1,0 +1,73 @@
+import { App } from "cdktf";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { CodeBundle, type CodeBundleConfig, type CodeTarget } from "../code/code-bundle";
+import { SettingsError } from "../terraform/settings-error";
+import { newStack, temporaryDirectory } from "./synthesis";
+
+export type Files = Readonly<Record<string, string | Buffer>>;
+
+/** An addon's header, as far as it says what it was built for. */
+export function addon(machine: "arm64" | "x64", libc = ""): Buffer {
+  const header = Buffer.alloc(64);
+  header.write("\u007fELF", "latin1");
+  header.writeUInt16LE(machine === "arm64" ? 0xb7 : 0x3e, 18);
+  return Buffer.concat([header, Buffer.from(libc)]);
+}
+
+export function project(files: Files): string {
+  const directory = temporaryDirectory();
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
+    writeFileSync(path.join(directory, name), content);
+  }
+  return directory;
+}
+
+export interface Staged {
+  readonly directory: string;
+  readonly names: readonly string[];
+  readonly code: string;
+  readonly warnings: readonly string[];
+  readonly sourceDir: string;
+}
+
+/** What the synthesis makes of a project. */
+export function stage(root: string, config: Partial<CodeBundleConfig & CodeTarget> = {}, entry = "index.ts"): Staged {
+  const stack = newStack();
+  const bundle = new CodeBundle(stack, "code", {
+    entry: path.join(root, entry),
+    runtime: "nodejs24.x",
+    ...config,
+  });
+  App.of(stack).synth();
+  const directory = path.join(App.of(stack).outdir, "stacks/test", bundle.sourceDir.replace("${path.module}/", ""));
+  const names = readdirSync(directory, { recursive: true, encoding: "utf8" });
+  return {
+    directory,
+    names: names.filter((name) => statSync(path.join(directory, name)).isFile()).sort(),
+    code: readFileSync(path.join(directory, "index.mjs"), "utf8"),
+    warnings: bundle.node.metadata.map(({ data }) => String(data)),
+    sourceDir: bundle.sourceDir,
+  };
+}
+
+/** What the deployed code answers, run where it is staged. */
+export function run({ directory }: Staged, options: readonly string[] = []): unknown {
+  const script = `import { handler } from "./index.mjs"; console.log(JSON.stringify(await handler()))`;
+  const args = [...options, "--input-type=module", "-e", script];
+  return JSON.parse(execFileSync(process.execPath, args, { cwd: directory, encoding: "utf8" }));
+}
+
+export function problemsOf(synthesis: () => unknown): readonly string[] {
+  try {
+    synthesis();
+  } catch (error) {
+    if (error instanceof SettingsError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+export const HANDLER = `export const handler = async () => 1;`;
