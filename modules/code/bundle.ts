@@ -5,7 +5,7 @@ import { isBuiltin } from "node:module";
 import path from "node:path";
 import { deferredModules, deferredPatterns, hasImportStatement, requireStatement } from "./deferred-modules";
 import { leftOutFiles } from "./left-out-files";
-import { isNative } from "./native-code";
+import { isNative, packageName } from "./native-code";
 import { shownPath } from "./project-directory";
 import { problem, SettingsError } from "../terraform/settings-error";
 
@@ -49,16 +49,25 @@ const LEFT_TO_RUN_TIME = [
   "require-resolve-not-external",
 ];
 
+const COMMON_OPTIONS = {
+  bundle: true,
+  platform: "node",
+  // Not identifiers: shortened, they make Init 6 ms longer (measured on Node.js 24), and stack traces unreadable.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  legalComments: "eof",
+  logLevel: "silent",
+} as const;
+
 type CompilerOptions = TsConfigJson.CompilerOptions;
 
 /** @throws SettingsError if the entry does not compile, has no handler, or needs what no bundle can hold. */
-export function bundle(given: BundleSettings): Bundle {
+export function bundle(config: BundleSettings): Bundle {
   // As esbuild sees it, so that paths in the code do not depend on symbolic links.
-  const settings = { ...given, file: realpathSync(given.file) };
+  const settings = { ...config, file: realpathSync(config.file) };
   const directory = path.dirname(settings.file);
   const { outputFiles, metafile, warnings } = buildSmall(settings);
   const output = metafile.outputs[CODE];
-  const isProvided = (name: string): boolean => isBuiltin(name) || isExternal(name, settings.external);
   const sources = Object.entries(output?.inputs ?? {})
     .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
     .map(([name]) => path.join(directory, name))
@@ -76,8 +85,7 @@ export function bundle(given: BundleSettings): Bundle {
       ...warnings.map((warning) => described(warning, directory)),
       ...notInstalled(metafile, directory, settings.external),
     ],
-    leftOut: (isDeployed) =>
-      sources.flatMap((source) => leftOutFiles(source, packageName(source), isDeployed, isProvided)),
+    leftOut: (isDeployed) => sources.flatMap((source) => leftOutFiles(source, packageName(source), isDeployed)),
   };
 }
 
@@ -98,13 +106,12 @@ function build({ entry, file, runtime, external, loader, sourceMap }: BundleSett
   const isPreserved = (jsx === "preserve" || jsx === "react-native") && jsxFactory === undefined;
   try {
     return buildSync({
+      ...COMMON_OPTIONS,
       entryPoints: [file],
       // Paths in the code and in the source map are relative to this, and so the same in every checkout.
       absWorkingDir: directory,
       outfile: path.join(directory, CODE),
       write: false,
-      bundle: true,
-      platform: "node",
       target: esbuildTarget(runtime),
       format: "esm",
       banner: { js: REQUIRE_PLACE },
@@ -117,13 +124,8 @@ function build({ entry, file, runtime, external, loader, sourceMap }: BundleSett
       jsx: isPreserved ? "automatic" : undefined,
       // With one character beyond ASCII, V8 would keep all of the code in two bytes a character.
       charset: "ascii",
-      // Not identifiers: shortened, they make Init 6 ms longer (measured on Node.js 24), and stack traces unreadable.
-      minifyWhitespace: true,
-      minifySyntax: true,
-      legalComments: "eof",
       sourcemap: sourceMap ? "linked" : false,
       metafile: true,
-      logLevel: "silent",
       logLimit: 0,
       logOverride: Object.fromEntries(LEFT_TO_RUN_TIME.map((id) => [id, "warning"])),
     });
@@ -139,19 +141,14 @@ function build({ entry, file, runtime, external, loader, sourceMap }: BundleSett
 /** A module of a dependency as a file of its own, with what it requires. It comes from a package that has compiled before. */
 function compiledModule(file: string, { runtime }: BundleSettings): Uint8Array {
   const { outputFiles } = buildSync({
+    ...COMMON_OPTIONS,
     entryPoints: [file],
     absWorkingDir: path.dirname(file),
     write: false,
-    bundle: true,
-    platform: "node",
     target: esbuildTarget(runtime),
     format: "cjs",
     // Escaped, the tables of Chinese and Japanese characters take a twelfth of the zip.
     charset: "utf8",
-    minifyWhitespace: true,
-    minifySyntax: true,
-    legalComments: "eof",
-    logLevel: "silent",
   });
   return outputFiles[0]?.contents ?? new Uint8Array();
 }
@@ -231,12 +228,6 @@ function nativePackages(sources: readonly string[]): string[] {
     directories.set(source.slice(0, source.lastIndexOf(inside)) + inside, name);
   }
   return [...directories].filter(([directory]) => isNative(directory)).map(([, name]) => name);
-}
-
-/** The package whose code a file is; undefined for the project's own. */
-function packageName(file: string): string | undefined {
-  const [, inside] = file.replaceAll("\\", "/").match(/(?:^|.*\/)node_modules\/(.*)$/) ?? [];
-  return inside?.split("/", inside.startsWith("@") ? 2 : 1).join("/");
 }
 
 const DECORATORS =

@@ -287,7 +287,9 @@ describe("code that cannot be bundled", () => {
     const settings = { loader: { ".node": "copy" } } as const;
     expect(stage(project(files), settings).names).toContainEqual(expect.stringMatching(/^a-\w+\.node$/));
     expect(problemsOf(() => stage(project(files), { ...settings, architecture: "x86_64" }))).toEqual([
-      expect.stringMatching(/a-\w+\.node" is native code for linux-arm64-glibc, and the function runs on linux-x64/),
+      expect.stringMatching(
+        /a-\w+\.node" has native code for linux-arm64-glibc only, and the function runs on linux-x64/,
+      ),
     ]);
   });
 
@@ -312,13 +314,9 @@ describe("code that cannot be bundled", () => {
       `This "import" expression will not be`,
     ],
     ["a worker", `new URL("./worker.js", import.meta.url);`, `reads "worker.js" next to itself`],
+    ["WebAssembly", `((file: string) => file)("sub/x.wasm");`, `reads "sub/x.wasm" next to itself`],
     ["a file beside the code", `import.meta.dirname + "/data.txt";`, `reads "data.txt" next to itself`],
     ["a joined path", `((...x: string[]) => x)(__dirname, "sub", "data.txt");`, `reads "sub/data.txt" next to itself`],
-    [
-      "a package that a require of its own loads",
-      `const load = (await import("node:module")).createRequire(import.meta.url); try { load("x"); } catch {}`,
-      `loads "x" through createRequire`,
-    ],
     ["an optional import", `try { require("x"); } catch {}`, `imports "x", which is not installed and so not deployed`],
   ])("%s is a warning", (_, line, expected) => {
     const root = project({
@@ -326,8 +324,27 @@ describe("code that cannot be bundled", () => {
       "worker.ts": "",
       "data.txt": "x",
       "sub/data.txt": "y",
+      "sub/x.wasm": "",
     });
     expect(stage(root).warnings).toEqual([expect.stringContaining(expected)]);
+  });
+
+  test.each([
+    ["index.mjs", `export default new URL("x.wasm", import.meta.url);`],
+    ["index.js", `const { join } = require("path"); module.exports = join(__dirname, "x.wasm");`],
+  ])("WebAssembly beside a package is a warning that says what to set: %s", (main, code) => {
+    const root = project({
+      "index.ts": `import a from "a"; export const handler = async () => a;`,
+      "node_modules/a/package.json": JSON.stringify({ main }),
+      [`node_modules/a/${main}`]: code,
+      "node_modules/a/x.wasm": "",
+    });
+    expect(stage(root).warnings).toEqual([
+      expect.stringMatching(
+        /reads "x.wasm" next to itself.*code\.copy to \[\{ from: ".*node_modules\/a\/x\.wasm", to: "x\.wasm" \}\], or add "a" to code\.install/,
+      ),
+    ]);
+    expect(stage(root, { copy: [{ from: path.join(root, "node_modules/a/x.wasm") }] }).warnings).toEqual([]);
   });
 
   test("is no warning if it is copied", () => {

@@ -3,12 +3,12 @@ import { Construct, type IConstruct } from "constructs";
 import type { Loader } from "esbuild";
 import { statSync } from "node:fs";
 import path from "node:path";
-import { archiveDirectory } from "./archive-directory";
+import { archiveDirectory, type ArchiveFiles } from "./archive-directory";
 import { bundle, HANDLER, type Bundle, type BundleSettings } from "./bundle";
 import { copiedFiles, type CopiedPath } from "./copied-files";
 import { ARCHITECTURES, type Architecture } from "../graceful-function/architecture";
 import { installedIn, installedPackages } from "./installed-packages";
-import { platformOf, platformOfAddon } from "./native-code";
+import { addonProblems, platformOfAddon } from "./native-code";
 import { prismaClient } from "./prisma-client";
 import { projectDirectory, projectPath } from "./project-directory";
 import { choiceProblems, notOneOf, problem, SettingsError } from "../terraform/settings-error";
@@ -118,7 +118,7 @@ export class CodeBundle extends Construct {
       if (files.has(name)) throw new SettingsError([problem("code.copy.to", name, ALREADY_THERE)]);
       files.set(name, source);
     }
-    SettingsError.throwIfAny(addonProblems([...bundled.files, ...copied.files], config));
+    SettingsError.throwIfAny(architectureProblems(config, installed.files, [...bundled.files, ...copied.files]));
     for (const warning of [...bundled.warnings, ...installed.warnings, ...bundled.leftOut(isIn(files))]) {
       Annotations.of(this).addWarning(`code.entry ${JSON.stringify(config.entry)}: ${warning}`);
     }
@@ -189,7 +189,7 @@ function bundleOnce(app: IConstruct, config: CodeBundleConfig & CodeTarget): Bun
 
 /** What `install` adds to the archive. */
 function installedFiles(
-  { entry, install = [], runtime, architecture = "arm64" }: CodeBundleConfig & CodeTarget,
+  { entry, install = [], architecture = "arm64" }: CodeBundleConfig & CodeTarget,
   { imports }: Bundle,
 ): { readonly files: ReadonlyMap<string, string>; readonly warnings: readonly string[] } {
   if (install.length === 0) return { files: new Map(), warnings: [] };
@@ -198,7 +198,7 @@ function installedFiles(
     throw new SettingsError([notOneOf("architecture", architecture, ARCHITECTURES)]);
   }
   const from = path.dirname(projectPath(entry));
-  const files = installedPackages(install, from, { architecture, runtime });
+  const files = installedPackages(install, from, architecture);
   if (!imports.includes("@prisma/client") || !install.includes("@prisma/client")) return { files, warnings: [] };
   const client = prismaClient(installedIn("@prisma/client", from), architecture);
   if (client) return { files: new Map([...files, ...client]), warnings: [] };
@@ -220,18 +220,15 @@ export function isBoundToArchitecture({ install = [], copy = [], loader = {} }: 
   return [...copiedFiles(copy, "").files.values()].some((file) => platformOfAddon(file) !== undefined);
 }
 
-/** Native code that is deployed as a file, not as a package. */
-function addonProblems(
-  files: readonly (readonly [string, string | Uint8Array])[],
+/** Native code for another architecture. */
+function architectureProblems(
   { architecture = "arm64" }: CodeTarget,
+  installed: ArchiveFiles,
+  others: readonly (readonly [string, string | Uint8Array])[],
 ): string[] {
   if (!ARCHITECTURES.includes(architecture)) return [];
-  const wanted = platformOf(architecture);
-  return files
-    .filter(([name]) => name.endsWith(".node"))
-    .map(([name, content]) => ({ name, platform: platformOfAddon(content) ?? "another system" }))
-    .filter(({ platform }) => platform !== wanted)
-    .map(({ name, platform }) =>
-      problem("code", name, `is native code for ${platform}, and the function runs on ${wanted}`),
-    );
+  return [
+    ...addonProblems("code.install", installed, architecture),
+    ...addonProblems("code", new Map(others), architecture),
+  ];
 }

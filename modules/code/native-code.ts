@@ -1,6 +1,8 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
 import path from "node:path";
+import type { ArchiveFiles } from "./archive-directory";
 import type { Architecture } from "../graceful-function/architecture";
+import { problem } from "../terraform/settings-error";
 
 /** By the field e_machine of an ELF file: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html */
 const ELF_MACHINES: Readonly<Record<number, string>> = { 0x03: "ia32", 0x28: "arm", 0x3e: "x64", 0xb7: "arm64" };
@@ -37,16 +39,36 @@ function startsAsElf(file: string): boolean {
 
 /** Whether a package loads native code, by a path that no bundler sees. */
 export function isNative(directory: string): boolean {
-  const isAddon = ["binding.gyp", "prebuilds"].some((name) => existsSync(path.join(directory, name)));
-  return isAddon || optionalPackages(directory).length > 0;
-}
-
-/** The packages for one platform each, such as @img/sharp-linux-arm64, that a package has its native code in. */
-export function optionalPackages(directory: string): string[] {
+  if (["binding.gyp", "prebuilds"].some((name) => existsSync(path.join(directory, name)))) return true;
   const manifest = path.join(directory, "package.json");
-  if (!existsSync(manifest)) return [];
-  const { optionalDependencies = {} } = JSON.parse(readFileSync(manifest, "utf8")) as {
+  const { optionalDependencies = {} } = (existsSync(manifest) ? JSON.parse(readFileSync(manifest, "utf8")) : {}) as {
     readonly optionalDependencies?: Readonly<Record<string, string>>;
   };
-  return Object.keys(optionalDependencies).filter((name) => /(linux|darwin|win32).*(arm64|x64)/.test(name));
+  // Such as @img/sharp-linux-arm64.
+  return Object.keys(optionalDependencies).some((name) => /(linux|darwin|win32).*(arm64|x64)/.test(name));
+}
+
+/**
+ * Problems of native code for other platforms only: of a package, which may have it for several, or of a file.
+ *
+ * @param setting that the native code comes from
+ */
+export function addonProblems(setting: string, files: ArchiveFiles, architecture: Architecture): string[] {
+  const platform = platformOf(architecture);
+  const found = new Map<string, Set<string>>();
+  for (const [name, content] of files) {
+    if (!name.endsWith(".node")) continue;
+    const owner = packageName(name) ?? name;
+    found.set(owner, (found.get(owner) ?? new Set()).add(platformOfAddon(content) ?? "another system"));
+  }
+  const text = `only, and the function runs on ${platform}. Synthesize on such a machine, for example in a container`;
+  return [...found]
+    .filter(([, platforms]) => !platforms.has(platform))
+    .map(([name, platforms]) => problem(setting, name, `has native code for ${[...platforms].join(", ")} ${text}`));
+}
+
+/** The package whose code a file is; undefined for the project's own. */
+export function packageName(file: string): string | undefined {
+  const [, inside] = /(?:^|.*\/)node_modules\/(.*)$/s.exec(file.replaceAll("\\", "/")) ?? [];
+  return inside?.split("/", inside.startsWith("@") ? 2 : 1).join("/");
 }

@@ -14,8 +14,6 @@ export interface NpmInstall {
   /** Content of a package-lock.json. */
   readonly lock: object | undefined;
   readonly architecture: Architecture;
-  /** Lambda runtime, for example `nodejs24.x`. */
-  readonly runtime: string;
 }
 
 /**
@@ -23,8 +21,8 @@ export interface NpmInstall {
  * @throws SettingsError if npm is missing or fails
  */
 export function npmInstall(install: NpmInstall): string {
-  const { project, manifest, lock, architecture, runtime } = install;
-  const input = JSON.stringify([manifest, lock, architecture, runtime]);
+  const { project, manifest, lock, architecture } = install;
+  const input = JSON.stringify([manifest, lock, architecture]);
   const cache = path.join(project, "node_modules/.cache/lambda-graceful-shutdown-cdktf");
   const directory = path.join(cache, createHash("sha256").update(input).digest("hex").slice(0, 32));
   if (existsSync(directory)) return directory;
@@ -66,11 +64,17 @@ function build(install: NpmInstall, work: string): void {
   npm(install, work, ["rebuild", "--ignore-scripts=false", ...names]);
 }
 
-function npm({ manifest, architecture, runtime }: NpmInstall, work: string, args: readonly string[]): void {
+function npm({ manifest, architecture }: NpmInstall, work: string, args: readonly string[]): void {
+  // What install scripts read the platform from: prebuild-install, @mapbox/node-pre-gyp, node-gyp.
+  const cpu = cpuOf(architecture);
+  const targetVariables = {
+    ...{ npm_config_platform: "linux", npm_config_arch: cpu },
+    ...{ npm_config_target_platform: "linux", npm_config_target_arch: cpu, npm_config_target_libc: "glibc" },
+  };
   const { error, status, stderr } = spawnSync("npm", [...args, "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd: work,
     encoding: "utf8",
-    env: { ...process.env, ...targetVariables(architecture, runtime), npm_config_workspace: undefined },
+    env: { ...process.env, ...targetVariables, npm_config_workspace: undefined },
     // npm is a batch file there.
     shell: process.platform === "win32",
   });
@@ -79,16 +83,4 @@ function npm({ manifest, architecture, runtime }: NpmInstall, work: string, args
   const reason = lines.find((line) => line !== "" && !/^(code|syscall|path|errno|command) /.test(line));
   const text = error ? `needs npm, which cannot be started: ${error.message}` : `cannot be installed by npm: ${reason}`;
   throw new SettingsError([problem("code.install", Object.keys(manifest.dependencies), text)]);
-}
-
-/** What install scripts read the platform from: prebuild-install, @mapbox/node-pre-gyp, node-gyp. */
-function targetVariables(architecture: Architecture, runtime: string): Readonly<Record<string, string>> {
-  const cpu = cpuOf(architecture);
-  const [major = "22"] = /\d+/.exec(runtime) ?? [];
-  return {
-    ...{ npm_config_platform: "linux", npm_config_arch: cpu },
-    ...{ npm_config_target_platform: "linux", npm_config_target_arch: cpu, npm_config_target_libc: "glibc" },
-    // The addon's ABI is that of the function's Node.js.
-    ...(process.versions.node.startsWith(`${major}.`) ? {} : { npm_config_target: `${major}.0.0` }),
-  };
 }

@@ -1,0 +1,59 @@
+import { App, TerraformStack } from "cdktf";
+import * as esbuild from "esbuild";
+import { readdirSync, statSync } from "node:fs";
+import path from "node:path";
+import { CodeBundle } from "./code-bundle";
+import { project } from "../__tests__/code-project";
+import { temporaryDirectory } from "../__tests__/synthesis";
+
+// Its functions cannot be replaced otherwise.
+jest.mock("esbuild", () => ({ ...jest.requireActual<typeof esbuild>("esbuild") }));
+
+interface Synthesis {
+  readonly milliseconds: number;
+  readonly builds: number;
+  /** Of all that the synthesis has written. */
+  readonly bytes: number;
+  readonly archives: number;
+}
+
+/** A synthesis of functions with these entries. */
+function synthesize(entries: readonly string[]): Synthesis {
+  const build = jest.spyOn(esbuild, "buildSync");
+  const outdir = temporaryDirectory();
+  const start = performance.now();
+  const app = new App({ outdir, skipValidation: true });
+  const stack = new TerraformStack(app, "test");
+  entries.forEach((entry, index) => new CodeBundle(stack, `code${index}`, { entry, runtime: "nodejs24.x" }));
+  app.synth();
+  const milliseconds = performance.now() - start;
+  const files = readdirSync(outdir, { recursive: true, encoding: "utf8" }).map((name) => path.join(outdir, name));
+  const bytes = files.map((file) => statSync(file)).reduce((sum, each) => sum + (each.isFile() ? each.size : 0), 0);
+  const builds = build.mock.calls.length;
+  build.mockRestore();
+  return { milliseconds, builds, bytes, archives: files.filter((file) => file.endsWith("index.mjs")).length };
+}
+
+test("many functions cost little more than one: one bundle an entry, one copy a function", () => {
+  const source = `import mysql from ${JSON.stringify(require.resolve("mysql2/promise"))};`;
+  const names = Array.from({ length: 100 }, (_, index) => `f${index}.ts`);
+  const handler = (name: string): string => `${source} export const handler = async () => [mysql.raw, "${name}"];`;
+  const root = project(Object.fromEntries(names.map((name) => [name, handler(name)])));
+  const entries = names.map((name) => path.join(root, name));
+  const [entry = ""] = entries;
+  const one = synthesize([entry]);
+  const hundred = synthesize(entries);
+  const same = synthesize(Array.from({ length: 50 }, () => entry));
+  for (const [title, found] of Object.entries({
+    "1 function": one,
+    "100 functions": hundred,
+    "50 of one entry": same,
+  })) {
+    const ratio = (found.milliseconds / one.milliseconds).toFixed(1);
+    process.stdout.write(`${title}: ${ratio} × the time, ${found.builds} builds, ${found.bytes} bytes\n`);
+  }
+  expect(same.builds).toBe(one.builds);
+  expect(hundred.builds).toBe(100 * one.builds);
+  expect([one, hundred, same].map(({ archives }) => archives)).toEqual([1, 100, 50]);
+  expect(hundred.bytes / 100).toBeLessThan(1_000_000);
+});
