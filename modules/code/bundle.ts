@@ -140,18 +140,26 @@ function build({ entry, file, runtime, external, loader, sourceMap }: BundleSett
 
 /** A module of a dependency as a file of its own, with what it requires. It comes from a package that has compiled before. */
 function compiledModule(file: string, { runtime }: BundleSettings): Uint8Array {
+  const target = esbuildTarget(runtime);
+  const known = compiledModules.get(`${target} ${file}`);
+  if (known) return known;
   const { outputFiles } = buildSync({
     ...COMMON_OPTIONS,
     entryPoints: [file],
     absWorkingDir: path.dirname(file),
     write: false,
-    target: esbuildTarget(runtime),
+    target,
     format: "cjs",
     // Escaped, the tables of Chinese and Japanese characters take a twelfth of the zip.
     charset: "utf8",
   });
-  return outputFiles[0]?.contents ?? new Uint8Array();
+  const compiled = outputFiles[0]?.contents ?? new Uint8Array();
+  compiledModules.set(`${target} ${file}`, compiled);
+  return compiled;
 }
+
+/** By target and file: all functions of an app have the same dependencies. */
+const compiledModules = new Map<string, Uint8Array>();
 
 /** Problems of a bundle that has compiled. */
 function outputProblems({ entry }: BundleSettings, exported: readonly string[], sources: readonly string[]): string[] {
@@ -251,7 +259,9 @@ function compilerOptions(entry: string, source: string): CompilerOptions {
   try {
     return getTsconfig(path.dirname(source))?.config.compilerOptions ?? {};
   } catch (error) {
-    throw new SettingsError([problem("code.entry", entry, `has a tsconfig.json that is wrong: ${String(error)}`)]);
+    throw new SettingsError([
+      problem("code.entry", entry, `has a tsconfig.json that cannot be read: ${(error as Error).message}`),
+    ]);
   }
 }
 

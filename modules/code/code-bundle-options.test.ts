@@ -1,6 +1,6 @@
 import { Testing } from "cdktf";
 import { mainSetting } from "../../__tests__/main-settings";
-import { chmodSync, statSync } from "node:fs";
+import { chmodSync, statSync, truncateSync } from "node:fs";
 import path from "node:path";
 import { CodeBundle, type CodeBundleConfig } from "./code-bundle";
 import { addon, HANDLER, problemsOf, project, run, stage, type Files } from "../__tests__/code-project";
@@ -231,6 +231,54 @@ describe("an entry", () => {
       "data.json": `{ "x": 5 }`,
     });
     expect(run(stage(root))).toBe(5);
+  });
+});
+
+describe("tsconfig.json", () => {
+  const conditional = {
+    "index.ts": `import a from "a"; export const handler = async () => a;`,
+    "node_modules/a/package.json": `{ "exports": { "source": "./source.js", "default": "./built.js" } }`,
+    "node_modules/a/source.js": `module.exports = "source";`,
+    "node_modules/a/built.js": `module.exports = "built";`,
+  };
+
+  test("decides by customConditions which files of packages are bundled, also through what it extends", () => {
+    const tsconfig = {
+      "tsconfig.json": `{ "extends": "./base.json" /* shared */, }`,
+      "base.json": `{ "compilerOptions": { "customConditions": ["source"] } }`,
+    };
+    expect(run(stage(project({ ...conditional, ...tsconfig })))).toBe("source");
+    expect(run(stage(project(conditional)))).toBe("built");
+  });
+
+  test("may set baseUrl and paths", () => {
+    const root = project({
+      "src/index.ts": `import { one } from "lib/one"; import two from "@/two"; export const handler = async () => one + two;`,
+      "src/lib/one.ts": `export const one = 1;`,
+      "src/other/two.ts": `export default 2;`,
+      "tsconfig.json": `{ "compilerOptions": { "baseUrl": "./src", "paths": { "@/*": ["other/*"] } } }`,
+    });
+    expect(run(stage(root, {}, "src/index.ts"))).toBe(3);
+  });
+
+  test("that extends a missing file is named", () => {
+    const root = project({ "index.ts": HANDLER, "tsconfig.json": `{ "extends": "./none.json" }` });
+    expect(problemsOf(() => stage(root))).toEqual([expect.stringMatching(/code.entry .*tsconfig.json.*none\.json/)]);
+  });
+});
+
+describe("the archive", () => {
+  test("has texts of the construct with the same bytes, whatever line ends a checkout has", () => {
+    const staged = (text: string) => stage(project({ "index.ts": HANDLER }), { files: { "x.pem": text } });
+    expect(staged("a\r\nb\r\n").sourceDir).toBe(staged("a\nb\n").sourceDir);
+  });
+
+  test("beyond Lambda's limit is refused with its largest files", () => {
+    const root = project({ "index.ts": HANDLER, "data/large": "", "data/small": "x" });
+    truncateSync(path.join(root, "data/large"), 250 * 1024 * 1024);
+    expect(problemsOf(() => stage(root, { copy: [{ from: path.join(root, "data") }] }))).toEqual([
+      expect.stringMatching(/^code "251 MB" unzipped, and Lambda takes 250 MB\. .*data\/large \(250 MB\)/),
+    ]);
   });
 });
 

@@ -133,6 +133,23 @@ test("mysql2's import loads no module of Node.js that only a log-in needs, and a
   expect(loaded("crypto")).toEqual([true, "function"]);
 });
 
+test("a module of Node.js that is loaded later can be listed, copied, changed and patched", () => {
+  const code = `
+    const crypto = require("crypto");
+    const copy = { ...crypto, ...Object.fromEntries(Object.entries(require("node:tls"))) };
+    const { createHash: original } = crypto;
+    Object.defineProperty(crypto, "createHash", { configurable: true, value: (name) => original(name) });
+    crypto.own = 1;
+    module.exports = [typeof copy.createHash, typeof copy.connect, require("crypto") === crypto, typeof crypto,
+      crypto.createHash("md5").update("").digest("hex").length, crypto.own, delete crypto.own, "own" in crypto,
+      typeof crypto.webcrypto.subtle, Object.keys(crypto).length === Object.keys(process.getBuiltinModule("crypto")).length];`;
+  const bundle = bundled(`import other from "other"; export const handler = async () => other;`, {
+    "node_modules/other/index.js": code,
+  });
+  const expected = ["function", "function", true, "object", 32, 1, true, false, "object", true];
+  expect(answer(bundle).answered).toEqual(expected);
+});
+
 test("mysql2 hashes a password as before", () => {
   const source = `
     import auth from ${imported("./lib/auth_41.js")};
