@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 import { format, resolveConfig } from "prettier";
+import { languagesTable } from "../../lab/runs/language-cases";
+import { userHandlersTable } from "../../lab/runs/user-handlers";
 import type { Figures } from "../figures";
 import { markdown, summary } from "../summary";
 import { classesTable, fieldsTable, membersTable, optionsTable } from "./api-tables";
@@ -11,6 +13,8 @@ const KINDS: Readonly<Record<string, (...values: readonly string[]) => string>> 
   members: (file = "", name = "") => membersTable(file, name),
   classes: (file = "") => classesTable(file),
   sample: (file = "") => codeBlock(file),
+  "lab-handlers": () => userHandlersTable(),
+  "lab-languages": () => languagesTable(),
   figures: (file = "") => markdown(summary(JSON.parse(readFileSync(file, "utf8")) as Figures)),
 };
 

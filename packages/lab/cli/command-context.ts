@@ -1,7 +1,9 @@
 import { relative } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import ora from "ora";
 import colors from "picocolors";
 import { INTERRUPTED } from "./exit-codes";
+import { canAnimate } from "./terminal";
 import { containerRuntime } from "../lambda/container-image";
 import { startDatabaseServer } from "../mysql/database-server";
 import { startIamServer } from "../mysql/iam-server";
@@ -55,7 +57,8 @@ export async function inCommandContext<T>(work: (context: CommandContext) => Pro
   // Exiting ends the environments' processes. The reaper removes everything else, however the lab ends.
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(INTERRUPTED[signal]));
   const project = findProject();
-  const progress = ora({ stream: process.stderr });
+  const isAnimated = canAnimate();
+  const progress = ora({ stream: process.stderr, isEnabled: isAnimated, discardStdin: false });
   const scratch = temporaryDirectory();
   const databases: DatabaseServer[] = [];
   let standIns: Promise<AwsStandIns> | undefined;
@@ -65,7 +68,7 @@ export async function inCommandContext<T>(work: (context: CommandContext) => Pro
     let lastLine = performance.now();
     const onProgress = (text: string): void => {
       progress.text = `${title}: ${text}`;
-      if (process.stderr.isTTY || performance.now() - lastLine < LINE_EVERY_MS) return;
+      if (isAnimated || performance.now() - lastLine < LINE_EVERY_MS) return;
       lastLine = performance.now();
       process.stderr.write(`- ${progress.text}\n`);
     };
@@ -74,6 +77,8 @@ export async function inCommandContext<T>(work: (context: CommandContext) => Pro
       progress.stopAndPersist({ symbol: DONE, text: done(result) });
       return result;
     } catch (error) {
+      // A signal that came during synchronous work is delivered here, and exits with its own code.
+      await sleep(0);
       progress.stopAndPersist({ symbol: FAILED, text: title });
       throw error;
     }

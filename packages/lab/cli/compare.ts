@@ -1,16 +1,21 @@
 import { Command } from "commander";
-import { advice } from "../runs/advice";
-import type { AdviceContext } from "../runs/input-advice";
-import { comparison, failuresOf, logOfFailure, timelineOf } from "../runs/comparison";
-import { logInLine } from "../runs/log-in";
-import { runVerdict, verdictLine, type Verdict } from "../runs/verdict";
+import { advice, type AdviceContext } from "../runs/advice";
+import { runVerdict, type Verdict } from "../runs/verdict";
 import type { DatabaseServer } from "../mysql/server";
 import { events } from "./events";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { run, type RunResult } from "../runs/run";
 import { inCommandContext, type CommandContext } from "./command-context";
-import { besideOthers, chosen, VARIABLES_HELP, withRunOptions, type HandlerOptions } from "./handler-options";
-import { ownsOutput, report } from "./reporters";
+import {
+  besideOthers,
+  checkEntry,
+  chosen,
+  VARIABLES_HELP,
+  withRunOptions,
+  type HandlerOptions,
+} from "./handler-options";
+import { showResult } from "./result-output";
+import { runText } from "./run-text";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 
 interface CompareOptions extends HandlerOptions {
@@ -71,6 +76,7 @@ export async function compare(context: CommandContext, options: CompareOptions):
       ),
     );
   }
+  checkEntry(options, results[0]?.initError);
   return {
     runtime,
     database,
@@ -83,26 +89,20 @@ export async function compare(context: CommandContext, options: CompareOptions):
 /** @returns the verdict on the first of them */
 export function show(
   { runtime, database, results, extensionIsAssumed, adviceContext }: Compared,
-  { json = false, reporter }: Pick<HandlerOptions, "json" | "reporter"> = {},
+  options: Pick<HandlerOptions, "json" | "reporter"> = {},
 ): Verdict {
   const [first] = results;
   if (first === undefined) throw new Error("nothing was compared");
-  const verdict = runVerdict(first);
-  const { clean, kind: verdictKind, sentence } = verdict;
-  const change = advice(first, extensionIsAssumed, adviceContext);
-  if (json) {
-    const { kind, description } = database;
-    const found = { clean, verdict: verdictKind, sentence, change, runtime, database: { kind, description }, results };
-    console.log(JSON.stringify(found, undefined, 2));
-  }
-  report("compare", [{ name: first.subject, result: verdictKind, message: sentence }], reporter);
-  if (json || ownsOutput(reporter)) return verdict;
-  console.log(`\n${timelineOf(first)}\n\n${comparison(results)}\n\n${logInLine(first.logIn)}\n`);
-  const failures = failuresOf(first);
-  if (failures !== "") console.log(failures);
-  const log = logOfFailure(first);
-  if (log !== "") console.log(log);
-  console.log(verdictLine(verdict));
-  if (change !== undefined) console.log(`To change: ${change}.`);
-  return verdict;
+  const { kind, description } = database;
+  return showResult(
+    {
+      command: "compare",
+      subject: first.subject,
+      verdict: runVerdict(first),
+      change: advice(first, extensionIsAssumed, adviceContext),
+      details: { extensionIsAssumed, runtime, database: { kind, description }, results },
+      text: runText(first, results, { extensionIsAssumed }),
+    },
+    options,
+  );
 }

@@ -19,7 +19,8 @@ export function events(path: string): readonly unknown[] {
   try {
     text = readFileSync(fromInvocationDirectory(path), "utf8");
   } catch (error) {
-    throw new InvalidArgumentError(messageOf(error));
+    const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
+    throw new InvalidArgumentError(isMissing ? `There is no such file. ${ALLOWED}` : `${messageOf(error)}. ${ALLOWED}`);
   }
   if (text.trim() === "") throw new InvalidArgumentError(`It is empty. ${ALLOWED}`);
   const whole = parsed(text);

@@ -6,15 +6,17 @@ import { runFaults, type FaultRun } from "../faults/fault-runs";
 import type { FaultResult } from "../faults/fault-result";
 import { InitError } from "../lambda/execution-environment";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
-import { inputAdvice } from "../runs/input-advice";
+import type { LambdaError } from "../lambda/runtime-api";
+import { failureAdvice, inputAdvice } from "../runs/input-advice";
 import { sideBySide, terminalWidth, type Row } from "../runs/side-by-side";
-import { verdictLine, verdictOf, type Findings, type Verdict } from "../runs/verdict";
-import { handlerCode } from "../functions/handler-code";
+import { verdictOf, type Findings, type Verdict } from "../runs/verdict";
 import { inCommandContext, type CommandContext } from "./command-context";
-import { ownsOutput, report, type Check } from "./reporters";
+import type { Check } from "./reporters";
+import { showResult } from "./result-output";
+import { UsageError } from "./usage-error";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 import { faultPlan, type NotPlayed } from "./fault-plan";
-import { chosen, VARIABLES_HELP, withHandlerOptions, type HandlerOptions } from "./handler-options";
+import { checkEntry, chosen, VARIABLES_HELP, withHandlerOptions, type HandlerOptions } from "./handler-options";
 
 interface FaultOptions extends HandlerOptions {
   readonly extension?: ShutdownExtension;
@@ -69,22 +71,52 @@ make sense for a handler that knows more than one event are not played, and it s
 }
 
 async function playAndShow(context: CommandContext, options: FaultOptions): Promise<Verdict> {
+  if (options.tcp !== undefined) {
+    throw new UsageError("--tcp cannot be used with faults, which play a MySQL server; use run, compare or storm");
+  }
   const first = await chosen(context, options);
   const { subject, runtime: name } = first;
   const extension = options.extension ?? "external";
   const runtime = await context.runtime(name, options.image);
   const { faultRuns, notPlayed } = faultPlan(first, extension, options.env);
+  const common = { command: "faults", subject: subject.name };
+  const details = {
+    function: subject.name,
+    extension,
+    extensionIsAssumed: first.extensionIsAssumed,
+    runtime,
+    notPlayed,
+  };
   const inVain = await probe(context, faultRuns, runtime);
   if (inVain !== undefined) {
-    const { clean, kind, sentence } = inVain.verdict;
-    const failure = inVain.failure === undefined ? {} : { failure: inVain.failure };
-    const change = inputAdvice({ ...failure, code: handlerCode(subject.lambdaFunction), env: options.env });
-    const found = { clean, verdict: kind, sentence, change, function: subject.name, extension, runtime, played: [] };
-    if (options.json === true) console.log(JSON.stringify({ ...found, notPlayed }, undefined, 2));
-    else if (!ownsOutput(options.reporter)) console.log(`\n${verdictLine(inVain.verdict)}\nTo change: ${change}.`);
-    report("faults", [{ name: subject.name, result: kind, message: sentence }], options.reporter);
-    return inVain.verdict;
+    checkEntry(options, inVain.initError);
+    const given = Object.keys(options.env);
+    const change =
+      inVain.failure === undefined
+        ? inputAdvice({ invocations: [], timeline: [] }, given)
+        : failureAdvice(inVain.failure, given);
+    const { verdict } = inVain;
+    return showResult({ ...common, verdict, change, details: { ...details, played: [] }, text: "\n" }, options);
   }
+  const played = await playAll(context, faultRuns, runtime);
+  const verdict = faultsVerdict(subject.name, played, notPlayed.length, runtime.otherVersion);
+  return showResult(
+    {
+      ...{ ...common, verdict },
+      change: verdict.clean ? undefined : faultsAdvice(played),
+      details: { ...details, played },
+      text: faultsText(subject.name, played, notPlayed),
+      checks: checksOf(played, notPlayed, runtime.otherVersion),
+    },
+    options,
+  );
+}
+
+async function playAll(
+  context: CommandContext,
+  faultRuns: readonly FaultRun[],
+  runtime: LambdaRuntime,
+): Promise<readonly Played[]> {
   const { results, close } = await context.step(
     "starting the databases",
     () => runFaults(faultRuns, context.scratch, PATIENCE, runtime),
@@ -93,35 +125,32 @@ async function playAndShow(context: CommandContext, options: FaultOptions): Prom
   const played: Played[] = [];
   try {
     for (const [index, { fault }] of faultRuns.entries()) {
+      const title = `fault ${index + 1} of ${faultRuns.length}: ${fault.name}`;
       played.push(
         await context.step(
-          `fault ${index + 1} of ${faultRuns.length}: ${fault.name}`,
+          title,
           async () => playedFrom(fault, results[index]),
-          ({ survived }) =>
-            `fault ${index + 1} of ${faultRuns.length}: ${fault.name}${survived ? "" : ", not survived"}`,
+          ({ survived }) => `${title}${survived ? "" : ", not survived"}`,
         ),
       );
     }
   } finally {
     await close();
   }
-  const verdict = faultsVerdict(subject.name, played, notPlayed.length);
-  const { clean, kind, sentence } = verdict;
-  const found = { clean, verdict: kind, sentence, function: subject.name, extension, runtime, played, notPlayed };
-  if (options.json === true) console.log(JSON.stringify(found, undefined, 2));
-  else if (!ownsOutput(options.reporter)) print(subject.name, played, notPlayed, verdict);
-  report("faults", checksOf(played, notPlayed), options.reporter);
-  return verdict;
+  return played;
 }
 
-function checksOf(played: readonly Played[], notPlayed: readonly NotPlayed[]): readonly Check[] {
+function checksOf(
+  played: readonly Played[],
+  notPlayed: readonly NotPlayed[],
+  otherRuntime: string | undefined,
+): readonly Check[] {
   return [
     ...played.map(({ fault, survived, problems, happens }): Check => {
-      return {
-        name: fault,
-        result: survived ? "clean" : "not clean",
-        message: survived ? happens : problems.join("; "),
-      };
+      const message = survived ? happens : problems.join("; ");
+      return otherRuntime === undefined
+        ? { name: fault, result: survived ? "clean" : "not clean", message }
+        : { name: fault, result: "not proven here", message: `on ${otherRuntime}: ${message}` };
     }),
     ...notPlayed.map(({ fault, why }): Check => ({ name: fault, result: "not played", message: why })),
   ];
@@ -130,6 +159,7 @@ function checksOf(played: readonly Played[], notPlayed: readonly NotPlayed[]): r
 /** Nothing that the faults would say anything about. */
 interface InVain {
   readonly verdict: Verdict;
+  readonly initError?: LambdaError;
   /** Type and message of the error. @default - it answered, and opened no connection */
   readonly failure?: string;
 }
@@ -170,8 +200,10 @@ async function probe(
         const failedInit = result?.problems.find((problem) => problem.startsWith(INIT_FAILS))?.slice(INIT_FAILS.length);
         if (failedInit !== undefined) {
           const { firstError } = invocationsOf(failedInit);
+          const initError = firstError === undefined ? {} : { initError: firstError };
           return {
-            verdict: verdictOf({ ...nothing, ...(firstError === undefined ? {} : { initError: firstError }) }),
+            ...initError,
+            verdict: verdictOf({ ...nothing, ...initError }),
             failure: failedInit,
           };
         }
@@ -183,7 +215,8 @@ async function probe(
         };
       } catch (error) {
         if (!(error instanceof InitError)) throw error;
-        return { verdict: verdictOf({ ...nothing, initError: error.error }), failure: error.message };
+        const initError = error.error;
+        return { initError, verdict: verdictOf({ ...nothing, initError }), failure: error.message };
       } finally {
         await close();
       }
@@ -205,23 +238,38 @@ async function playedFrom({ name, happens }: Fault, pending: Promise<FaultResult
   }
 }
 
-function faultsVerdict(name: string, played: readonly Played[], notPlayed: number): Verdict {
+function faultsVerdict(
+  name: string,
+  played: readonly Played[],
+  notPlayed: number,
+  otherRuntime: string | undefined,
+): Verdict {
   const survived = played.filter((each) => each.survived).length;
   const clean = survived === played.length;
   const sentence = `${name} survives ${survived} of the ${played.length} faults that were played; ${notPlayed} were not`;
+  if (otherRuntime !== undefined) {
+    const where = `on ${otherRuntime}, which is not the named runtime, ${sentence}`;
+    return { kind: "not proven here", clean: false, sentence: where };
+  }
   return { kind: clean ? "clean" : "not clean", clean, sentence };
 }
 
-function print(name: string, played: readonly Played[], notPlayed: readonly NotPlayed[], verdict: Verdict): void {
+function faultsAdvice(played: readonly Played[]): string {
+  const wasKilled = played.some(({ problems }) => problems.some((problem) => problem.includes("SIGKILL")));
+  const limit = wasKilled
+    ? "Close with a time limit shorter than the shutdown budget, because a server that does not answer keeps a close waiting until SIGKILL. closeOnShutdown and attach of lambda-graceful-shutdown have one.\n"
+    : "";
+  return `${limit}Use the run command with the same --handler, which says what to change.`;
+}
+
+function faultsText(name: string, played: readonly Played[], notPlayed: readonly NotPlayed[]): string {
   const rows = played.map(({ fault, survived, problems }): Row => {
     return [fault, survived ? colors.green("survived") : colors.red("not survived"), problems.join("; ")];
   });
   const width = Math.min(terminalWidth(), WIDEST);
-  console.log(`\n${sideBySide([name, "what was wrong afterwards"], rows, width)}`);
-  for (const reason of new Set(notPlayed.map(({ why }) => why))) {
+  const left = [...new Set(notPlayed.map(({ why }) => why))].map((reason) => {
     const faults = notPlayed.filter(({ why }) => why === reason).map(({ fault }) => fault);
-    console.log(`\nNot played, since ${reason}:\n  ${faults.join(", ")}`);
-  }
-  console.log(`\n${verdictLine(verdict)}`);
-  if (!verdict.clean) console.log("npx lambda-shutdown-lab compare, with the same --handler, says what to change.");
+    return `Not played, since ${reason}:\n  ${faults.join(", ")}\n`;
+  });
+  return ["", sideBySide([name, "what was wrong afterwards"], rows, width), "", ...left, ""].join("\n");
 }

@@ -4,6 +4,7 @@ import { InvalidArgumentError, Option, type Command } from "commander";
 import { fromInvocationDirectory } from "./invocation-directory";
 import type { LambdaFunction } from "../lambda/lambda-function";
 import { RUNTIMES } from "../lambda/lambda-runtime";
+import type { LambdaError } from "../lambda/runtime-api";
 import type { AwsStandIns } from "../functions/aws-stand-ins";
 import { AUTH_KINDS, authOf, deployed, deployedVariables, type AuthKind } from "../functions/log-in";
 import { filledIn, userFunction, userVariables } from "../functions/user-function";
@@ -20,8 +21,7 @@ import {
   type Subject,
   type TcpServer,
 } from "../functions/subject";
-import type { AdviceContext } from "../runs/input-advice";
-import { handlerCode } from "../functions/handler-code";
+import type { AdviceContext } from "../runs/advice";
 import type { CommandContext } from "./command-context";
 import { event } from "./events";
 import { checkReporters, withReporter, type Reporter } from "./reporters";
@@ -56,7 +56,7 @@ export interface Chosen {
   /** The lab chose the extension, because the command line names none. */
   readonly extensionIsAssumed: boolean;
   readonly events: Events;
-  /** What can be read in its code, and what it was given: for the advice. */
+  /** What the advice has to know of the command line. */
   readonly adviceContext: AdviceContext;
   /** The synthesized function, if that is what runs. */
   readonly synthesized?: SynthesizedFunction;
@@ -200,10 +200,7 @@ export async function chosen(context: CommandContext, options: HandlerOptions): 
     return {
       ...{ subject, runtime, extensionIsAssumed: extension === undefined },
       events: eventsOf(options, { quick: {} }),
-      adviceContext: {
-        code: handlerCode(subject.lambdaFunction),
-        given: [...Object.keys(env), ...(options.auth === undefined ? [] : ["DB_SECRET_ARN"])],
-      },
+      adviceContext: { given: Object.keys(env) },
     };
   }
   for (const option of ["entry", "name", "runtime"] as const) {
@@ -237,6 +234,14 @@ function provisioned(options: HandlerOptions): Pick<LambdaFunction, "isProvision
   return options.provisioned === true ? { isProvisioned: true } : {};
 }
 
+/** @throws UsageError if Lambda did not find what `--entry` names */
+export function checkEntry({ entry }: Pick<HandlerOptions, "entry">, initError: LambdaError | undefined): void {
+  if (entry === undefined || initError?.errorType !== "Runtime.HandlerNotFound") return;
+  throw new UsageError(
+    `--entry "${entry}": ${initError.errorMessage}. Expected file.export, with a function that the file exports.`,
+  );
+}
+
 interface Brought {
   readonly subject: Subject;
   /** The TypeScript file that the lab has compiled. @default - it came as it would be deployed */
@@ -250,7 +255,11 @@ function userSubject(path: string, scratch: string, options: HandlerOptions, sta
   const env = ofStandIns(options.env, standIns);
   const subject: Subject = {
     name: name ?? found.name,
-    lambdaFunction: { ...DEFAULTS, ...found, timeoutMs, ...provisioned(options), environment: {} },
+    lambdaFunction: {
+      ...{ ...DEFAULTS, ...found, name: functionName(found.name), timeoutMs },
+      ...provisioned(options),
+      environment: {},
+    },
     extensions: [],
     variables: (login, addresses) => {
       const usual = userVariables(login, {}, addresses);
@@ -266,6 +275,11 @@ function userSubject(path: string, scratch: string, options: HandlerOptions, sta
     subject: withExtension(subject, extension ?? "external"),
     ...(compiledFrom === undefined ? {} : { compiledFrom }),
   };
+}
+
+/** What Lambda allows in a name, which stands in headers. A directory may have any name. */
+function functionName(name: string): string {
+  return name.replace(/[^\w-]/g, "_").slice(0, 64);
 }
 
 /** `{secret}` and `{ca}` filled in. */

@@ -7,8 +7,8 @@ import { observeCommand } from "./observe";
 import { reportCommand } from "./report";
 import { runCommand } from "./run";
 import { stormCommand } from "./storm";
-import { verdictsCommand } from "./verdicts";
 import { UserFunctionError } from "../functions/user-function";
+import { version } from "../package.json";
 import { UsageError } from "./usage-error";
 
 const program = new Command("lambda-shutdown-lab")
@@ -16,7 +16,7 @@ const program = new Command("lambda-shutdown-lab")
     "Lambda's Init, Invoke and Shutdown phases on this machine, on AWS's own runtime client, with the database watching.\n" +
       "The database is MYSQL_URL if that is set, else a mariadbd or mysqld on the PATH, else an embedded stand-in.",
   )
-  .helpCommand(false)
+  .version(version)
   .exitOverride()
   .configureOutput({
     writeOut: (text) => process.stdout.write(fitted(text, process.stdout)),
@@ -39,14 +39,19 @@ for (const command of [
   stormCommand(),
   reportCommand(),
   observeCommand(),
-  verdictsCommand(),
 ]) {
   program.addCommand(command.copyInheritedSettings(program));
 }
 
 /** The examples and paragraphs of a help, too, as wide as the terminal. */
-function fitted(text: string, { columns }: { readonly columns?: number }): string {
-  return columns === undefined || columns === 0 ? text : new Help().boxWrap(text, columns);
+function fitted(text: string, { columns = 0 }: { readonly columns?: number }): string {
+  return columns === 0 ? text : new Help().boxWrap(text, columns);
+}
+
+/** Of the file system, about a place that the user chose or that is not writable here. */
+function isAboutFiles(error: unknown): boolean {
+  const { code = "", path } = error as NodeJS.ErrnoException;
+  return path !== undefined && ["EROFS", "EACCES", "EPERM", "ENOSPC", "ENOTDIR"].includes(code);
 }
 
 program.parseAsync().catch((error: unknown) => {
@@ -55,6 +60,9 @@ program.parseAsync().catch((error: unknown) => {
     process.exitCode = error.exitCode === 0 ? 0 : WRONG_USAGE;
     return;
   }
-  console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = error instanceof UsageError || error instanceof UserFunctionError ? WRONG_USAGE : STOPPED_BY_ERROR;
+  const isFiles = isAboutFiles(error);
+  const where = isFiles ? ". The lab needs a directory that it can write to; start it in another one" : "";
+  console.error(`error: ${error instanceof Error ? error.message : String(error)}${where}`);
+  const isUsage = error instanceof UsageError || error instanceof UserFunctionError || isFiles;
+  process.exitCode = isUsage ? WRONG_USAGE : STOPPED_BY_ERROR;
 });

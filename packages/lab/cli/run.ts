@@ -6,9 +6,9 @@ import type { ExternalExtension } from "../lambda/execution-environment";
 import { WORKERS_PER_VCPU } from "../lambda/managed-environment";
 import { managedAdvice, managedVerdict, runManaged, type ManagedRunConfig } from "../runs/managed-run";
 import { advice } from "../runs/advice";
-import { comparison, failuresOf, logOf, logOfFailure, timelineOf } from "../runs/comparison";
+import { logOf } from "../runs/comparison";
 import { logInLine } from "../runs/log-in";
-import { runVerdict, verdictLine, type Verdict } from "../runs/verdict";
+import { runVerdict, type Verdict } from "../runs/verdict";
 import { events } from "./events";
 import type { Events } from "../functions/project";
 import { run, type End } from "../runs/run";
@@ -23,9 +23,17 @@ import {
 } from "../runs/emulator-run";
 import { fromInvocationDirectory } from "./invocation-directory";
 import { inCommandContext, type CommandContext } from "./command-context";
-import { ownsOutput, report } from "./reporters";
+import { showResult } from "./result-output";
+import { runText } from "./run-text";
 import { UsageError } from "./usage-error";
-import { chosen, VARIABLES_HELP, withRunOptions, type HandlerOptions } from "./handler-options";
+import {
+  checkEntry,
+  chosen,
+  VARIABLES_HELP,
+  withRunOptions,
+  type Chosen,
+  type HandlerOptions,
+} from "./handler-options";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 
 const ENDS = ["spindown", "idle", "timeout", "failure"] as const;
@@ -35,6 +43,8 @@ interface RunOptions extends HandlerOptions {
   readonly end: End["how"];
   /** Milliseconds. */
   readonly frozen: number;
+  /** Milliseconds, or as long as `frozen`. @default - it is not frozen between events */
+  readonly freezeBetween?: number | true;
   readonly logs?: boolean;
   /** A path, or the one on the PATH. @default - the lab alone judges */
   readonly emulator?: string | true;
@@ -68,6 +78,11 @@ export function runCommand(): Command {
         .default("spindown"),
     )
     .option("--frozen <ms>", "how long it is frozen before the spindown", milliseconds, 1_000)
+    .option(
+      "--freeze-between [ms]",
+      "freeze it between the events as well, for as long as --frozen says or as long as named",
+      milliseconds,
+    )
     .option(
       "--emulator [path]",
       "play it in AWS's own emulator as well, aws-lambda-rie on the PATH or named, and print its verdict beside the lab's",
@@ -108,80 +123,114 @@ A process that is killed in an invocation (--end failure) closes nothing, so tha
 }
 
 async function runAndShow(context: CommandContext, options: RunOptions): Promise<Verdict> {
-  const { end } = options;
+  const { end, extensionProgram: extensions } = options;
   const timeout = options.timeout ?? (end === "timeout" ? TIMEOUT_TO_SEE : undefined);
-  const { extensionProgram: extensions } = options;
-  if (extensions !== undefined && (options.extension ?? "external") !== "external") {
-    throw new UsageError(`--extension-program: not with --extension ${options.extension ?? ""}`);
-  }
+  checkExtensionProgram(options);
   const choice = await chosen(context, {
     ...options,
     ...(timeout === undefined ? {} : { timeout }),
     ...(extensions === undefined ? {} : { extension: "external" }),
   });
-  const { runtime: name, extensionIsAssumed, events, adviceContext } = choice;
+  checkCombination(options, choice);
   const subject = extensions === undefined ? choice.subject : { ...choice.subject, extensions };
-  if (options.managedInstances !== undefined && options.image !== undefined) {
+  const program = emulatorOf(options);
+  const runtime = await context.runtime(choice.runtime, options.image);
+  const database = await context.database();
+  const play = { choice, subject, runtime, database, program };
+  return options.managedInstances === undefined
+    ? runOnDemand(context, options, play)
+    : runOnManagedInstances(context, options, play);
+}
+
+/** What one run works with. */
+interface Play extends Pick<ManagedRunConfig, "subject" | "runtime" | "database"> {
+  readonly choice: Chosen;
+  /** Path of AWS's emulator. @default - the lab alone judges */
+  readonly program: string | undefined;
+}
+
+function checkExtensionProgram({ extensionProgram, extension = "external" }: RunOptions): void {
+  if (extensionProgram !== undefined && extension !== "external") {
+    throw new UsageError(`--extension-program: not with --extension ${extension}`);
+  }
+}
+
+function checkCombination(options: RunOptions, { runtime, events }: Chosen): void {
+  const { end, image, managedInstances, emulator, tcp } = options;
+  if (managedInstances !== undefined && image !== undefined) {
     throw new UsageError("--managed-instances cannot be used with --image");
   }
-  if (options.managedInstances !== undefined && !name.startsWith("nodejs")) {
-    throw new UsageError(`--managed-instances does not run on ${name}, only on nodejs24.x`);
+  if (managedInstances !== undefined && tcp !== undefined) {
+    throw new UsageError("--managed-instances cannot be used with --tcp");
   }
-  if (options.emulator !== undefined && (options.image !== undefined || end === "failure")) {
+  if (managedInstances !== undefined && !runtime.startsWith("nodejs")) {
+    throw new UsageError(`--managed-instances does not run on ${runtime}, only on nodejs24.x`);
+  }
+  if (emulator !== undefined && (image !== undefined || end === "failure")) {
     throw new UsageError(`--emulator cannot be used with ${end === "failure" ? "--end failure" : "--image"}`);
   }
-  const program =
-    options.emulator === undefined
-      ? undefined
-      : emulatorProgram(options.emulator === true ? undefined : fromInvocationDirectory(options.emulator));
-  if (program !== undefined) checkNamespace(options.managedInstances !== undefined);
-  const runtime = await context.runtime(name, options.image);
-  const database = await context.database();
   if (end === "timeout" && !("slow" in events)) {
     throw new UsageError(
       "--end timeout needs --slow-event <json>: an event that keeps your handler busy for longer than --timeout",
     );
   }
-  if (options.managedInstances !== undefined) {
-    return runOnManagedInstances(context, options, { subject, runtime, database, events }, program);
-  }
-  const given = options.events ?? [events.quick];
-  const title = `${subject.name}: Init, Invoke, ${end}`;
+}
+
+function emulatorOf({ emulator, managedInstances }: RunOptions): string | undefined {
+  if (emulator === undefined) return undefined;
+  const program = emulatorProgram(emulator === true ? undefined : fromInvocationDirectory(emulator));
+  checkNamespace(managedInstances !== undefined);
+  return program;
+}
+
+async function runOnDemand(
+  context: CommandContext,
+  options: RunOptions,
+  { choice, subject, runtime, database, program }: Play,
+): Promise<Verdict> {
+  const { events, extensionIsAssumed, adviceContext } = choice;
+  const all = options.events ?? [events.quick];
+  const end = endOf(options, all, events);
+  const title = `${subject.name}: Init, Invoke, ${options.end}`;
+  const freezeBetweenMs = options.freezeBetween === true ? options.frozen : options.freezeBetween;
+  const between = freezeBetweenMs === undefined ? {} : { freezeBetweenMs };
   const result = await context.step(
     title,
-    () => run(subject, runtime, database, given, endOf(options, given, events)),
+    () => run(subject, runtime, database, all, end, between),
     () => title,
   );
-  const emulated =
-    program === undefined
-      ? undefined
-      : await context.step(
-          `${title}, in AWS's emulator`,
-          () => runInEmulator(subject, runtime, database, given, endOf(options, given, events), program),
-          () => `${title}, in AWS's emulator`,
-        );
-  const verdict = withEmulators(runVerdict(result), emulated);
-  const { clean, kind: verdictKind, sentence } = verdict;
-  const change = advice(result, extensionIsAssumed, adviceContext);
-  if (options.json === true) {
-    const { kind, description } = database;
-    const found = {
-      ...{ clean, verdict: verdictKind, sentence, change, runtime, database: { kind, description }, result },
-      ...(emulated === undefined ? {} : { emulator: emulated }),
-    };
-    console.log(JSON.stringify(found, undefined, 2));
-  }
-  report("run", [{ name: subject.name, result: verdictKind, message: sentence }], options.reporter);
-  if (options.json === true || ownsOutput(options.reporter)) return verdict;
-  console.log(`\n${timelineOf(result)}\n\n${comparison([result])}\n\n${logInLine(result.logIn)}\n`);
-  const failures = failuresOf(result);
-  if (failures !== "") console.log(failures);
-  const log = options.logs === true ? logOf("its log", result.logs) : logOfFailure(result);
-  if (log !== "") console.log(log);
-  console.log(verdictLine(verdict));
-  if (emulated !== undefined) console.log(besideTheLab(result, emulated));
-  if (change !== undefined) console.log(`To change: ${change}.`);
-  return verdict;
+  checkEntry(options, result.initError);
+  const emulated = await inEmulator(context, title, program, (path) =>
+    runInEmulator(subject, runtime, database, all, end, path),
+  );
+  const { kind, description } = database;
+  return showResult(
+    {
+      command: "run",
+      subject: subject.name,
+      verdict: withEmulators(runVerdict(result), emulated),
+      change: advice(result, extensionIsAssumed, adviceContext),
+      details: { extensionIsAssumed, runtime, database: { kind, description }, result, emulator: emulated },
+      text: runText(result, [result], { extensionIsAssumed, logs: options.logs ?? false }),
+      notes: emulated === undefined ? [] : [besideTheLab(result, emulated)],
+    },
+    options,
+  );
+}
+
+async function inEmulator(
+  context: CommandContext,
+  title: string,
+  program: string | undefined,
+  play: (program: string) => Promise<EmulatorResult>,
+): Promise<EmulatorResult | undefined> {
+  if (program === undefined) return undefined;
+  const step = `${title}, in AWS's emulator`;
+  return context.step(
+    step,
+    () => play(program),
+    () => step,
+  );
 }
 
 /** Clean is what is clean in both. */
@@ -194,46 +243,32 @@ function withEmulators(verdict: Verdict, emulated: EmulatorResult | undefined): 
 async function runOnManagedInstances(
   context: CommandContext,
   options: RunOptions,
-  {
-    subject,
-    runtime,
-    database,
-    events,
-  }: Pick<ManagedRunConfig, "subject" | "runtime" | "database"> & { events: Events },
-  program: string | undefined,
+  { choice, subject, runtime, database, program }: Play,
 ): Promise<Verdict> {
   const title = `${subject.name}: Managed Instances, Init, Invoke, Shutdown`;
   // The project's own slow event is for another end; here it has to be asked for.
   const slow = "slowEvent" in options ? { slowEvent: options.slowEvent } : {};
   const workers = options.managedInstances ?? WORKERS_PER_VCPU;
-  const config = { ...{ subject, runtime, database, workers }, event: events.quick, ...slow };
+  const config = { ...{ subject, runtime, database, workers }, event: choice.events.quick, ...slow };
   const result = await context.step(
     title,
     () => runManaged(config),
     () => title,
   );
-  const emulated =
-    program === undefined
-      ? undefined
-      : await context.step(
-          `${title}, in AWS's emulator`,
-          () => runManagedInEmulator(config, program),
-          () => `${title}, in AWS's emulator`,
-        );
-  const verdict = withEmulators(managedVerdict(result), emulated);
-  const { clean, kind, sentence } = verdict;
-  const change = managedAdvice(result);
-  if (options.json === true) {
-    const found = { clean, verdict: kind, sentence, change, runtime, result };
-    console.log(JSON.stringify({ ...found, ...(emulated === undefined ? {} : { emulator: emulated }) }, undefined, 2));
-  }
-  report("run", [{ name: subject.name, result: kind, message: sentence }], options.reporter);
-  if (options.json === true || ownsOutput(options.reporter)) return verdict;
-  if (options.logs === true) console.log(logOf("its log", result.logs));
-  console.log(`${logInLine(result.logIn)}\n\n${verdictLine(verdict)}`);
-  if (emulated !== undefined) console.log(besideTheLab(result, emulated));
-  if (change !== undefined) console.log(`To change: ${change}.`);
-  return verdict;
+  const emulated = await inEmulator(context, title, program, (path) => runManagedInEmulator(config, path));
+  const log = options.logs === true ? `${logOf("its log", result.logs)}\n` : "";
+  return showResult(
+    {
+      command: "run",
+      subject: subject.name,
+      verdict: withEmulators(managedVerdict(result), emulated),
+      change: managedAdvice(result),
+      details: { runtime, result, emulator: emulated },
+      text: `${log}${logInLine(result.logIn)}\n\n`,
+      notes: emulated === undefined ? [] : [besideTheLab(result, emulated)],
+    },
+    options,
+  );
 }
 
 function workerCount(text: string): number {
@@ -259,14 +294,14 @@ function isProgram(path: string): boolean {
   }
 }
 
-function endOf({ end, frozen }: RunOptions, given: readonly unknown[], { quick, slow }: Events): End {
+function endOf({ end, frozen }: RunOptions, events: readonly unknown[], { quick, slow }: Events): End {
   switch (end) {
     case "spindown":
       return { how: end, frozenMs: frozen };
     case "timeout":
       return { how: end, event: slow };
     case "failure":
-      return { how: end, event: given.at(-1) ?? quick };
+      return { how: end, event: events.at(-1) ?? quick };
     case "idle":
       return { how: end };
   }

@@ -1,24 +1,20 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { samplingCost, type SamplingCost } from "../mysql/connection-samples";
 import { InitError } from "../lambda/execution-environment";
-import {
-  MAX_ENVIRONMENTS,
-  MAX_SECONDS,
-  storm,
-  STORM_DEFAULTS,
-  type StormConfig,
-  type StormResult,
-} from "../runs/storm";
+import type { LambdaError } from "../lambda/runtime-api";
+import { storm, STORM_DEFAULTS, type StormConfig, type StormResult } from "../runs/storm";
+import { MAX_ENVIRONMENTS, MAX_SECONDS } from "../runs/storm-room";
 import { stormTable, stormVerdict } from "../runs/storm-table";
-import { inputAdvice } from "../runs/input-advice";
-import { verdictLine, verdictOf, type Verdict } from "../runs/verdict";
+import { failureAdvice } from "../runs/input-advice";
+import { verdictOf, type Verdict } from "../runs/verdict";
 import type { Subject } from "../functions/subject";
 import { inCommandContext, type CommandContext } from "./command-context";
-import { ownsOutput, report } from "./reporters";
+import { showResult } from "./result-output";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 import {
   authOption,
   besideOthers,
+  checkEntry,
   chosen,
   VARIABLES_HELP,
   withHandlerOptions,
@@ -87,57 +83,65 @@ ${VARIABLES_HELP}${EXIT_CODES}`,
 
 async function play(options: StormOptions): Promise<Verdict> {
   return inCommandContext(async (context) => {
-    const { environments, seconds, seed, json } = options;
+    const { environments, seconds, seed } = options;
     const first = await chosen(context, options);
     const runtime = await context.runtime(first.runtime, options.image);
     const database = await context.database();
     context.say(`seed         ${seed}`);
-    const results: StormResult[] = [];
-    const verdicts: Verdict[] = [];
+    const found: Stormed[] = [];
     for (const subject of await subjectsOf(context, first, options.subject)) {
       const config = { subject, runtime, database, environments, seed, seconds, events: first.events };
-      const found = await context.step(
-        `storm        ${subject.name}: ${environments} environments, scale-up and ${seconds} s`,
-        (onProgress) => stormOrInitError({ ...config, onProgress }),
-        ({ verdict }) => `storm        ${verdict.sentence}`,
+      found.push(
+        await context.step(
+          `storm        ${subject.name}: ${environments} environments, scale-up and ${seconds} s`,
+          (onProgress) => stormOrInitError({ ...config, onProgress }),
+          ({ verdict }) => `storm        ${verdict.sentence}`,
+        ),
       );
-      verdicts.push(found.verdict);
-      if (found.result !== undefined) results.push(found.result);
     }
-    const [verdict] = verdicts;
-    if (verdict === undefined) throw new Error("no storm was asked for");
-    const cost = await context.step(
+    const [asked] = found;
+    if (asked === undefined) throw new Error("no storm was asked for");
+    checkEntry(options, asked.initError);
+    const sampling = await context.step(
       "measuring what sampling costs the server",
       () => samplingCost(database, environments),
       describeCost,
     );
-    const { clean, kind, sentence } = verdict;
-    const { firstError } = results[0]?.invocations ?? {};
-    const change =
-      kind === "could not be invoked" && firstError !== undefined
-        ? inputAdvice({
-            failure: `${firstError.errorType}: ${firstError.errorMessage}`,
-            ...(first.adviceContext.code === undefined ? {} : { code: first.adviceContext.code }),
-            env: options.env,
-          })
-        : undefined;
-    if (json === true) {
-      console.log(
-        JSON.stringify({ clean, verdict: kind, sentence, change, seed, results, sampling: cost }, undefined, 2),
-      );
-    } else if (!ownsOutput(options.reporter)) {
-      console.log(`\n${results.length === 0 ? "" : `${stormTable(results)}\n\n`}${verdictLine(verdict)}`);
-      if (change !== undefined) console.log(`To change: ${change}.`);
-    }
-    report("storm", [{ name: first.subject.name, result: kind, message: sentence }], options.reporter);
-    return verdict;
+    const results = found.flatMap(({ result }) => result ?? []);
+    return showResult(
+      {
+        command: "storm",
+        subject: first.subject.name,
+        verdict: asked.verdict,
+        change: adviceOn(asked, Object.keys(options.env)),
+        details: { extensionIsAssumed: first.extensionIsAssumed, seed, results, sampling },
+        text: `\n${results.length === 0 ? "" : `${stormTable(results)}\n\n`}`,
+        notes: [`seed ${seed}: --seed ${seed} repeats it`],
+      },
+      options,
+    );
   });
 }
 
+function adviceOn({ verdict, result }: Stormed, given: readonly string[]): string | undefined {
+  const { firstError } = result?.invocations ?? {};
+  if (firstError !== undefined && verdict.kind === "could not be invoked") {
+    return failureAdvice(`${firstError.errorType}: ${firstError.errorMessage}`, given);
+  }
+  return verdict.kind === "not clean"
+    ? "Use the run command with the same --handler, which says what to change."
+    : undefined;
+}
+
+interface Stormed {
+  readonly verdict: Verdict;
+  /** @default - Init failed */
+  readonly result?: StormResult;
+  readonly initError?: LambdaError;
+}
+
 /** A function whose Init fails makes no storm, and that is its verdict. */
-async function stormOrInitError(
-  config: StormConfig,
-): Promise<{ readonly verdict: Verdict; readonly result?: StormResult }> {
+async function stormOrInitError(config: StormConfig): Promise<Stormed> {
   try {
     const result = await storm(config);
     return { result, verdict: stormVerdict(result) };
@@ -147,6 +151,7 @@ async function stormOrInitError(
     const invocations = { ok: 0, failed: 0 };
     const { subject } = config;
     return {
+      initError: error.error,
       verdict: verdictOf({
         subject: subject.name,
         initError: error.error,

@@ -6,6 +6,32 @@ import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { markOwnChild } from "../processes/descendants";
 
+/** A call in a function's code, before source maps. */
+export interface CodePosition {
+  /** A path or a file URL. */
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** What sigterm-listeners.cjs tells of a Node.js runtime, one kind a note. Stacks begin with the innermost call. */
+export interface RuntimeNote {
+  readonly listens?: boolean;
+  /** A client socket that has connected. */
+  readonly socket?: {
+    readonly localPort?: number;
+    readonly remoteAddress?: string;
+    readonly remotePort?: number;
+    /** Of a Unix socket. */
+    readonly path?: string;
+    readonly stack: readonly CodePosition[];
+  };
+  /** A call of process.exit(). */
+  readonly exit?: readonly CodePosition[];
+  /** Stack of an error that nobody caught. */
+  readonly uncaught?: string;
+}
+
 /** A process of an execution environment: the runtime, or an external extension. */
 export interface EnvironmentProcess {
   readonly name: string;
@@ -19,7 +45,7 @@ export interface EnvironmentProcess {
   listens?: boolean;
 }
 
-/** Tells the lab, on a descriptor of its own, whether the function listens to SIGTERM. */
+/** Writes {@link RuntimeNote}s to a descriptor of its own. */
 const SIGTERM_LISTENERS = join(__dirname, "sigterm-listeners.cjs");
 const SIGTERM_FD = 3;
 
@@ -46,6 +72,8 @@ interface Start {
   /** It is Node.js, and the lab asks whether the function listens to SIGTERM. */
   readonly isWatched: boolean;
   readonly onLine: (line: string) => void;
+  /** Only of a process that {@link isWatched}. */
+  readonly onNote: (note: RuntimeNote) => void;
   /** Called before anybody who awaits {@link EnvironmentProcess.gone} goes on. */
   readonly onGone: (how: string, isStarted: boolean) => void;
 }
@@ -57,6 +85,7 @@ export function startProcess({
   variables,
   isWatched,
   onLine,
+  onNote,
   onGone,
 }: Start): EnvironmentProcess {
   if (program === undefined) throw new Error(`${name} has no command`);
@@ -92,8 +121,11 @@ export function startProcess({
   };
   if (isWatched) {
     started.listens = false;
-    const told = child.stdio[SIGTERM_FD] as Readable;
-    told.setEncoding("latin1").on("data", (states: string) => (started.listens = states.endsWith("+")));
+    createInterface({ input: child.stdio[SIGTERM_FD] as Readable }).on("line", (line) => {
+      const note = JSON.parse(line) as RuntimeNote;
+      onNote(note);
+      started.listens = note.listens ?? started.listens;
+    });
   }
   return started;
 }

@@ -1,7 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Changes } from "./changes";
-import { highestMemoryMb, listensToSigterm, signalGroup, type EnvironmentProcess } from "./environment-process";
+import {
+  highestMemoryMb,
+  listensToSigterm,
+  signalGroup,
+  type EnvironmentProcess,
+  type RuntimeNote,
+} from "./environment-process";
 import type { ShutdownReason } from "./extensions-api";
 import { failure, InitError, TIMED_OUT } from "./lambda-errors";
 import { AWS_LIMITS, longInitMs, type ExternalExtension, type LambdaFunction, type Limits } from "./lambda-function";
@@ -20,15 +26,17 @@ export interface EnvironmentConfig {
   /** @default none: the runtime gets SIGKILL instead of SIGTERM */
   readonly extensions?: readonly ExternalExtension[];
   /**
-   * Called at the moment the environment is removed: from then on nothing of it reaches the network. It is
-   * awaited. Before a SIGKILL at once, its part up to the first `await` runs before the signal is sent. @default nothing
+   * Called at the moment the environment is removed: from then on nothing of it reaches the network. It is awaited.
+   * Before a SIGKILL at once, the processes are stopped until it has settled. @default nothing
    *
    * @param endedBy what ended, or is about to end, the runtime's process
    */
-  readonly onGone?: (endedBy: ShutdownResult["endedBy"]) => unknown;
+  readonly onGone?: OnGone;
   /** @default AWS_LIMITS */
   readonly limits?: Partial<Limits>;
 }
+
+export type OnGone = (endedBy: ShutdownResult["endedBy"]) => unknown;
 
 export type Phase = "Init" | "Invoke" | "Shutdown";
 
@@ -81,6 +89,8 @@ export class ExecutionEnvironment {
   readonly timeline: TimelineEntry[] = [];
   /** What the function and its extensions wrote, a line each. */
   readonly logs: string[] = [];
+  /** What the runtimes' processes told of the function's code. */
+  readonly runtimeNotes: RuntimeNote[] = [];
   private readonly created = performance.now();
   private readonly limits: Limits;
   private readonly changes = new Changes();
@@ -211,6 +221,9 @@ export class ExecutionEnvironment {
       log: (line) => {
         this.logs.push(line);
       },
+      note: (note) => {
+        this.runtimeNotes.push(note);
+      },
       changes: this.changes,
     };
   }
@@ -280,10 +293,11 @@ export class ExecutionEnvironment {
 
   /** Nobody hears a signal; when the machine is removed, it goes first. */
   private async killAtOnce(lifecycle: Lifecycle, { remove }: Ending): Promise<ShutdownResult> {
-    const begun = performance.now();
     const { runtime, processes } = lifecycle;
     const endedBy = runtime === undefined || runtime.isGone ? "gone before" : "SIGKILL at once";
+    lifecycle.signalAll("SIGSTOP");
     await remove(endedBy);
+    const begun = performance.now();
     this.record("no extension registered: SIGKILL");
     lifecycle.signalAll("SIGKILL");
     await Promise.all(processes.map(({ gone }) => gone));

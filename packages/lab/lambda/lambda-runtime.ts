@@ -55,14 +55,16 @@ export function lambdaRuntime(name: string): LambdaRuntime {
   const prepared = { ...stamp, node: resolve(modules, stamp.node) };
   const version = spawnSync(prepared.node, ["--version"], { encoding: "utf8" }).stdout.trim();
   const wanted = /\d+/.exec(name)?.[0] ?? "";
-  const node = `Node.js ${version}${version.startsWith(`v${wanted}.`) ? "" : ` (this machine's, instead of ${wanted})`}`;
+  const isNamed = version.startsWith(`v${wanted}.`);
+  const node = `Node.js ${version}${isNamed ? "" : ` (this machine's, instead of ${wanted})`}`;
+  const other = isNamed ? {} : { otherVersion: `Node.js ${version}` };
   const client = join(modules, "aws-lambda-ric");
   const { version: clientVersion } = JSON.parse(readFileSync(join(client, "package.json"), "utf8")) as {
     version: string;
   };
   if (!prepared.client) {
     return {
-      name,
+      ...{ name, ...other },
       command: [prepared.node, join(__dirname, "runtime-client.mjs"), client],
       isAwsClient: false,
       isLabClient: true,
@@ -71,7 +73,7 @@ export function lambdaRuntime(name: string): LambdaRuntime {
     };
   }
   return {
-    name,
+    ...{ name, ...other },
     // From version 4 on it starts by itself.
     command: existsSync(join(client, "index.mjs"))
       ? [prepared.node, join(client, "index.mjs")]

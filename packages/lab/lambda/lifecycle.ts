@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { Descendants } from "../processes/descendants";
 import { track } from "../processes/reaper";
 import type { Changes } from "./changes";
-import { closeLog, signalGroup, startProcess, type EnvironmentProcess } from "./environment-process";
+import { closeLog, signalGroup, startProcess, type EnvironmentProcess, type RuntimeNote } from "./environment-process";
 import { MAX_EXTENSIONS } from "./extensions-api";
 import { crash } from "./lambda-errors";
 import type { ExternalExtension, LambdaFunction } from "./lambda-function";
@@ -20,6 +20,7 @@ export interface Journal {
   record(what: string): void;
   /** A line of a process. */
   log(line: string): void;
+  note(note: RuntimeNote): void;
   readonly changes: Changes;
 }
 
@@ -221,6 +222,9 @@ export class Lifecycle {
       onLine: (line) => {
         this.journal.log(line);
         telemetry.emit(isRuntime ? "function" : "extension", line);
+      },
+      onNote: (note) => {
+        this.journal.note(note);
       },
       onGone: (how, isStarted) => {
         this.crash ??= crash(name, how, isStarted, this.saidExitError);

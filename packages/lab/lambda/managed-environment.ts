@@ -4,7 +4,13 @@ import { once, EventEmitter } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createInterface } from "node:readline";
-import { AWS_LIMITS, type ExternalExtension, type LambdaFunction, type ShutdownResult } from "./execution-environment";
+import {
+  AWS_LIMITS,
+  type ExternalExtension,
+  type LambdaFunction,
+  type OnGone,
+  type ShutdownResult,
+} from "./execution-environment";
 import { ExtensionsApi } from "./extensions-api";
 import { json, readBody, refuse } from "./http-answer";
 import type { LambdaRuntime } from "./lambda-runtime";
@@ -28,7 +34,7 @@ export interface ManagedConfig {
   /** Worker threads, each with the function's code in it. @default 8, for one vCPU */
   readonly workers?: number;
   /** Called before a SIGKILL that comes at once. @default nothing */
-  readonly onGone?: () => void;
+  readonly onGone?: OnGone;
 }
 
 export type ManagedResult =
@@ -152,7 +158,8 @@ export class ManagedEnvironment {
     let endedBy: ShutdownResult["endedBy"] = runtime === undefined || runtime.isGone ? "gone before" : "itself";
     if (endedBy === "itself" && isAlone) {
       endedBy = "SIGKILL at once";
-      this.config.onGone?.();
+      this.signal("runtime", "SIGSTOP");
+      await this.config.onGone?.("SIGKILL at once");
       this.signal("runtime", "SIGKILL");
     } else if (endedBy === "itself") {
       this.signal("runtime", "SIGTERM");
@@ -173,7 +180,7 @@ export class ManagedEnvironment {
     await this.until(begun + AWS_LIMITS.shutdownMs, isGone);
     for (const { name } of this.processes) this.signal(name, "SIGKILL");
     await this.until(performance.now() + AWS_LIMITS.shutdownMs, isGone);
-    if (!isAlone) this.config.onGone?.();
+    if (!isAlone) await this.config.onGone?.(endedBy);
     for (const release of this.releases.splice(0)) release();
     this.telemetry.stop();
     this.server.close();

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { cachedFolder } from "./toolchain-cache";
 import type { LambdaRuntime } from "./runtime";
@@ -19,7 +20,7 @@ const START = `import os; from awslambdaric.__main__ import main; main(["bootstr
  */
 export function pythonRuntime(name: string): LambdaRuntime {
   const wanted = name.slice("python".length);
-  const found = [name, "python3"].flatMap((program) => {
+  const found = [name, ...pyenvVersions(wanted), "python3"].flatMap((program) => {
     const { status, stdout } = spawnSync(program, ["-c", "import platform; print(platform.python_version())"], {
       encoding: "utf8",
     });
@@ -54,8 +55,17 @@ export function pythonRuntime(name: string): LambdaRuntime {
     name,
     command: [join(folder, "bin", "python"), "-c", START],
     isAwsClient: true,
+    ...(inItsPlace === "" ? {} : { otherVersion: `Python ${version}` }),
     description: `Python ${version}${inItsPlace}, ${client} (AWS's runtime client)`,
   };
+}
+
+/** pyenv's programs for versions that are installed and not selected. */
+function pyenvVersions(wanted: string): readonly string[] {
+  const folder = join(process.env["PYENV_ROOT"] ?? join(homedir(), ".pyenv"), "versions");
+  if (!existsSync(folder)) return [];
+  const versions = readdirSync(folder).filter((version) => version.startsWith(`${wanted}.`));
+  return versions.map((version) => join(folder, version, "bin", "python3"));
 }
 
 function excerpt(output: string): string {

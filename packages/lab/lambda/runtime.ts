@@ -12,6 +12,8 @@ export interface LambdaRuntime {
   readonly isLabClient?: boolean;
   /** Its program takes Node.js's options, so the lab can find out whether the function listens to SIGTERM. @default false */
   readonly isNode?: boolean;
+  /** What runs in the place of the version that {@link name} says, such as `Python 3.11.7`. @default - that version runs */
+  readonly otherVersion?: string;
   /** One line for the reader, which says plainly where the lab differs from Lambda. */
   readonly description: string;
 }

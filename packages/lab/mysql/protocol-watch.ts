@@ -19,16 +19,24 @@ const RESP_MAX_LINE = 64 * 1024;
 /** What a client of Redis may begin with where it does not send arrays. */
 const REDIS_INLINE = /^(PING|AUTH|HELLO|SELECT|CLIENT|INFO|GET|SET|QUIT)\b/i;
 
+const AMQP_HEADER = Buffer.from("AMQP");
+const AMQP_HEADER_BYTES = 8;
+const AMQP_METHOD = 1;
+/** Class 10, connection; method 50, close. */
+const AMQP_CLOSE = (10 << 16) | 50;
+
 /**
  * The protocol by its first bytes: MySQL's server speaks first, PostgreSQL's client begins with a length and a version,
- * Redis' with an array. Of any other only the end is seen.
+ * Redis' with an array, AMQP's with its name. Of any other only the end is seen.
  */
 export function watchAnyProtocol(connection: Watched, seen: (event: WatchedEvent) => void): ProtocolWatch {
   connection.loggedIn = true; // a server holds a connection from its first moment on
   let mysql: ProtocolWatch | undefined;
   let reader: Reader | undefined = (bytes) => {
     if (bytes.length < 8 && bytes[0] === 0) return "more";
-    reader = bytes[0] === 0 ? postgresql(connection, seen, answered) : redis(connection, seen, bytes);
+    if (bytes[0] === AMQP_HEADER[0] && bytes.length < AMQP_HEADER.length) return "more";
+    if (bytes.subarray(0, AMQP_HEADER.length).equals(AMQP_HEADER)) reader = amqp(connection, seen);
+    else reader = bytes[0] === 0 ? postgresql(connection, seen, answered) : redis(connection, seen, bytes);
     return { skip: 0 };
   };
   let onAnswer: ((chunk: Buffer) => void) | undefined;
@@ -156,5 +164,25 @@ function redis(connection: Watched, seen: (event: WatchedEvent) => void, first: 
     isFirst = false;
     elements -= 1;
     return { skip: total };
+  };
+}
+
+/** AMQP 0-9-1, 2.3.5: frames of a type, a channel, a size, a payload and an end. https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf */
+function amqp(connection: Watched, seen: (event: WatchedEvent) => void): Reader {
+  connection.protocol = "AMQP";
+  let hasStarted = false;
+  return (bytes) => {
+    if (!hasStarted) {
+      if (bytes.length < AMQP_HEADER_BYTES) return "more";
+      hasStarted = true;
+      return { skip: AMQP_HEADER_BYTES };
+    }
+    if (bytes.length < 7) return "more";
+    const size = bytes.readUInt32BE(3);
+    if (bytes[0] === AMQP_METHOD && size >= 4) {
+      if (bytes.length < 11) return "more";
+      if (bytes.readUInt32BE(7) === AMQP_CLOSE) seen("quit");
+    }
+    return { skip: 7 + size + 1 };
   };
 }

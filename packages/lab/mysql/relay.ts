@@ -104,6 +104,7 @@ export class Relay extends EventEmitter<RelayEvents> {
     const serverSocket = net.connect({ host, port, allowHalfOpen: true, noDelay: true });
     const connection: Mutable<RelayedConnection> = {
       id: this.#connections.length + 1,
+      clientPort: clientSocket.remotePort,
       threadId: undefined,
       openedAt: performance.now(),
       loggedIn: false,

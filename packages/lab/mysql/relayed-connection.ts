@@ -1,6 +1,8 @@
 /** One connection of the function's, as the relay saw it pass. Times are `performance.now()` milliseconds. */
 export interface RelayedConnection {
   readonly id: number;
+  /** The function's own end, as its process sees it. @default - the function closed it before the relay accepted it */
+  readonly clientPort?: number | undefined;
   /**
    * What `CONNECTION_ID()` answers, read from the server's greeting; absent when it refused ("Too many connections").
    */
@@ -13,7 +15,7 @@ export interface RelayedConnection {
   readonly loggedIn: boolean;
   /** As far as the watch has recognized it. @default - not recognized yet */
   readonly protocol?: Protocol;
-  /** When the protocol's end message passed, which makes a close clean: COM_QUIT, Terminate or QUIT. */
+  /** When the protocol's end message passed, which makes a close clean: COM_QUIT, Terminate, QUIT, Connection.Close. */
   readonly quitAt: number | undefined;
   /** With TLS up to the server, COM_QUIT cannot be seen: only the server's Aborted_clients tells a clean close then. */
   readonly encrypted: boolean;
@@ -29,7 +31,7 @@ export interface RelayedConnection {
   readonly endedWith?: "FIN" | "RST";
 }
 
-export type Protocol = "MySQL" | "PostgreSQL" | "Redis";
+export type Protocol = "MySQL" | "PostgreSQL" | "Redis" | "AMQP";
 
 /** Looks at what passes on one connection, and says so in its fields. */
 export interface ProtocolWatch {

@@ -1,115 +1,149 @@
-import { closing, FUNCTION, hookFor, LEAVE, PACKAGE } from "./closing-advice";
-import { initAdvice, inputAdvice, withHint, type AdviceContext } from "./input-advice";
-import { changeInLanguage } from "./language-advice";
+import { closingCode, ATTACH, LEAVING_CODE } from "./advice-code";
+import { inputAdvice, initAdvice } from "./input-advice";
 import { firstLine } from "./one-line";
-import { LOG_IN_REFUSED, type RunResult } from "./run";
+import type { Opened, RunResult } from "./run";
 import { isHidden, runVerdict } from "./verdict";
 
+type Language = NonNullable<RunResult["language"]>;
+
+/** Go and Rust register an extension themselves. Measured by runs/languages.test.ts; Java's by hand, on client 2.10.1. */
+export const LANGUAGE_ADVICE: Readonly<Record<Exclude<Language, "nodejs">, string>> = {
+  go: "Start the handler with lambda.StartWithOptions(handler, lambda.WithEnableSIGTERM(callback)), and end the callback, which closes every connection, with os.Exit(0).",
+  rust: "Call spawn_graceful_shutdown_handler (feature graceful-shutdown of lambda_runtime) with a future that closes every connection, and give each wait in it a time limit.",
+  python:
+    "Register signal.signal(signal.SIGTERM, on_sigterm) where the module is loaded, close every connection in on_sigterm, and end it with os._exit(0), because sys.exit(0) hangs on Python 3.13; SIGTERM needs an extension.",
+  java: "Close every connection in a hook of Runtime.getRuntime().addShutdownHook; SIGTERM needs an extension, best an internal one, whose 500 ms are enough for the JVM to leave.",
+  other:
+    "Handle SIGTERM in bootstrap (a shell script starts the program with exec), close every connection, then exit; SIGTERM needs an extension.",
+};
+
+/** The variables of the command line, for errors that one of them would repair. */
+export interface AdviceContext {
+  /** @default none */
+  readonly given?: readonly string[];
+}
+
 /**
- * What to change, in one line, so that the next run of this handler is clean; nothing if this one was.
- *
- * It names only the first problem: a function without SIGTERM needs no advice on how to exit.
+ * What was seen, where, and what repairs it; nothing if the run was clean. Lines that begin with four spaces are code to
+ * copy. It is about the first problem alone: a function without SIGTERM needs no advice on how to exit.
  *
  * @param extensionIsAssumed whether the lab brought the extension that made Lambda send SIGTERM
  */
-export function advice(result: RunResult, extensionIsAssumed = false, context: AdviceContext = {}): string | undefined {
-  const change = runVerdict(result).clean ? undefined : changeOf(result, context);
-  const { initError, outcomes, shutdown } = result;
-  const isUnheard = shutdown.endedBy === "SIGTERM, unheard" && outcomes.some((outcome) => outcome !== "closed");
-  const isUnlistened = isUnheard || (shutdown.endedBy === "itself" && !outcomes.includes("closed"));
-  // If the shutdown code is missing, the extension is usually missing too.
-  const lacksBoth = initError === undefined && isUnlistened && outcomes.length > 0;
-  return change !== undefined && extensionIsAssumed && lacksBoth
-    ? `${change}; and deploy it with an extension, as the lab ran it, because without one there is no SIGTERM`
-    : change;
-}
-
-function changeOf(result: RunResult, context: AdviceContext): string | undefined {
-  const { language = "nodejs" } = result;
-  if (result.isLate === true) return "run it again while this machine does less";
-  if (runVerdict(result).kind === "not proven here" && isHidden(result)) {
-    return "let it connect without TLS in the lab, such as with sslmode=disable, so that the lab sees what it sends";
+export function advice(
+  result: RunResult,
+  extensionIsAssumed = false,
+  { given = [] }: AdviceContext = {},
+): string | undefined {
+  if (runVerdict(result).clean) return undefined;
+  const { initError, outcomes, language = "nodejs" } = result;
+  if (result.isLate === true) return "Run it again while this machine does less.";
+  if (initError !== undefined) return initAdvice(`${initError.errorType}: ${initError.errorMessage}`, given, language);
+  if (outcomes.length === 0) return inputAdvice(result, given);
+  const lines = linesOf(result, language);
+  if (extensionIsAssumed && language === "nodejs" && lines.includes(ATTACH[0])) {
+    lines.push("The lab assumed an extension (--extension external). Without one Lambda sends no SIGTERM.");
   }
-  return (language === "nodejs" ? undefined : changeInLanguage(result, language)) ?? changeInNodejs(result, context);
+  return lines.length === 0 ? undefined : lines.join("\n");
 }
 
-function changeInNodejs(result: RunResult, context: AdviceContext): string | undefined {
-  const { initError, invocations, outcomes, shutdown, end, language } = result;
-  const { code, given = [] } = context;
-  const failed = invocations.flatMap((each) =>
-    each.ok ? [] : [`${each.error.errorType}: ${each.error.errorMessage}`],
-  );
-  const clean = outcomes.filter((outcome) => outcome === "closed").length;
+function linesOf(result: RunResult, language: Language): string[] {
+  const { shutdown, outcomes, end } = result;
+  const isClosed = outcomes.every((outcome) => outcome === "closed");
+  const failure = result.invocations.find((each) => !each.ok);
+  if (isClosed && failure?.ok === false) {
+    const { errorType, errorMessage } = failure.error;
+    return [`Repair the invocation first, which fails with ${firstLine(`${errorType}: ${errorMessage}`)}.`];
+  }
+  if (shutdown.endedBy === "gone before") return end === "failure" ? [KILLED_BY_THE_LAB] : crashLines(result);
+  if (isClosed && isHidden(result)) return [HIDDEN];
+  if (isClosed && shutdown.endedBy !== "SIGKILL at its deadline") return [];
+  if (language !== "nodejs") return [sentenceOf(result), LANGUAGE_ADVICE[language]];
+  return isClosed
+    ? [leftTooLate(result), ...ATTACH, "Or leave in this way, without process.exit():", ...LEAVING_CODE]
+    : [sentenceOf(result), ...ATTACH, ...closingLines(result)];
+}
+
+const KILLED_BY_THE_LAB =
+  "Nothing in the shutdown can be changed: a process that is killed in an invocation closes nothing, so the kernel closes its sockets and the server counts them as aborted.";
+const HIDDEN =
+  "Let it connect without TLS in the lab, such as with sslmode=disable, so that the lab sees what it sends.";
+
+function crashLines({ uncaught, logs }: RunResult): string[] {
+  const error = uncaught ?? logs.findLast((line) => line.includes("Uncaught Exception"));
+  if (error === undefined) return ["Keep the process alive: it ended before any signal, so it could close nothing."];
+  const isUnlistened = error.includes("Emitted 'error' event");
+  return [
+    `Catch the error that ended the process before any signal: ${firstLine(error)}.`,
+    ...frames(error),
+    ...(isUnlistened ? ["The object that emits the error event has no listener. Give it one:", EMITTER] : []),
+  ];
+}
+
+const EMITTER = '    ….on("error", (error) => console.error(error)); // the pool or connection that emitted it';
+
+/** Without Node.js's own. */
+function frames(stack: string): readonly string[] {
+  const own = stack.split("\n").filter((line) => line.trim().startsWith("at ") && !line.includes("node:"));
+  return own.slice(0, 5).map((line) => `    ${line.trim()}`);
+}
+
+/** What was seen of the connections, and where they were opened. */
+function sentenceOf(result: RunResult): string {
+  const { shutdown, outcomes, uncaught } = result;
   const all = outcomes.length;
-  const close = closing(code);
-  if (initError !== undefined) {
-    return initAdvice(`${initError.errorType}: ${initError.errorMessage}`, context, language);
-  }
-  if (all === 0) {
-    return inputAdvice({
-      ...(failed[0] === undefined ? {} : { failure: failed[0] }),
-      answers: invocations.flatMap((each) => (each.ok ? [each.payload] : [])),
-      ...(code === undefined ? {} : { code }),
-      env: Object.fromEntries(given.map((name) => [name, ""])),
-      isRefused: result.timeline.some(({ what }) => what.startsWith(LOG_IN_REFUSED)),
-      ...(language === undefined ? {} : { language }),
-    });
-  }
-  const invocation =
-    failed.length > 0 ? `fix the invocation, which fails with ${withHint(failed[0] ?? "", context)}` : undefined;
+  const open = outcomes.filter((outcome) => outcome !== "closed").length;
+  const left = `${open} of ${all} connection${all === 1 ? "" : "s"}`;
+  const places = placesOf(result);
   switch (shutdown.endedBy) {
-    case "gone before":
-      return end === "failure"
-        ? "nothing in the shutdown: a process that is killed in an invocation cannot close anything, so the kernel closes its sockets and the server counts them as aborted"
-        : "keep the runtime's process alive: it ended before any signal, so it could close nothing";
     case "SIGKILL at once":
-      return clean === all
-        ? invocation
-        : `register an extension, without which Lambda sends SIGKILL and no SIGTERM: add a layer with one, or ${PACKAGE}, and in an ES module: import { registerExtension } from "${FUNCTION}"; await registerExtension()`;
-    case "SIGKILL at its deadline":
-      return changeOfKilled(result, context);
+      return `No extension is registered, so Lambda sent SIGKILL and no SIGTERM: ${left} stayed on the server${places}.`;
+    case "SIGKILL at its deadline": {
+      const thrown = uncaught === undefined ? "" : `, because its SIGTERM listener fails with ${firstLine(uncaught)}`;
+      return open === 0
+        ? `It closed every connection and did not leave before its deadline${thrown}.`
+        : `It listens to SIGTERM and did not leave before its deadline${thrown}: ${left} not closed${places}.`;
+    }
+    case "SIGTERM, unheard":
+      return `Nothing listens to SIGTERM, which ended the process with ${left} open${places}.`;
+    default:
+      return `It left on SIGTERM with ${left} open${places}.`;
   }
-  if (clean === all) return invocation;
-  if (code?.library?.isLocal === true) {
-    return `close the connection where it is opened, because it is a variable of a function: ${close} in a finally block there. Or open it once, outside of the handler, and on SIGTERM ${close}, then ${LEAVE}`;
-  }
-  if (shutdown.endedBy === "SIGTERM, unheard" || (clean === 0 && code?.listensToSigterm !== true)) {
-    return `listen to SIGTERM, which ended the process with ${all - clean} of its connections open: ${close}, then ${LEAVE}; or ${hookFor(code)}`;
-  }
-  if (clean === 0) {
-    return `it left on SIGTERM with ${all} of its connections open: ${close} before it leaves; then ${LEAVE}; or ${hookFor(code)}`;
-  }
-  return code?.closes === true && code.library?.note !== undefined
-    ? `it closed ${clean} of ${all} connections before it left: ${code.library.note}`
-    : `it closed ${clean} of ${all} connections before it left: ${close} before you leave; or ${hookFor(code)}`;
 }
 
-/** It heard SIGTERM and did not leave in time. */
-function changeOfKilled({ outcomes, quitMs, logs }: RunResult, { code }: AdviceContext): string {
-  const clean = outcomes.filter((outcome) => outcome === "closed").length;
-  const all = outcomes.length;
-  const close = closing(code);
-  const failure = listenerFailure(logs);
-  if (failure !== undefined) {
-    return `its SIGTERM listener fails with ${failure}, and the process did not leave: catch that error, ${clean === all ? "" : `${close}, `}then ${LEAVE}`;
-  }
-  if (clean === all) {
-    return code?.callsExit === false
-      ? `it closed every connection and did not leave in time, so it was killed at its deadline: do nothing slow after the close, and ${LEAVE}`
-      : `process.exit() does not exit under AWS's runtime client, and it was killed at its deadline with every connection closed: ${LEAVE}; or ${PACKAGE}, which does this for you`;
-  }
-  if (quitMs !== undefined) {
-    return `on SIGTERM it closed ${clean} of ${all} connections and did not leave: cancel what still runs, ${close} with a time limit, then ${LEAVE}; or ${hookFor(code)}`;
-  }
-  return code?.closes === true
-    ? `on SIGTERM it closed nothing before its deadline: cancel what still runs, ${close} before anything slow and with a time limit, then ${LEAVE}; or ${hookFor(code)}`
-    : `on SIGTERM it closed nothing and did not leave: ${close}, then ${LEAVE}; or ${hookFor(code)}`;
+function placesOf({ opened = [] }: Pick<RunResult, "opened">): string {
+  const left = opened.filter(({ outcome }) => outcome !== "closed");
+  const origins = [...new Set(left.map(originInWords))].filter((origin) => origin !== "");
+  return origins.length === 0 ? "" : ` (opened ${origins.join("; ")})`;
 }
 
-/** What Node.js prints of an error that nobody catches, before it exits, which hangs under AWS's client. */
-function listenerFailure(logs: readonly string[]): string | undefined {
-  const end = logs.findLastIndex((line) => /^Node\.js v\d+\.\d+\.\d+$/.test(line));
-  if (end === -1) return undefined;
-  const error = logs.slice(0, end).findLast((line, index) => /^\s+at /.test(logs[index + 1] ?? "") && /^\S/.test(line));
-  return error === undefined ? undefined : firstLine(error);
+function originInWords({ place, packages }: Opened): string {
+  const by = packages.length === 0 ? "" : ` by ${packages.slice(0, 2).join(" of ")}`;
+  return place === undefined ? by.trim() : `at ${place}${by}`;
+}
+
+function leftTooLate({ exitCall, uncaught }: RunResult): string {
+  if (uncaught !== undefined) {
+    return `It closed every connection, then its SIGTERM listener failed with ${firstLine(uncaught)}, and the process was killed at its deadline.`;
+  }
+  if (exitCall === undefined) {
+    return "It closed every connection and did not leave, so it was killed at its deadline. Do nothing slow after the close.";
+  }
+  const { place, packages } = exitCall;
+  const caller = packages[0] ?? place ?? "its code";
+  return `It closed every connection, then ${caller} called process.exit(), which hangs under AWS's runtime client until SIGKILL.`;
+}
+
+/** One block for each file that opened a connection that was not closed. */
+function closingLines({ opened = [] }: RunResult): readonly string[] {
+  const left = opened.filter(({ outcome }) => outcome !== "closed");
+  const byFile = new Map(left.map((each) => [fileOf(each), each]));
+  if (byFile.size === 0) byFile.set(undefined, { outcome: "aborted", isModule: true, packages: [] });
+  return [...byFile].flatMap(([file, { packages, isModule }]) => [
+    `Or in the code, in ${file ?? "the file that makes the connections"}, where … is what holds them:`,
+    ...closingCode(isModule, packages.at(1) ?? packages[0]),
+  ]);
+}
+
+function fileOf({ place }: Opened): string | undefined {
+  return place?.slice(0, place.lastIndexOf(":"));
 }

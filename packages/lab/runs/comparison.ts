@@ -84,11 +84,14 @@ export function comparison(results: readonly RunResult[], width?: number): strin
     shutdown.endedBy === "gone before" ? "before" : `+ ${milliseconds(shutdown.runtimeMs)}`,
   );
   row("  ended by", ({ shutdown }) => endedBy(shutdown));
+  const isMysql = results.some(({ outcomes, tcp = [] }) => outcomes.length > tcp.length || tcp.length === 0);
   row("Server: connections held", ({ outcomes }) => paint(count(outcomes, "leaked")));
-  row("  Aborted_clients", ({ abortedClients }) =>
-    abortedClients === undefined ? "not counted" : paint(abortedClients, "+"),
-  );
-  row("Connection", ({ outcomes }) => describe(outcomes));
+  if (isMysql) {
+    row("  Aborted_clients", ({ abortedClients }) =>
+      abortedClients === undefined ? "not counted" : paint(abortedClients, "+"),
+    );
+  }
+  row("Connection", ({ outcomes }) => describe(outcomes, isMysql));
   for (const server of new Set(results.flatMap(({ tcp = [] }) => tcp.map((each) => each.server)))) {
     row(`At ${server}`, ({ tcp = [] }) => endings(tcp.filter((each) => each.server === server)));
   }
@@ -123,22 +126,22 @@ function endedBy({ endedBy }: RunResult["shutdown"]): string {
 }
 
 /** Connections with one outcome are counted, so that a pool does not make the table wide. */
-function describe(outcomes: readonly Outcome[]): string {
+function describe(outcomes: readonly Outcome[], isMysql: boolean): string {
   const cells = (["closed", "aborted", "leaked"] as const).flatMap((outcome) => {
     const number = count(outcomes, outcome);
-    return number === 0 ? [] : [`${number === 1 ? "" : `${number} × `}${inWords(outcome)}`];
+    return number === 0 ? [] : [`${number === 1 ? "" : `${number} × `}${inWords(outcome, isMysql)}`];
   });
   return cells.join(", ") || "none was opened";
 }
 
-function inWords(outcome: Outcome): string {
+function inWords(outcome: Outcome, isMysql: boolean): string {
   switch (outcome) {
     case "closed":
       return colors.green("clean close");
     case "aborted":
       return colors.red("aborted");
     case "leaked":
-      return colors.red("leaked until wait_timeout");
+      return colors.red(isMysql ? "leaked until wait_timeout" : "leaked");
   }
 }
 

@@ -8,6 +8,7 @@ import type { DatabaseServer } from "../mysql/server";
 import type { Subject } from "../functions/subject";
 import { databaseAccess } from "./database-access";
 import { busyWorkers, withinStart, type ManagedRunConfig } from "./managed-run";
+import { severed } from "./severed";
 import { TcpRelays } from "./tcp-connections";
 import { connectionsOf, verdictOf, type VerdictKind } from "./verdict";
 import type { End, Outcome, RunResult } from "./run";
@@ -90,7 +91,7 @@ async function inEmulator(
     emulator = await Emulator.start({ ...config, lambdaFunction });
     const invocations = await play(emulator);
     // If an environment vanishes without SIGTERM, nothing of it reaches the server.
-    if (!emulator.hasExtension) for (const each of [relay, tcp]) each.sever();
+    if (!emulator.hasExtension) await severed([relay, ...tcp.relays], "SIGKILL at once");
     const goneMs = await emulator.shutdown();
     await sleep(SETTLE_MS);
     const connections = relay.connections.filter(({ loggedIn }) => loggedIn);

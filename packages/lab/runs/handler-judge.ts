@@ -4,7 +4,6 @@ import { join } from "node:path";
 import type { LambdaRuntime } from "../lambda/runtime";
 import type { DatabaseServer } from "../mysql/server";
 import { startPostgresql, startRedis, type ThrowawayTcpServer } from "../mysql/throwaway-tcp-server";
-import { handlerCode } from "../functions/handler-code";
 import { prismaClient } from "../functions/prisma-client";
 import { withExtension, type Subject } from "../functions/subject";
 import { userFunction, userVariables } from "../functions/user-function";
@@ -76,8 +75,7 @@ export class HandlerJudge {
   async judge(handler: UserHandler, runtime: LambdaRuntime): Promise<Judged> {
     const subject = await this.subject(handler);
     const result = await run(subject, runtime, this.database);
-    const given = handler.server === undefined ? [] : Object.keys(URLS[handler.server]);
-    const change = advice(result, true, { code: handlerCode(subject.lambdaFunction), given });
+    const change = advice(result, true);
     return { verdict: runVerdict(result), change, result };
   }
 

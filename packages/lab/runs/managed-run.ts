@@ -6,6 +6,7 @@ import type { DatabaseServer } from "../mysql/server";
 import type { Subject } from "../functions/subject";
 import { databaseAccess } from "./database-access";
 import { logInOf, type LogIn } from "./log-in";
+import { severed } from "./severed";
 import { connectionsOf, invocationsOf, verdictOf, type Verdict } from "./verdict";
 import type { Outcome, RunResult } from "./run";
 
@@ -50,9 +51,7 @@ export async function runManaged(config: ManagedRunConfig): Promise<ManagedRunRe
     runtime,
     workers,
     extensions: lightened(subject.extensions),
-    onGone: () => {
-      relay.sever();
-    },
+    onGone: (endedBy) => severed([relay], endedBy),
     lambdaFunction: { ...subject.lambdaFunction, environment: variables() },
   });
   const allIdle = (): boolean => environment.idleWorkers >= workers;

@@ -11,14 +11,17 @@ import {
   type TimelineEntry,
 } from "../lambda/execution-environment";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
-import type { RelayedConnection } from "../mysql/relay";
+import type { Relay, RelayedConnection } from "../mysql/relay";
 import type { LambdaError } from "../lambda/runtime-api";
 import type { Outcome } from "./outcome";
 import { TcpRelays, type TcpConnection } from "./tcp-connections";
 import { handlerLanguage, type HandlerLanguage } from "../functions/handler-language";
+import { codeOrigin, type CodeOrigin } from "../functions/code-origin";
 import { isFakeInsights, type Subject } from "../functions/subject";
 import { databaseAccess } from "./database-access";
 import { logInOf, type LogIn } from "./log-in";
+import { severed } from "./severed";
+import { unwatchedConnections } from "./unwatched-connections";
 
 export type { Outcome } from "./outcome";
 
@@ -74,6 +77,27 @@ export interface RunResult {
   readonly tcp?: readonly TcpConnection[];
   /** What the handler is written in. @default "nodejs" */
   readonly language?: HandlerLanguage;
+  /** Where each connection was opened. @default - the runtime's process cannot tell */
+  readonly opened?: readonly Opened[];
+  /** Who called process.exit() last. @default - nobody was seen to */
+  readonly exitCall?: CodeOrigin;
+  /** Stack of the last error that nobody caught. @default - none was seen */
+  readonly uncaught?: string;
+  /** Addresses of connections that pass none of the lab's relays, seen after the last event. @default none */
+  readonly unwatched?: readonly string[];
+  /** What ran in the place of the named runtime. @default - the named one ran */
+  readonly otherRuntime?: string;
+}
+
+/** A connection, with the code that opened it. */
+export interface Opened extends CodeOrigin {
+  readonly outcome: Outcome;
+}
+
+/** What a run may have beside its events and its end. */
+export interface RunOptions {
+  /** Milliseconds that the environment is frozen between two events. @default - it is not frozen */
+  readonly freezeBetweenMs?: number;
 }
 
 /** In the timeline. */
@@ -82,7 +106,7 @@ export const LOG_IN_REFUSED = "log-in refused by the server";
 /** Milliseconds that the server gets to notice that a connection ended. It needs one or two. */
 const SETTLE_MS = 100;
 
-/** Milliseconds that it gets to release what was leaked, which nobody measures. */
+/** Milliseconds that the server gets to release what was leaked, which is not measured. */
 const RELEASE_MS = 1_000;
 
 /** Takes one execution environment through Init, some invocations and Shutdown, and asks the server what it holds. */
@@ -92,34 +116,86 @@ export async function run(
   server: DatabaseServer,
   events: readonly unknown[] = [{}],
   end: End = { how: "idle" },
+  options: RunOptions = {},
 ): Promise<RunResult> {
   const database = subject.database ?? server;
   const abortedBefore = await database.abortedClients();
-  const { relay, variables } = await databaseAccess(subject, database);
-  const tcp = await TcpRelays.start(subject.tcp ?? [], (what) => {
-    environment.record(what);
-  });
-  const environmentVariables = variables(tcp.addresses);
-  const createdAt = performance.now();
-  const environment: ExecutionEnvironment = new ExecutionEnvironment({
-    runtime,
-    extensions: subject.extensions,
-    onGone: () => {
-      relay.sever();
-      tcp.sever();
-    },
-    lambdaFunction: { ...subject.lambdaFunction, environment: environmentVariables },
-  });
-  relay.on("open", ({ threadId }) => {
-    if (threadId !== undefined) environment.record(`connection to the server (its thread ${threadId})`);
-  });
-  relay.on("refused", ({ threadId }) => {
-    environment.record(`${LOG_IN_REFUSED} (its thread ${threadId ?? "?"})`);
-  });
-  relay.on("quit", (connection: RelayedConnection) => {
-    environment.record(`COM_QUIT to the server (its thread ${connection.threadId ?? "?"})`);
-  });
+  const scene = await Scene.prepare(subject, runtime, database);
   try {
+    const life = await scene.play(events, end, options);
+    const connections = await scene.connections();
+    const abortedClients = (await database.abortedClients()) - abortedBefore;
+    return {
+      subject: subject.name,
+      end: end.how,
+      ...life,
+      ...connections,
+      // On a server that others use, the counter tells of their clients as well.
+      ...(hasOwnCounter(database) ? { abortedClients } : {}),
+      ...(runtime.isLabClient === true ? { isLabClient: true } : {}),
+      ...(runtime.otherVersion === undefined ? {} : { otherRuntime: runtime.otherVersion }),
+      ...scene.seenInside(connections.outcomes),
+      language: handlerLanguage(subject.lambdaFunction.directory, runtime.name),
+    };
+  } finally {
+    await scene.close();
+  }
+}
+
+/** Whether Aborted_clients counts the lab's clients alone. */
+export function hasOwnCounter({ kind }: Pick<DatabaseServer, "kind">): boolean {
+  return kind === "mariadbd" || kind === "mysqld";
+}
+
+type Life = Pick<
+  RunResult,
+  "initError" | "isLate" | "initMs" | "invocations" | "shutdown" | "timeline" | "logs" | "unwatched"
+>;
+type Connections = Pick<RunResult, "quitMs" | "closedBefore" | "logIn" | "outcomes" | "tcp">;
+
+/** One environment, and the relays between it and its servers. */
+class Scene {
+  private readonly createdAt = performance.now();
+  private readonly environment: ExecutionEnvironment;
+  private signalledAt = NaN;
+
+  private constructor(
+    private readonly subject: Subject,
+    runtime: LambdaRuntime,
+    private readonly database: DatabaseServer,
+    private readonly relay: Relay,
+    private readonly tcp: TcpRelays,
+    private readonly variables: Readonly<Record<string, string>>,
+  ) {
+    this.environment = new ExecutionEnvironment({
+      runtime,
+      extensions: subject.extensions,
+      onGone: (endedBy) => severed([relay, ...tcp.relays], endedBy),
+      lambdaFunction: { ...subject.lambdaFunction, environment: variables },
+    });
+    const thread = ({ threadId }: RelayedConnection): string => `(its thread ${threadId ?? "?"})`;
+    relay.on("open", (connection) => {
+      if (connection.threadId !== undefined) this.record(`connection to the server ${thread(connection)}`);
+    });
+    relay.on("refused", (connection) => {
+      this.record(`${LOG_IN_REFUSED} ${thread(connection)}`);
+    });
+    relay.on("quit", (connection) => {
+      this.record(`COM_QUIT to the server ${thread(connection)}`);
+    });
+  }
+
+  static async prepare(subject: Subject, runtime: LambdaRuntime, database: DatabaseServer): Promise<Scene> {
+    const { relay, variables } = await databaseAccess(subject, database);
+    const tcp = await TcpRelays.start(subject.tcp ?? [], (what) => {
+      scene.record(what);
+    });
+    const scene: Scene = new Scene(subject, runtime, database, relay, tcp, variables(tcp.addresses));
+    return scene;
+  }
+
+  async play(events: readonly unknown[], end: End, { freezeBetweenMs }: RunOptions): Promise<Life> {
+    const { environment } = this;
     const initError = await environment.init().then(
       () => undefined,
       (error: unknown) => {
@@ -128,60 +204,113 @@ export async function run(
       },
     );
     const invocations: InvocationResult[] = [];
+    let unwatched: readonly string[] = [];
     if (initError === undefined) {
-      for (const event of events) invocations.push(await environment.invoke(event));
+      for (const [index, event] of events.entries()) {
+        if (index > 0 && freezeBetweenMs !== undefined) await this.freeze(freezeBetweenMs);
+        invocations.push(await environment.invoke(event));
+      }
+      unwatched = unwatchedConnections(environment.runtimePid, this.watchedPorts, environment.runtimeNotes);
       await bringAbout(end, environment);
-      // A reset leaves the machine on: the server is to hear from its kernel before the machine goes as well.
+      // A reset leaves the machine on, so the server hears from its kernel before the machine goes as well.
       if (end.how === "timeout" || end.how === "failure") await sleep(SETTLE_MS);
     }
-    const begun = performance.now();
-    const last = await environment.shutdown();
-    // After a reset there is nothing left to shut down: it was the reset that told the runtime to go.
-    const ending = endingOf(environment.timeline);
-    const { goneMs, signalAt } = ending;
-    const wasReset = last.endedBy === "gone before";
-    const shutdown = wasReset
-      ? { endedBy: endedByOf(ending), runtimeMs: goneMs }
-      : { endedBy: endedByOf(last), runtimeMs: last.runtimeMs };
-    const signalledAt = wasReset && !Number.isNaN(signalAt) ? createdAt + signalAt : begun;
+    const shutdown = await this.shutDown();
+    const { timeline, logs } = environment;
+    const initMs = between(timeline, RUNTIME_STARTED, "runtime ready (first /next)");
+    return {
+      ...(initError === undefined ? {} : { initError }),
+      ...(isLate(initError, timeline, this.subject) ? { isLate: true } : {}),
+      ...(initMs === undefined ? {} : { initMs }),
+      ...{ invocations, shutdown, timeline, logs },
+      ...(unwatched.length === 0 ? {} : { unwatched }),
+    };
+  }
+
+  /** What became of the connections. To be asked after the Shutdown phase. */
+  async connections(): Promise<Connections> {
     await sleep(SETTLE_MS);
-    // One that has not come to log in was none: the server holds no thread for it, or not for long.
-    const connections = relay.connections.filter(({ loggedIn }) => loggedIn);
-    const others = tcp.connections();
+    const { loggedIn: connections, others } = this;
     const allQuits = [...connections, ...others].flatMap(({ quitAt }) =>
-      quitAt === undefined ? [] : [quitAt - signalledAt],
+      quitAt === undefined ? [] : [quitAt - this.signalledAt],
     );
     const quits = allQuits.filter((ms) => ms >= 0);
-    const held = await database.heldThreads(connections.flatMap(({ threadId }) => threadId ?? []));
-    const initMs = between(environment.timeline, RUNTIME_STARTED, "runtime ready (first /next)");
-    const abortedClients = (await database.abortedClients()) - abortedBefore;
+    const held = await this.database.heldThreads(connections.flatMap(({ threadId }) => threadId ?? []));
     return {
-      subject: subject.name,
-      end: end.how,
-      ...(initError === undefined ? {} : { initError }),
-      ...(isLate(initError, environment.timeline, subject) ? { isLate: true } : {}),
-      ...(initMs === undefined ? {} : { initMs }),
-      invocations,
-      shutdown,
       quitMs: quits.length === 0 ? undefined : Math.max(...quits),
-      logIn: logInOf(environmentVariables, connections),
       closedBefore: allQuits.length - quits.length,
+      logIn: logInOf(this.variables, connections),
       outcomes: [
         ...connections.map((connection) => outcome(connection, held)),
         ...others.map((connection) => connection.outcome),
       ],
-      ...(subject.tcp === undefined ? {} : { tcp: others.map(withoutTime) }),
-      ...(database.kind === "stand-in" ? {} : { abortedClients }),
-      ...(runtime.isLabClient === true ? { isLabClient: true } : {}),
-      timeline: environment.timeline,
-      logs: environment.logs,
-      language: handlerLanguage(subject.lambdaFunction.directory, runtime.name),
+      ...(this.subject.tcp === undefined ? {} : { tcp: others.map(withoutTime) }),
     };
-  } finally {
-    await environment.shutdown();
-    await relay.close();
-    await tcp.close();
-    await released(database, relay.connections);
+  }
+
+  /** What the runtime's process told of its code. */
+  seenInside(outcomes: readonly Outcome[]): Pick<RunResult, "opened" | "exitCall" | "uncaught"> {
+    const { lambdaFunction } = this.subject;
+    const { runtimeNotes: notes } = this.environment;
+    const stacks = new Map(
+      notes.flatMap(({ socket }) => (socket === undefined ? [] : [[socket.localPort, socket.stack]])),
+    );
+    const opened = [...this.loggedIn, ...this.others].flatMap(({ clientPort }, index): Opened[] => {
+      const stack = clientPort === undefined ? undefined : stacks.get(clientPort);
+      const found = outcomes[index];
+      return stack === undefined || found === undefined
+        ? []
+        : [{ outcome: found, ...codeOrigin(stack, lambdaFunction) }];
+    });
+    const exit = notes.findLast((note) => note.exit !== undefined)?.exit;
+    const uncaught = notes.findLast((note) => note.uncaught !== undefined)?.uncaught;
+    return {
+      ...(opened.length === 0 ? {} : { opened }),
+      ...(exit === undefined ? {} : { exitCall: codeOrigin(exit, lambdaFunction) }),
+      ...(uncaught === undefined ? {} : { uncaught }),
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.environment.shutdown();
+    await this.relay.close();
+    await this.tcp.close();
+    await released(this.database, this.relay.connections);
+  }
+
+  record(what: string): void {
+    this.environment.record(what);
+  }
+
+  /** A connection that did not log in is none: the server holds no thread for it, or not for long. */
+  private get loggedIn(): readonly RelayedConnection[] {
+    return this.relay.connections.filter(({ loggedIn }) => loggedIn);
+  }
+
+  private get others(): ReturnType<TcpRelays["connections"]> {
+    return this.tcp.connections();
+  }
+
+  private get watchedPorts(): ReadonlySet<number> {
+    return new Set([this.relay, ...this.tcp.relays].map(({ port }) => port));
+  }
+
+  private async freeze(ms: number): Promise<void> {
+    this.environment.freeze();
+    await sleep(ms);
+  }
+
+  private async shutDown(): Promise<RunResult["shutdown"]> {
+    const begun = performance.now();
+    const last = await this.environment.shutdown();
+    // After a reset there is nothing left to shut down: the reset told the runtime to go.
+    const ending = endingOf(this.environment.timeline);
+    const { goneMs, signalAt } = ending;
+    const wasReset = last.endedBy === "gone before";
+    this.signalledAt = wasReset && !Number.isNaN(signalAt) ? this.createdAt + signalAt : begun;
+    return wasReset
+      ? { endedBy: endedByOf(ending), runtimeMs: goneMs }
+      : { endedBy: endedByOf(last), runtimeMs: last.runtimeMs };
   }
 }
 
@@ -190,9 +319,9 @@ function withoutTime({
   protocol,
   outcome,
   saw,
-  isHidden,
+  unproven,
 }: ReturnType<TcpRelays["connections"]>[number]): TcpConnection {
-  return { server, protocol, outcome, saw, ...(isHidden === undefined ? {} : { isHidden }) };
+  return { server, protocol, outcome, saw, ...(unproven === undefined ? {} : { unproven }) };
 }
 
 /** An extension of the user's has to be fast enough; the lab's fake is slow only if the machine is. */

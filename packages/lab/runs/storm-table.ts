@@ -5,10 +5,16 @@ import { verdictOf, type Verdict } from "./verdict";
 
 /** What a storm found, for the same verdict as every other command's. */
 export function stormVerdict(
-  result: Pick<StormResult, "subject" | "opened" | "closed" | "aborted" | "leaked" | "endings" | "invocations">,
+  result: Pick<StormResult, "subject" | "opened" | "closed" | "aborted" | "leaked" | "endings" | "invocations"> &
+    Partial<StormResult>,
 ): Verdict {
-  const { subject, opened, closed, aborted, leaked, endings, invocations } = result;
-  return verdictOf({ subject, invocations, endings, connections: { opened, closed, aborted, leaked } });
+  const { subject, opened, closed, aborted, leaked, endings, invocations, goodbyes, unproven, otherRuntime } = result;
+  return verdictOf({
+    ...{ subject, invocations, endings, connections: { opened, closed, aborted, leaked } },
+    ...(goodbyes === undefined ? {} : { goodbyes }),
+    ...(unproven === undefined ? {} : { unproven }),
+    ...(otherRuntime === undefined ? {} : { otherRuntime }),
+  });
 }
 
 /** The ways side by side, a column each. */
@@ -21,7 +27,7 @@ export function stormTable(results: readonly StormResult[], width?: number): str
   row("environments at once, at the most", ({ peakEnvironments }) => String(peakEnvironments));
   row("invocations: ok / failed", ({ invocations: { ok, failed } }) => `${ok} / ${failed}`);
   row("connections opened", ({ opened }) => String(opened));
-  row("  closed with COM_QUIT", ({ closed }) => String(closed));
+  row("  closed", ({ closed }) => String(closed));
   const source = results.some(({ hasNoCounter }) => hasNoCounter === true) ? "as the lab saw it" : "Aborted_clients";
   row(`  aborted (${source})`, ({ aborted }) => bad(aborted));
   row("  leaked until wait_timeout", ({ leaked }) => bad(leaked));
@@ -33,7 +39,7 @@ export function stormTable(results: readonly StormResult[], width?: number): str
     return lines.join("\n") || "a reset, each time";
   });
   row("  first signal → gone, p50 / p99", ({ goneMs }) =>
-    goneMs.length === 0 ? "nobody left" : `${quantile(goneMs, 0.5)} / ${quantile(goneMs, 0.99)} ms`,
+    goneMs.length === 0 ? "no process left by itself" : `${quantile(goneMs, 0.5)} / ${quantile(goneMs, 0.99)} ms`,
   );
   row("CPU of the lab / of what it ran", ({ cpu: { labMs, functionsMs } }) => {
     if (functionsMs === null) return `${(labMs / 1_000).toFixed(1)} s / not known here`;

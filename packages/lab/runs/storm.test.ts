@@ -1,6 +1,6 @@
 /** A small storm of what `cdktf synth` staged, against a real server. */
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -9,11 +9,13 @@ import { startDatabaseServer } from "../mysql/database-server";
 import type { DatabaseServer } from "../mysql/server";
 import { lambdaRuntime, type LambdaRuntime } from "../lambda/lambda-runtime";
 import { run } from "./run";
-import { checkRoom, storm, type StormResult } from "./storm";
+import { storm, type StormResult } from "./storm";
+import { checkRoom } from "./storm-room";
 import { stormTable, stormVerdict } from "./storm-table";
 import { synth } from "../functions/synth";
 import { synthesizedFunction, type SynthesizedFunction } from "../functions/synthesized-function";
-import { articleSubject, noExtension, thisFunction, type Subject } from "../functions/subject";
+import { articleSubject, noExtension, thisFunction, withExtension, type Subject } from "../functions/subject";
+import { userVariables } from "../functions/user-function";
 
 const COMMAND = join(__dirname, "../cli/storm.ts");
 const ENVIRONMENTS = 12;
@@ -39,7 +41,7 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-function blow(subject: Subject, seed = SEED): Promise<StormResult> {
+function stormOf(subject: Subject, seed = SEED): Promise<StormResult> {
   return storm({
     subject,
     runtime,
@@ -56,7 +58,7 @@ function sum(endings: StormResult["endings"]): number {
 }
 
 test("without an extension every environment that is reclaimed leaves its connection", async () => {
-  const result = await blow(noExtension(thisFunction(synthesized)));
+  const result = await stormOf(noExtension(thisFunction(synthesized)));
   expect(stormVerdict(result).clean).toBe(false);
   expect(result.closed).toBe(0);
   expect(Object.keys(result.endings)).toEqual(["SIGKILL at once"]);
@@ -73,10 +75,10 @@ test("without an extension every environment that is reclaimed leaves its connec
 });
 
 test(`this function leaves nothing behind (STORM_SEED=${SEED})`, async () => {
-  let result = await blow(thisFunction(synthesized));
+  let result = await stormOf(thisFunction(synthesized));
   for (let attempt = 2; attempt <= ATTEMPTS && !stormVerdict(result).clean; attempt += 1) {
     console.warn(`once more: ${stormVerdict(result).sentence}`);
-    result = await blow(thisFunction(synthesized));
+    result = await stormOf(thisFunction(synthesized));
   }
   expect(stormVerdict(result)).toMatchObject({ clean: true });
   expect(result).toMatchObject({ leaked: 0, aborted: 0, seed: SEED, peakEnvironments: ENVIRONMENTS });
@@ -94,6 +96,35 @@ test(`this function leaves nothing behind (STORM_SEED=${SEED})`, async () => {
   expect(times).toEqual([...times].sort((a, b) => a - b));
 });
 
+const RAISES_AFTER_QUIT = `const mysql = require("mysql2/promise");
+const pool = mysql.createPool(process.env.MYSQL_URL);
+process.on("SIGTERM", async () => {
+  await pool.end();
+  process.removeAllListeners("SIGTERM");
+  process.kill(process.pid, "SIGTERM");
+});
+exports.handler = async () => (await pool.query("SELECT 1"))[0];`;
+
+test("60 environments that leave in the tick of their COM_QUIT leak nothing", async () => {
+  // Below the lab, where the handler finds mysql2.
+  const cache = join(__dirname, "../node_modules/.cache");
+  mkdirSync(cache, { recursive: true });
+  const directory = mkdtempSync(join(cache, "raises-"));
+  writeFileSync(join(directory, "index.js"), RAISES_AFTER_QUIT);
+  const lambdaFunction = { ...synthesized, directory, environment: {} };
+  const theirs: Subject = {
+    name: "theirs",
+    lambdaFunction,
+    extensions: [],
+    variables: (login) => userVariables(login),
+  };
+  const config = { runtime, database, environments: 60, seconds: 2, seed: SEED };
+  const result = await storm({ ...config, subject: withExtension(theirs, "external") });
+  rmSync(directory, { recursive: true });
+  expect(result).toMatchObject({ leaked: 0, aborted: 0 });
+  expect(result.closed).toBe(result.opened);
+}, 180_000);
+
 test("the article's way closes while its statement runs, which is not a leak", async () => {
   const subject = articleSubject(synthesized, join(scratch, "article"));
   const impatient = { ...subject, lambdaFunction: { ...subject.lambdaFunction, timeoutMs: 1_000 } };
@@ -105,18 +136,20 @@ test("the article's way closes while its statement runs, which is not a leak", a
 
 test("a function whose Init fails is an error, not a storm that never begins", async () => {
   const broken = { ...thisFunction(synthesized), lambdaFunction: { ...synthesized, handler: "index.nobody" } };
-  await expect(blow(broken)).rejects.toThrow("nobody");
+  await expect(stormOf(broken)).rejects.toThrow("nobody");
 });
 
 test("missing memory, files and connections are reported before the storm, all at once", async () => {
-  const problems = await checkRoom(1_000_000, 0, database).catch((error: unknown) => String(error));
+  const problems = await checkRoom({ environments: 1_000_000, seconds: 0, lifecycles: 1_000_000 }, database).catch(
+    (error: unknown) => String(error),
+  );
   expect(problems).toContain("environments 1000000 is not a whole number from 1 to 1000 (--environments)");
   expect(problems).toContain("seconds 0 is not a whole number from 1 to 3600 (--seconds)");
   expect(problems).toMatch(/memory: a storm of 1000000 environments needs \d{8} MB, there are \d+ MB/);
   expect(problems).toMatch(/the server's max_connections: a storm of \d+ environments needs \d+, there are 5000/);
   if (process.platform === "linux")
     expect(problems).toMatch(/open files \(ulimit -n\): .* needs 18000100, there are \d+/);
-  await expect(checkRoom(1, 1, database)).resolves.toBeUndefined();
+  await expect(checkRoom({ environments: 1, seconds: 1, lifecycles: 1 }, database)).resolves.toBeUndefined();
 });
 
 test("the command shows its progress and refuses wrong options", async () => {

@@ -1,8 +1,6 @@
 import { setMaxListeners } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
-import { availableParallelism, freemem } from "node:os";
+import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import mysql, { type RowDataPacket } from "mysql2/promise";
 import { ConnectionSampler, type StormSample } from "../mysql/connection-samples";
 import type { DatabaseServer } from "../mysql/server";
 import { ExecutionEnvironment, InitError } from "../lambda/execution-environment";
@@ -15,7 +13,13 @@ import type { Events } from "../functions/project";
 import type { Subject } from "../functions/subject";
 import { databaseAccess } from "./database-access";
 import { logInOf, type LogIn } from "./log-in";
-import { endedByOf } from "./run";
+import { endedByOf, hasOwnCounter } from "./run";
+import { severed } from "./severed";
+import { randomNumbers } from "./storm-random";
+import { checkRoom } from "./storm-room";
+import { Turns } from "./storm-turns";
+import { TcpRelays } from "./tcp-connections";
+import { connectionsOf, goodbyesOf } from "./verdict";
 
 export type { StormSample } from "../mysql/connection-samples";
 
@@ -64,11 +68,15 @@ export interface StormResult {
   readonly peakEnvironments: number;
   /** As the function's variables say, and the relays have seen. @default - an earlier version of the lab did not look */
   readonly logIn?: LogIn;
+  /** What closed the connections, as their protocols call it. @default COM_QUIT */
+  readonly goodbyes?: readonly string[];
+  /** Why the lab cannot tell. @default - it can */
+  readonly unproven?: "encryption" | "protocol";
+  /** What ran in the place of the named runtime. @default - the named one ran */
+  readonly otherRuntime?: string;
 }
 
 export const STORM_DEFAULTS = { environments: 100, seed: 1, seconds: 15 } as const;
-export const MAX_ENVIRONMENTS = 1_000;
-export const MAX_SECONDS = 3_600;
 
 /**
  * So many may be in Init or in Shutdown at once, and as many in a time-out, which ends in a Shutdown. In Lambda each
@@ -76,11 +84,11 @@ export const MAX_SECONDS = 3_600;
  */
 const AT_ONCE = { phases: availableParallelism(), timeouts: 1 };
 /**
- * Between two happenings of all environments together. An invocation costs the lab, which is the other end of it, as
- * much CPU as the function (1.3 ms and 1.1 ms, measured), an Init a tenth of it: with more than 20 a second the lab
- * would be a good part of what it measures.
+ * Between two events of all environments together. An invocation costs the lab, which is the other end of it, as much
+ * CPU as the function (1.3 ms and 1.1 ms, measured), an Init a tenth of it. With more than 20 a second the lab would
+ * measure itself.
  */
-const HAPPENING_EVERY_MS = 50;
+const EVENT_EVERY_MS = 50;
 const LEAST_PAUSE_MS = 200;
 /** Of the function, in the storm: long enough for a statement on a busy machine, short enough to be waited for. */
 const TIMEOUT_MS = 2_000;
@@ -88,75 +96,15 @@ const BUSY_MS = 50;
 /** Milliseconds that the server gets to release what was leaked, a statement that nobody waits for included. */
 const RELEASE_MS = 35_000;
 
-/** How often each comes, of 100 happenings; the rest are invocations, with the freeze and the thaw around them. */
-const HAPPENINGS = { "reclaimed idle": 5, "reclaimed frozen": 5, "reclaimed busy": 3, "time-out": 2 } as const;
-type Happening = keyof typeof HAPPENINGS | "invocation";
-
-/**
- * Measured with Node.js 24 at 200 environments, in a control group: page tables, sockets and extension included. A secret
- * and TLS take 0.8 MB of it (measured at 70).
- */
-const ENVIRONMENT_BYTES = 20.3e6;
-/** The lab itself, and the server. */
-const LAB_BYTES = 300e6;
-/**
- * Pipes, sockets and listeners of one environment in the lab: 16, and a part of a second connection, which few have.
- */
-const ENVIRONMENT_FILES = 18;
-const LAB_FILES = 100;
+/** How often each event comes, in percent. The rest are invocations, with a freeze before and after each. */
+const EVENTS = { "reclaimed idle": 5, "reclaimed frozen": 5, "reclaimed busy": 3, "time-out": 2 } as const;
+type StormEvent = keyof typeof EVENTS | "invocation";
+/** What becomes of an environment after an event. */
+type Next = "goes on" | "is reclaimed";
 
 // The young generation of a runtime that does next to nothing is kept as small as it can be, as is what its threads
 // allocate apart from each other.
 const LIGHT_RUNTIME = { NODE_OPTIONS: "--max-semi-space-size=1", MALLOC_ARENA_MAX: "1" };
-
-/**
- * Checks what a storm of this size needs from the machine and the server.
- *
- * @throws with all that is too much
- */
-export async function checkRoom(environments: number, seconds: number, database: DatabaseServer): Promise<void> {
-  const problems: string[] = [];
-  const inRange = (name: string, value: number, most: number): void => {
-    if (Number.isInteger(value) && value >= 1 && value <= most) return;
-    problems.push(`${name} ${value} is not a whole number from 1 to ${most} (--${name})`);
-  };
-  inRange("environments", environments, MAX_ENVIRONMENTS);
-  inRange("seconds", seconds, MAX_SECONDS);
-  const lifecycles = environments + (seconds * 1_000 * reclaimedOf100()) / 100 / HAPPENING_EVERY_MS;
-  const room: readonly [what: string, needed: number, there: number, unit: string][] = [
-    ["memory", Math.ceil((environments * ENVIRONMENT_BYTES + LAB_BYTES) / 1e6), Math.floor(freemem() / 1e6), " MB"],
-    ["open files (ulimit -n)", environments * ENVIRONMENT_FILES + LAB_FILES, openFilesLimit(), ""],
-    // Of a way that gives none back, all are held at the end.
-    ["the server's max_connections", Math.ceil(lifecycles) + 1, await maxConnections(database), ""],
-  ];
-  for (const [what, needed, there, unit] of room) {
-    if (needed <= there) continue;
-    problems.push(
-      `${what}: a storm of ${environments} environments needs ${needed}${unit}, there are ${there}${unit} (--environments)`,
-    );
-  }
-  if (problems.length > 0) throw new Error(problems.join("\n"));
-}
-
-function reclaimedOf100(): number {
-  return Object.values(HAPPENINGS).reduce((sum, share) => sum + share, 0);
-}
-
-/** Node.js itself has raised it as far as it may; where there is no /proc nobody can tell. */
-function openFilesLimit(): number {
-  if (!existsSync("/proc/self/limits")) return Infinity;
-  const limit = /^Max open files\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
-  return limit === undefined || limit === "unlimited" ? Infinity : Number(limit);
-}
-
-async function maxConnections(database: DatabaseServer): Promise<number> {
-  if (database.kind === "stand-in") return Infinity;
-  const { host, port, user, password } = database;
-  const client = await mysql.createConnection({ host, port, user, password, database: database.database });
-  const [[row]] = await client.query<RowDataPacket[]>("SELECT @@max_connections AS most");
-  await client.end();
-  return Number(row?.["most"]);
-}
 
 /**
  * Many environments of one way at once: they scale up under load, are invoked, frozen and thawed, time out, are
@@ -164,7 +112,7 @@ async function maxConnections(database: DatabaseServer): Promise<number> {
  * The server's connections are sampled all the time.
  */
 export async function storm(config: StormConfig): Promise<StormResult> {
-  return new Storm(config).blow();
+  return new Storm(config).run();
 }
 
 /** One environment's life, with its own way to the server. */
@@ -178,9 +126,11 @@ class Storm {
   private readonly seed: number;
   private readonly seconds: number;
   private readonly events: Events;
-  private readonly inTurn = gate(AT_ONCE.phases);
-  private readonly timingOut = gate(AT_ONCE.timeouts);
+  private readonly phaseTurns = new Turns(AT_ONCE.phases);
+  private readonly timeoutTurns = new Turns(AT_ONCE.timeouts);
   private readonly relays: Relay[] = [];
+  /** To the servers of --tcp. */
+  private readonly tcpRelays: TcpRelays[] = [];
   /** Server threads that may still exist, each with the moment its environment was gone and had not closed it. */
   private readonly threads = new Map<number, number | undefined>();
   private readonly lifecycles = new Set<Lifecycle>();
@@ -196,6 +146,16 @@ class Storm {
   /** Of the newest environment; those of the others differ in the port. */
   private variables: Readonly<Record<string, string>> = {};
 
+  private readonly eventMethods: Readonly<
+    Record<StormEvent, (lifecycle: Lifecycle, pauseMs: number) => Promise<Next>>
+  > = {
+    invocation: (lifecycle, pauseMs) => this.invokeAndFreeze(lifecycle, pauseMs),
+    "reclaimed idle": (lifecycle) => this.reclaimIdle(lifecycle),
+    "reclaimed frozen": () => Promise.resolve("is reclaimed"),
+    "reclaimed busy": (lifecycle) => this.reclaimBusy(lifecycle),
+    "time-out": (lifecycle) => this.timeOut(lifecycle),
+  };
+
   constructor(private readonly config: StormConfig) {
     ({
       environments: this.environments = STORM_DEFAULTS.environments,
@@ -206,14 +166,9 @@ class Storm {
     this.database = config.subject.database ?? config.database;
   }
 
-  private get alive(): number {
-    return [...this.lifecycles].filter(({ environment }) => environment.isThere).length;
-  }
-
-  async blow(): Promise<StormResult> {
-    const { database } = this;
-    const { subject, onProgress = () => undefined } = this.config;
-    await checkRoom(this.environments, this.seconds, database);
+  async run(): Promise<StormResult> {
+    const { environments, seconds, database } = this;
+    await checkRoom({ environments, seconds, lifecycles: this.environments + expectedReclaims(seconds) }, database);
     setMaxListeners(0, this.over.signal); // each environment's pause ends with it
     const labBefore = process.cpuUsage();
     const functionsBefore = endedChildrenCpuMs();
@@ -222,59 +177,80 @@ class Storm {
       threads: this.threads,
     }));
     const ticker = setInterval(() => {
-      onProgress(`${this.phase}, ${this.alive} of ${this.environments} environments are there`);
+      this.config.onProgress?.(`${this.phase}, ${this.alive} of ${environments} environments are there`);
     }, 1_000);
     try {
-      const up = new Promise<void>((resolve) => (this.allUp = resolve));
-      const slots = Array.from({ length: this.environments }, (_, slot) => this.slot(generator(this.seed, slot)));
-      const ended = Promise.all(slots);
-      await Promise.race([up, ended]);
-      this.phase = "storm";
-      await Promise.race([sleep(this.seconds * 1_000), ended]);
-      this.phase = "over";
-      this.over.abort();
-      await ended;
-      const connections = this.relays.flatMap((relay) => relay.connections.filter(({ loggedIn }) => loggedIn));
-      // The server notices that a connection was closed under a statement when that ends.
-      await this.released(
-        connections.flatMap(({ threadId, closedAt }) => (closedAt === undefined ? [] : (threadId ?? []))),
-      );
-      const { aborted: counted, leaked } = await sampler.stop();
-      const closed = connections.filter(({ quitAt }) => quitAt !== undefined).length;
+      await this.runSlots();
+      const result = await this.result(sampler);
       const functionsMs = endedChildrenCpuMs() - functionsBefore;
-      const lab = process.cpuUsage(labBefore);
-      return {
-        subject: subject.name,
-        environments: this.environments,
-        seed: this.seed,
-        samples: sampler.samples,
-        opened: connections.length,
-        closed,
-        aborted: counted ?? Math.max(0, connections.length - closed - leaked),
-        ...(counted === null ? { hasNoCounter: true } : {}),
-        leaked,
-        goneMs: this.goneMs,
-        endings: this.endings,
-        invocations: this.invocations,
-        cpu: {
-          labMs: Math.round((lab.user + lab.system) / 1_000),
-          functionsMs: Number.isNaN(functionsMs) ? null : functionsMs,
-        },
-        peakEnvironments: this.peak,
-        logIn: logInOf(this.variables, connections),
-      };
+      const { user, system } = process.cpuUsage(labBefore);
+      const labMs = Math.round((user + system) / 1_000);
+      return { ...result, cpu: { labMs, functionsMs: Number.isNaN(functionsMs) ? null : functionsMs } };
     } finally {
       clearInterval(ticker);
-      this.phase = "over";
-      this.over.abort();
-      await Promise.allSettled([...this.lifecycles].map((lifecycle) => lifecycle.environment.shutdown()));
-      await Promise.all(this.relays.map((relay) => relay.close()));
-      // What was leaked ends with the relays; it is to be counted before anyone looks at the server's counter again.
-      await this.released([...this.threads.keys()]);
+      await this.close();
     }
   }
 
-  /** One after the other, until the traffic is over. */
+  private get alive(): number {
+    return [...this.lifecycles].filter(({ environment }) => environment.isThere).length;
+  }
+
+  private async runSlots(): Promise<void> {
+    const up = new Promise<void>((resolve) => (this.allUp = resolve));
+    const slots = Array.from({ length: this.environments }, (_, slot) => this.slot(randomNumbers(this.seed, slot)));
+    const ended = Promise.all(slots);
+    await Promise.race([up, ended]);
+    this.phase = "storm";
+    await Promise.race([sleep(this.seconds * 1_000), ended]);
+    this.phase = "over";
+    this.over.abort();
+    await ended;
+  }
+
+  private async result(sampler: ConnectionSampler): Promise<Omit<StormResult, "cpu">> {
+    const connections = this.relays.flatMap((relay) => relay.connections.filter(({ loggedIn }) => loggedIn));
+    // The server notices that a connection was closed under a statement when the statement ends.
+    const closedThreads = connections.filter(({ closedAt }) => closedAt !== undefined);
+    await this.released(closedThreads.flatMap(({ threadId }) => threadId ?? []));
+    const last = await sampler.stop();
+    const counted = hasOwnCounter(this.database) ? last.aborted : null;
+    const closed = connections.filter(({ quitAt }) => quitAt !== undefined).length;
+    const others = this.tcpRelays.flatMap((relays) => relays.connections());
+    const otherOutcomes = connectionsOf(others.map(({ outcome }) => outcome));
+    const unproven = others.find((each) => each.unproven !== undefined)?.unproven;
+    const { otherVersion } = this.config.runtime;
+    return {
+      subject: this.config.subject.name,
+      environments: this.environments,
+      seed: this.seed,
+      samples: sampler.samples,
+      opened: connections.length + others.length,
+      closed: closed + otherOutcomes.closed,
+      aborted: (counted ?? Math.max(0, connections.length - closed - last.leaked)) + otherOutcomes.aborted,
+      ...(counted === null ? { hasNoCounter: true } : {}),
+      leaked: last.leaked + otherOutcomes.leaked,
+      goneMs: this.goneMs,
+      endings: this.endings,
+      invocations: this.invocations,
+      peakEnvironments: this.peak,
+      logIn: logInOf(this.variables, connections),
+      ...(others.length === 0 ? {} : { goodbyes: goodbyesOf(closed > 0, others) }),
+      ...(unproven === undefined ? {} : { unproven }),
+      ...(otherVersion === undefined ? {} : { otherRuntime: otherVersion }),
+    };
+  }
+
+  private async close(): Promise<void> {
+    this.phase = "over";
+    this.over.abort();
+    await Promise.allSettled([...this.lifecycles].map((lifecycle) => lifecycle.environment.shutdown()));
+    await Promise.all([...this.relays, ...this.tcpRelays].map((relay) => relay.close()));
+    // The server counts what was leaked when the relays close. The next reader of its counter must come later.
+    await this.released([...this.threads.keys()]);
+  }
+
+  /** One lifecycle after the other, until the traffic is over. */
   private async slot(random: () => number): Promise<void> {
     while (this.phase !== "over") await this.runLifecycle(await this.begin(), random);
   }
@@ -282,21 +258,19 @@ class Storm {
   private async begin(): Promise<Lifecycle> {
     const { subject, runtime } = this.config;
     const { relay, variables } = await databaseAccess(subject, this.database);
+    const tcp = await TcpRelays.start(subject.tcp ?? [], () => undefined);
     this.relays.push(relay);
-    this.variables = variables();
+    this.tcpRelays.push(tcp);
+    this.variables = variables(tcp.addresses);
     relay.on("open", ({ threadId }) => {
       if (threadId !== undefined) this.threads.set(threadId, undefined);
     });
     const environment = new ExecutionEnvironment({
       runtime,
       extensions: lightened(subject.extensions),
-      onGone: () => {
-        relay.sever();
-        for (const { threadId, loggedIn, closedAt } of relay.connections) {
-          if (threadId === undefined) continue;
-          if (!loggedIn) this.threads.delete(threadId);
-          else if (closedAt === undefined) this.threads.set(threadId, performance.now());
-        }
+      onGone: async (endedBy) => {
+        await severed([relay, ...tcp.relays], endedBy);
+        this.noteOpenThreads(relay);
       },
       lambdaFunction: {
         ...subject.lambdaFunction,
@@ -309,7 +283,31 @@ class Storm {
     return lifecycle;
   }
 
-  /** Tells whether the environment is there; where its Init fails it is given up. */
+  private noteOpenThreads({ connections }: Relay): void {
+    for (const { threadId, loggedIn, closedAt } of connections) {
+      if (threadId === undefined) continue;
+      if (!loggedIn) this.threads.delete(threadId);
+      else if (closedAt === undefined) this.threads.set(threadId, performance.now());
+    }
+  }
+
+  private async runLifecycle(lifecycle: Lifecycle, random: () => number): Promise<void> {
+    let next: Next = "goes on";
+    while (next === "goes on" && (await this.isUp(lifecycle))) {
+      const event = this.possibleEvent(randomEvent(random()));
+      const pauseMs = LEAST_PAUSE_MS + random() * 2 * this.environments * EVENT_EVERY_MS;
+      next = await this.eventMethods[event](lifecycle, pauseMs);
+    }
+    if (this.lifecycles.has(lifecycle)) await this.phaseTurns.run(() => this.reclaim(lifecycle));
+  }
+
+  /** Inits it if it is new or was reset. */
+  private async isUp(lifecycle: Lifecycle): Promise<boolean> {
+    if (lifecycle.environment.isThere) return true;
+    return this.phaseTurns.run(async () => this.phase !== "over" && (await this.init(lifecycle)));
+  }
+
+  /** Tells whether the environment is there. An environment whose Init fails is given up. */
   private async init(lifecycle: Lifecycle): Promise<boolean> {
     try {
       await lifecycle.environment.init();
@@ -326,50 +324,40 @@ class Storm {
     return true;
   }
 
-  private async runLifecycle(lifecycle: Lifecycle, random: () => number): Promise<void> {
-    const { environment } = lifecycle;
-    for (;;) {
-      if (!environment.isThere) {
-        // The first Init, or the one after a reset.
-        const isUp = await this.inTurn(async () => this.phase !== "over" && (await this.init(lifecycle)));
-        if (!isUp) break;
-      }
-      const happening = pick(random());
-      const pause = LEAST_PAUSE_MS + random() * 2 * this.environments * HAPPENING_EVERY_MS;
-      // What is drawn during the scale-up is dropped: nobody goes before all are there.
-      switch (this.phase === "storm" ? this.possible(happening) : "invocation") {
-        case "invocation":
-          await this.invoke(environment);
-          environment.freeze();
-          await this.pause(pause);
-          if (this.over.signal.aborted) break;
-          continue;
-        case "reclaimed idle":
-          await this.invoke(environment);
-          break;
-        case "reclaimed busy":
-          await this.inTurn(async () => {
-            const cutOff = environment.invoke(this.events.slow);
-            await sleep(BUSY_MS);
-            await this.reclaim(lifecycle);
-            await cutOff;
-          });
-          break;
-        case "time-out":
-          // When the traffic is over, an environment has no invocation left to time out in.
-          await this.timingOut(async () => this.phase === "over" || (await environment.invoke(this.events.slow)));
-          continue;
-        case "reclaimed frozen":
-      }
-      break;
-    }
-    if (this.lifecycles.has(lifecycle)) await this.inTurn(() => this.reclaim(lifecycle));
+  /** No environment ends during the scale-up. Without a slow event, an environment is idle when it is reclaimed. */
+  private possibleEvent(event: StormEvent): StormEvent {
+    if (this.phase !== "storm") return "invocation";
+    const isBusy = event === "reclaimed busy" || event === "time-out";
+    return isBusy && !("slow" in this.events) ? "reclaimed idle" : event;
   }
 
-  /** Without an event that keeps the function busy, an environment is idle when it is reclaimed. */
-  private possible(happening: Happening): Happening {
-    const isBusy = happening === "reclaimed busy" || happening === "time-out";
-    return isBusy && !("slow" in this.events) ? "reclaimed idle" : happening;
+  private async invokeAndFreeze({ environment }: Lifecycle, pauseMs: number): Promise<Next> {
+    await this.invoke(environment);
+    environment.freeze();
+    // Rejects when the traffic is over.
+    await sleep(pauseMs, undefined, { signal: this.over.signal }).catch(() => undefined);
+    return this.over.signal.aborted ? "is reclaimed" : "goes on";
+  }
+
+  private async reclaimIdle({ environment }: Lifecycle): Promise<Next> {
+    await this.invoke(environment);
+    return "is reclaimed";
+  }
+
+  private async reclaimBusy(lifecycle: Lifecycle): Promise<Next> {
+    await this.phaseTurns.run(async () => {
+      const cutOff = lifecycle.environment.invoke(this.events.slow);
+      await sleep(BUSY_MS);
+      await this.reclaim(lifecycle);
+      await cutOff;
+    });
+    return "is reclaimed";
+  }
+
+  private async timeOut({ environment }: Lifecycle): Promise<Next> {
+    // When the traffic is over, an environment has no invocation left to time out in.
+    await this.timeoutTurns.run(async () => this.phase === "over" || (await environment.invoke(this.events.slow)));
+    return "goes on";
   }
 
   private async invoke(environment: ExecutionEnvironment): Promise<void> {
@@ -381,17 +369,11 @@ class Storm {
   private async reclaim(lifecycle: Lifecycle): Promise<void> {
     const wasThere = lifecycle.environment.isThere;
     const shutdown = await lifecycle.environment.shutdown();
-    const { runtimeMs } = shutdown;
     const endedBy = endedByOf(shutdown);
     this.lifecycles.delete(lifecycle);
     if (!wasThere) return;
     this.endings[endedBy] = (this.endings[endedBy] ?? 0) + 1;
-    if (endedBy !== "gone before") this.goneMs.push(runtimeMs);
-  }
-
-  private async pause(ms: number): Promise<void> {
-    // Rejects when the traffic is over.
-    await sleep(ms, undefined, { signal: this.over.signal }).catch(() => undefined);
+    if (endedBy !== "gone before") this.goneMs.push(shutdown.runtimeMs);
   }
 
   private async released(ids: readonly number[]): Promise<void> {
@@ -400,39 +382,16 @@ class Storm {
   }
 }
 
-function pick(random: number): Happening {
+function expectedReclaims(seconds: number): number {
+  const percent = Object.values(EVENTS).reduce((sum, share) => sum + share, 0);
+  return (seconds * 1_000 * percent) / 100 / EVENT_EVERY_MS;
+}
+
+function randomEvent(random: number): StormEvent {
   let rest = random * 100;
-  for (const [happening, share] of Object.entries(HAPPENINGS)) {
+  for (const [event, share] of Object.entries(EVENTS)) {
     rest -= share;
-    if (rest < 0) return happening as Happening;
+    if (rest < 0) return event as StormEvent;
   }
   return "invocation";
-}
-
-/** Lets so many work at once; the others wait for their turn. */
-function gate(atOnce: number): <T>(work: () => Promise<T>) => Promise<T> {
-  let free = atOnce;
-  const waiting: (() => void)[] = [];
-  return async (work) => {
-    if (free > 0) free -= 1;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) free += 1;
-      else next();
-    }
-  };
-}
-
-/** Each slot draws from its own, so that what happens to it does not depend on how fast the others are (mulberry32). */
-function generator(seed: number, slot: number): () => number {
-  let state = Math.imul(seed, 0x9e3779b1) ^ Math.imul(slot + 1, 0x85ebca6b);
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -120,7 +120,37 @@ test("how an encrypted connection to PostgreSQL was closed is hidden, and not ta
     client.end();
     await once(client.resume(), "close");
     const saw = "FIN; it is encrypted, so the lab cannot see how its protocol closed it";
-    expect(relays.connections()).toMatchObject([{ protocol: "PostgreSQL", outcome: "closed", isHidden: true, saw }]);
+    expect(relays.connections()).toMatchObject([
+      { protocol: "PostgreSQL", outcome: "closed", unproven: "encryption", saw },
+    ]);
+  } finally {
+    await relays.close();
+    server.close();
+  }
+});
+
+const AMQP_HEADER = Buffer.from("AMQP\0\0\x09\x01", "latin1");
+/** A method frame of channel 0: class 10, method 50, with an empty reply. */
+const AMQP_CLOSE = Buffer.from("\x01\0\0\0\0\0\x0b\0\x0a\0\x32\0\xc8\0\0\0\0\0\xce", "latin1");
+
+test.each([
+  ["AMQP with Connection.Close", [AMQP_HEADER, AMQP_CLOSE], { outcome: "closed", saw: "Connection.Close, then FIN" }],
+  ["AMQP without it", [AMQP_HEADER], { outcome: "aborted", saw: "FIN without Connection.Close" }],
+  [
+    "a protocol that the lab does not know",
+    [Buffer.from("hello")],
+    { unproven: "protocol", saw: "FIN; the lab does not know this protocol" },
+  ],
+] as const)("FIN alone is no goodbye: %s", async (_, messages, seen) => {
+  const server = createServer((socket) => socket.resume().on("error", () => undefined));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = server.address() as AddressInfo;
+  const relays = await TcpRelays.start([{ name: "queue", host: "127.0.0.1", port }], () => undefined);
+  try {
+    const client = connect(relays.addresses["queue"]?.port ?? 0, "127.0.0.1");
+    client.end(Buffer.concat(messages));
+    await once(client.resume(), "close");
+    expect(relays.connections()).toMatchObject([seen]);
   } finally {
     await relays.close();
     server.close();

@@ -9,18 +9,26 @@ export interface TcpConnection {
   readonly server: string;
   readonly protocol: RelayedConnection["protocol"] | "unknown";
   readonly outcome: Outcome;
-  /** It is encrypted, so its end message cannot be seen, and {@link outcome} is what FIN alone tells. @default false */
-  readonly isHidden?: true;
+  /**
+   * Why FIN alone does not tell how it was closed: it is encrypted, or the lab does not know its protocol.
+   * @default - the lab can tell
+   */
+  readonly unproven?: "encryption" | "protocol";
   /** In words, such as `Terminate, then FIN`. */
   readonly saw: string;
 }
 
 /** The end message of each protocol, by its name in the protocol. */
-export const GOODBYE = { MySQL: "COM_QUIT", PostgreSQL: "Terminate", Redis: "QUIT" } as const;
+export const GOODBYE = {
+  MySQL: "COM_QUIT",
+  PostgreSQL: "Terminate",
+  Redis: "QUIT",
+  AMQP: "Connection.Close",
+} as const;
 
 /** A relay in front of each server, which the function reaches in its place. */
 export class TcpRelays {
-  private constructor(private readonly relays: ReadonlyMap<string, Relay>) {}
+  private constructor(private readonly byName: ReadonlyMap<string, Relay>) {}
 
   static async start(servers: readonly TcpServer[], record: (what: string) => void): Promise<TcpRelays> {
     const relays = new Map<string, Relay>();
@@ -43,27 +51,28 @@ export class TcpRelays {
 
   /** Where the function reaches each server, by its name. */
   get addresses(): Readonly<Record<string, { readonly host: string; readonly port: number }>> {
-    return Object.fromEntries([...this.relays].map(([name, { port }]) => [name, { host: "127.0.0.1", port }]));
+    return Object.fromEntries([...this.byName].map(([name, { port }]) => [name, { host: "127.0.0.1", port }]));
   }
 
-  sever(): void {
-    for (const relay of this.relays.values()) relay.sever();
+  get relays(): readonly Relay[] {
+    return [...this.byName.values()];
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.relays.values()].map((relay) => relay.close()));
+    await Promise.all(this.relays.map((relay) => relay.close()));
   }
 
   /** Each connection with a session. PostgreSQL's requests to cancel are none. */
-  connections(): readonly (TcpConnection & { readonly quitAt: number | undefined })[] {
-    return [...this.relays].flatMap(([server, { connections }]) =>
+  connections(): readonly (TcpConnection & Pick<RelayedConnection, "quitAt" | "clientPort">)[] {
+    return [...this.byName].flatMap(([server, { connections }]) =>
       connections
         .filter(({ loggedIn }) => loggedIn)
         .map((connection) => ({
           ...{ server, protocol: connection.protocol ?? ("unknown" as const), outcome: outcomeOf(connection) },
-          ...(isHidden(connection) ? { isHidden: true as const } : {}),
+          ...unprovenOf(connection),
           saw: saw(connection),
           quitAt: connection.quitAt,
+          clientPort: connection.clientPort,
         })),
     );
   }
@@ -77,12 +86,15 @@ function outcomeOf({ protocol, quitAt, closedBy, endedWith, encrypted }: Relayed
   if (quitAt !== undefined) return "closed";
   if (closedBy === undefined || closedBy === "lab") return "leaked";
   if (endedWith === "RST") return "aborted";
-  if (closedBy === "server" || encrypted) return "closed";
-  return protocol === "MySQL" || protocol === "PostgreSQL" ? "aborted" : "closed";
+  if (closedBy === "server" || encrypted || protocol === undefined) return "closed";
+  return protocol === "Redis" ? "closed" : "aborted";
 }
 
-function isHidden({ encrypted, closedBy, endedWith }: RelayedConnection): boolean {
-  return encrypted && closedBy === "function" && endedWith === "FIN";
+function unprovenOf(connection: RelayedConnection): Pick<TcpConnection, "unproven"> {
+  const { encrypted, protocol, closedBy, endedWith, quitAt } = connection;
+  if (closedBy !== "function" || endedWith !== "FIN" || quitAt !== undefined) return {};
+  if (encrypted) return { unproven: "encryption" };
+  return protocol === undefined ? { unproven: "protocol" } : {};
 }
 
 function saw(connection: RelayedConnection): string {
@@ -91,7 +103,8 @@ function saw(connection: RelayedConnection): string {
   const end = endedWith === undefined ? "silence" : `${endedWith}${by}`;
   if (quitAt !== undefined) return `${goodbye(connection)}, then ${end}`;
   if (encrypted) return `${end}; it is encrypted, so the lab cannot see how its protocol closed it`;
-  return protocol === undefined || protocol === "Redis" ? end : `${end} without ${goodbye(connection)}`;
+  if (protocol === undefined) return `${end}; the lab does not know this protocol`;
+  return protocol === "Redis" ? end : `${end} without ${goodbye(connection)}`;
 }
 
 function goodbye({ protocol }: RelayedConnection): string {

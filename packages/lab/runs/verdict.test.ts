@@ -160,10 +160,33 @@ test("an exit that AWS's client would hang in is not proven on the lab's client"
 
 test("a close that encryption hides is neither clean nor not clean", () => {
   const saw = "FIN; it is encrypted, so the lab cannot see how its protocol closed it";
-  const tcp = [{ server: "orders", protocol: "PostgreSQL", outcome: "closed", isHidden: true, saw }] as const;
+  const tcp = [{ server: "orders", protocol: "PostgreSQL", outcome: "closed", unproven: "encryption", saw }] as const;
   expect(runVerdict({ ...CLEAN, tcp })).toMatchObject({ kind: "not proven here", clean: false });
   expect(runVerdict({ ...CLEAN, tcp, outcomes: ["closed", "aborted"] }).kind).toBe("not clean");
-  expect(advice({ ...CLEAN, tcp })).toMatch(/^let it connect without TLS in the lab/);
+  expect(advice({ ...CLEAN, tcp })).toMatch(/^Let it connect without TLS in the lab/);
+});
+
+test("FIN of a protocol that the lab does not know is no clean close, and no other either", () => {
+  const saw = "FIN; the lab does not know this protocol";
+  const tcp = [{ server: "queue", protocol: "unknown", outcome: "closed", unproven: "protocol", saw }] as const;
+  expect(runVerdict({ ...CLEAN, tcp })).toMatchObject({ kind: "not proven here", clean: false });
+});
+
+test("nothing is proven on another version than the named runtime's", () => {
+  const otherRuntime = "Python 3.11.7";
+  for (const outcomes of [["closed"], ["aborted"]] as const) {
+    const { kind, sentence } = runVerdict({ ...CLEAN, outcomes, otherRuntime });
+    expect(kind).toBe("not proven here");
+    expect(sentence).toMatch(/^on Python 3\.11\.7, which is not the named runtime, theirs /);
+  }
+});
+
+test("an aborted connection to PostgreSQL is told in PostgreSQL's words", () => {
+  const saw = "FIN without Terminate";
+  const tcp = [{ server: "orders", protocol: "PostgreSQL", outcome: "aborted", saw }] as const;
+  const { sentence } = runVerdict({ ...CLEAN, outcomes: ["aborted"], tcp });
+  expect(sentence).toContain("pg_stat_database.sessions_abandoned");
+  expect(sentence).not.toContain("Aborted_clients");
 });
 
 describe("an Init that timed out", () => {
@@ -182,7 +205,7 @@ describe("an Init that timed out", () => {
   test("in that way is not proven here, and is to be run again", () => {
     const result = { ...CLEAN, initError: error, outcomes: [], invocations: [] };
     expect(runVerdict({ ...result, isLate: true }).kind).toBe("not proven here");
-    expect(advice({ ...result, isLate: true })).toBe("run it again while this machine does less");
+    expect(advice({ ...result, isLate: true })).toBe("Run it again while this machine does less.");
     expect(runVerdict(result).kind).toBe("not clean");
   });
 });

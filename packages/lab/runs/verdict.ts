@@ -4,6 +4,7 @@ import { firstLine } from "./one-line";
 import type { Outcome } from "./outcome";
 import type { RunResult } from "./run";
 import type { TcpConnection } from "./tcp-connections";
+import { unwatchedInWords } from "./unwatched-connections";
 
 /**
  * A command's result for a function: it gave everything back; it did not; it used no database that the lab watches; the
@@ -39,14 +40,21 @@ export interface Findings {
   readonly endings: Readonly<Record<string, number>>;
   /** Rise of the server's own counter. @default - the server has none */
   readonly abortedClients?: number;
+  /** A connection was to a PostgreSQL server. @default false */
+  readonly hasPostgresql?: boolean;
   /** Why the lab cannot tell. @default - it can */
   readonly unproven?: keyof typeof UNPROVEN;
+  /** What ran in the place of the named runtime. @default - the named one ran */
+  readonly otherRuntime?: string;
+  /** What the lab does not watch, in words. @default nothing */
+  readonly unwatched?: string;
 }
 
 const UNPROVEN = {
   exit: "gave every connection back, but left by process.exit(), which hangs on AWS's runtime client, and that one is not here",
   encryption:
     "ended every connection, but some are encrypted up to the server, so the lab cannot see how their protocol closed them",
+  protocol: "ended every connection, but some with FIN alone, and the lab does not know their protocol",
 } as const;
 
 /** Of many environments, so many may be late because the machine is busy: their budget is real time. */
@@ -54,6 +62,13 @@ const LATE_SHARE = 0.05;
 
 /** The one place that decides what is clean, for every command. */
 export function verdictOf(findings: Findings): Verdict {
+  const found = verdictOnThisRuntime(findings);
+  const { otherRuntime } = findings;
+  if (otherRuntime === undefined || (found.kind !== "clean" && found.kind !== "not clean")) return found;
+  return verdict("not proven here", `on ${otherRuntime}, which is not the named runtime, ${found.sentence}`);
+}
+
+function verdictOnThisRuntime(findings: Findings): Verdict {
   const { subject, initError, invocations, connections, endings } = findings;
   const { ok, failed, firstError } = invocations;
   const { opened, closed } = connections;
@@ -68,6 +83,7 @@ export function verdictOf(findings: Findings): Verdict {
     return verdict("could not be invoked", `${subject} could not be invoked: ${all(failed)} failed${because}`);
   }
   const facts = factsOf(findings);
+  const unwatched = findings.unwatched === undefined ? "" : `; ${findings.unwatched}`;
   const ends = Object.values(endings).reduce((sum, count) => sum + count, 0);
   const killed = endings["SIGKILL at its deadline"] ?? 0;
   const goneBefore = endings["gone before"] ?? 0;
@@ -84,7 +100,7 @@ export function verdictOf(findings: Findings): Verdict {
   if (opened === 0) {
     return verdict(
       "no database seen",
-      `${subject} opened no connection to a database that the lab watches, so there is no verdict: ${facts}`,
+      `${subject} opened no connection to a database that the lab watches, so there is no verdict: ${facts}${unwatched}`,
     );
   }
   if (goneBefore > 0 && goneBefore === ends) {
@@ -106,10 +122,12 @@ export function verdictOf(findings: Findings): Verdict {
 export function findingsOf(
   result: Pick<RunResult, "subject" | "shutdown" | "outcomes" | "timeline" | "invocations"> & Partial<RunResult>,
 ): Findings {
-  const { subject, initError, invocations, outcomes, shutdown, abortedClients } = result;
+  const { subject, initError, invocations, outcomes, shutdown, tcp = [], otherRuntime, unwatched } = result;
+  // The counter is MySQL's, and says nothing of other servers.
+  const abortedClients = outcomes.length > tcp.length || tcp.length === 0 ? result.abortedClients : undefined;
   const left =
     result.isLabClient === true && result.timeline.some(({ what }) => /^runtime gone \(exit status/.test(what));
-  const unproven = left ? "exit" : isHidden(result) ? "encryption" : undefined;
+  const unproven = left ? "exit" : tcp.find((connection) => connection.unproven !== undefined)?.unproven;
   return {
     subject,
     ...(initError === undefined ? {} : { initError }),
@@ -117,9 +135,14 @@ export function findingsOf(
     invocations: invocationsOf(invocations),
     connections: connectionsOf(outcomes),
     endings: { [shutdown.endedBy]: 1 },
-    ...(result.tcp === undefined || result.tcp.length === 0 ? {} : { goodbyes: goodbyesOf(outcomes, result.tcp) }),
+    ...(tcp.length === 0
+      ? {}
+      : { goodbyes: goodbyesOf(outcomes.slice(0, outcomes.length - tcp.length).includes("closed"), tcp) }),
     ...(abortedClients === undefined ? {} : { abortedClients }),
+    ...(tcp.some(({ protocol }) => protocol === "PostgreSQL") ? { hasPostgresql: true } : {}),
     ...(unproven === undefined ? {} : { unproven }),
+    ...(otherRuntime === undefined ? {} : { otherRuntime }),
+    ...(unwatched === undefined ? {} : { unwatched: unwatchedInWords(unwatched).replaceAll("\n", "; ") }),
   };
 }
 
@@ -139,7 +162,7 @@ export function connectionsOf(outcomes: readonly Outcome[]): Findings["connectio
 
 /** The lab cannot see how a connection was closed. */
 export function isHidden({ tcp = [] }: Pick<RunResult, "tcp">): boolean {
-  return tcp.some((connection) => connection.isHidden === true);
+  return tcp.some(({ unproven }) => unproven === "encryption");
 }
 
 /** Of a run. */
@@ -164,18 +187,22 @@ function verdict(kind: VerdictKind, sentence: string): Verdict {
   return { kind, clean: kind === "clean", sentence };
 }
 
-/** Those of MySQL come first in {@link RunResult.outcomes}. A Redis client may leave with FIN alone. */
-function goodbyesOf(outcomes: readonly Outcome[], tcp: readonly TcpConnection[]): readonly string[] {
-  const isMysqlClosed = outcomes.slice(0, outcomes.length - tcp.length).includes("closed");
+/** A Redis client may leave with FIN alone. */
+export function goodbyesOf(isMysqlClosed: boolean, tcp: readonly TcpConnection[]): readonly string[] {
   const others = tcp.flatMap(({ outcome, saw }) =>
     outcome === "closed" ? [saw.replace(/[,;].*| (of|without) .*/, "")] : [],
   );
   return [...new Set([...(isMysqlClosed ? ["COM_QUIT"] : []), ...others])];
 }
 
-function factsOf({ connections, endings, abortedClients, goodbyes = ["COM_QUIT"] }: Findings): string {
+/** Where a PostgreSQL server shows what it counts, which the lab does not ask it. */
+export const POSTGRESQL_COUNTER = "pg_stat_database.sessions_abandoned, and the log with log_disconnections";
+
+function factsOf(findings: Findings): string {
+  const { connections, endings, abortedClients, goodbyes = ["COM_QUIT"], hasPostgresql = false } = findings;
+  const counterHint = hasPostgresql && connections.aborted > 0 ? ` (PostgreSQL counts in ${POSTGRESQL_COUNTER})` : "";
   const { opened, closed, aborted, leaked } = connections;
-  const counter = abortedClients === undefined ? "" : ` (Aborted_clients +${abortedClients})`;
+  const counter = abortedClients === undefined ? counterHint : ` (Aborted_clients +${abortedClients})`;
   const ends = Object.entries(endings);
   const ended =
     ends.length === 1 && ends[0]?.[1] === 1

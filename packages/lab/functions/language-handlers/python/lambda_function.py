@@ -19,6 +19,8 @@ connection = pymysql.connect(
 def on_sigterm(signum, frame):
     connection.close()
     if env["ON_SIGTERM"] == "exit":
+        os._exit(0)
+    if env["ON_SIGTERM"] == "sys.exit":
         sys.exit(0)
 
 
