@@ -54,7 +54,9 @@ if (LAB_SIGTERM_FD !== undefined) {
   let current = telling(process.reallyExit);
   Object.defineProperty(process, "reallyExit", {
     get: () => current,
-    set: (replacement) => (current = telling(replacement)),
+    set: (replacement) => {
+      current = telling(replacement);
+    },
     configurable: true,
     enumerable: true,
   });
