@@ -59,6 +59,33 @@ export class Connection {
     this.socket.end();
   }
 
+  /** From now on, a driver that ends the socket without a goodbye (mysql2's `destroy`) says one first. */
+  guardEnd(write: Write, onGoodbye: () => void): void {
+    for (const name of ["end", "destroy"] as const) {
+      const original = Reflect.get(this.socket, name) as (...args: unknown[]) => Socket;
+      const guarded = (...args: unknown[]): Socket => {
+        const goodbye = this.isClosed || this.isClosing ? undefined : this.conversation?.goodbye?.();
+        if (goodbye !== undefined && this.socket.writable) {
+          this.isClosed = true;
+          write.call(this.socket, goodbye);
+          onGoodbye();
+        }
+        return Reflect.apply(original, this.socket, args);
+      };
+      Object.defineProperty(this.socket, name, {
+        value: guarded,
+        writable: true,
+        configurable: true,
+        enumerable: false,
+      });
+    }
+  }
+
+  /** The driver has said goodbye, or has ended its side. */
+  get isClosing(): boolean {
+    return this.socket.writableEnded || this.conversation?.isClosing === true;
+  }
+
   /** A write of the driver after the goodbye. The driver is told that the server has ended the connection. */
   dropWrite(args: readonly unknown[], push: Socket["push"]): boolean {
     const done = args.find((argument) => typeof argument === "function") as (() => void) | undefined;

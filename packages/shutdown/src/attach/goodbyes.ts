@@ -5,7 +5,7 @@ import type { SharedState } from "../shutdown.ts";
 import type { Connection } from "./connection.ts";
 import { closeHttpServers } from "./http-servers.ts";
 import { countNativeSockets } from "./native-sockets.ts";
-import { close, type Sockets } from "./sockets.ts";
+import { close, guardEnd, type Sockets } from "./sockets.ts";
 
 /** Milliseconds that a server may take for its FIN: a host that is gone must not cost the budget. */
 const FIN_MS = 100;
@@ -46,6 +46,7 @@ export class Goodbyes {
     this.state.onEndRequest = () => {
       isWaitedFor = false;
     };
+    for (const connection of this.sockets.open()) guardEnd(connection, () => this.said.set(connection, now()));
     // The function's own listeners run first, in this turn.
     await new Promise(setImmediate);
     if (isWebFunction()) Object.assign(this.counts, await closeHttpServers(this.context));
@@ -53,7 +54,8 @@ export class Goodbyes {
     for (let isFirst = true; ; isFirst = false) {
       await pause(isFirst ? 0 : PACE_MS);
       const isLate = remainingMs() < halfMs;
-      const pending = this.sockets.open().filter((connection) => !this.isFinished(connection, isLate));
+      const open = new Set([...this.sockets.open(), ...this.said.keys()]);
+      const pending = [...open].filter((connection) => !this.isFinished(connection, isLate));
       if (pending.length === 0 && (!isWaitedFor || isLate)) break;
       if (remainingMs() > GIVE_UP_MS) continue;
       pending.forEach((connection) => {
@@ -71,12 +73,12 @@ export class Goodbyes {
   }
 
   private isFinished(connection: Connection, isLate: boolean): boolean {
-    const { socket, conversation } = connection;
+    const { conversation } = connection;
     if (this.finished.has(connection) || conversation === undefined || connection.isHttp) return true;
     const said = this.said.get(connection);
     if (said !== undefined) return this.hasEnded(connection, said);
     // The driver closes it.
-    if (socket.writableEnded || conversation.isClosing === true) return connection.hasServerEnded || isLate;
+    if (connection.isClosing) return connection.hasServerEnded || isLate;
     if (isLate) this.cancel(connection);
     if (!connection.isIdle || (conversation.isInTransaction === true && !isLate)) {
       this.idleBefore.delete(connection);

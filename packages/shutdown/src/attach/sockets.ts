@@ -126,6 +126,10 @@ export function close(connection: Connection): void {
   connection.close(inherited(connection.socket, "write"));
 }
 
+export function guardEnd(connection: Connection, onGoodbye: () => void): void {
+  connection.guardEnd(inherited(connection.socket, "write"), onGoodbye);
+}
+
 function write(this: Watched, ...args: unknown[]): boolean {
   const connection = this[CONNECTION];
   if (connection?.isClosed === true) return connection.dropWrite(args, inherited(this, "push"));

@@ -23,25 +23,15 @@ export function passSignalsOn(): void {
 
 class AttachedWorkers {
   private readonly ids = new Set<number>();
-  private readonly onGone = new Set<() => void>();
+  private isRegistered = false;
+  private onAllGone: (() => void) | undefined;
   private readonly channel = openChannel((message) => {
-    if (message.type === "attached") this.ids.add(message.threadId);
+    if (message.type === "attached") this.attach(message.threadId);
     if (message.type === "done") this.remove(message.threadId);
   });
 
   constructor() {
     this.channel.postMessage({ type: "who" });
-    onShutdown("workers", ({ remainingMs }) => {
-      // The workers get the time that is left here, so that they finish first. 0 would mean the default.
-      this.channel.postMessage({ type: "shutdown", budgetMs: Math.max(1, Math.floor(remainingMs())) });
-      return new Promise<void>((resolve) => {
-        const check = (): void => {
-          if (this.ids.size === 0) resolve();
-        };
-        this.onGone.add(check);
-        check();
-      });
-    });
   }
 
   add(worker: Worker): void {
@@ -51,11 +41,23 @@ class AttachedWorkers {
     });
   }
 
+  private attach(threadId: number): void {
+    this.ids.add(threadId);
+    if (this.isRegistered) return;
+    this.isRegistered = true;
+    onShutdown("workers", ({ remainingMs }) => {
+      // The workers get the time that is left here, so that they finish first. 0 would mean the default.
+      this.channel.postMessage({ type: "shutdown", budgetMs: Math.max(1, Math.floor(remainingMs())) });
+      return new Promise<void>((resolve) => {
+        this.onAllGone = resolve;
+        if (this.ids.size === 0) resolve();
+      });
+    });
+  }
+
   private remove(threadId: number): void {
     this.ids.delete(threadId);
-    this.onGone.forEach((check) => {
-      check();
-    });
+    if (this.ids.size === 0) this.onAllGone?.();
   }
 }
 

@@ -1,0 +1,234 @@
+/** Unchanged handlers with the layer's preload: each gives its connections back. */
+import { buildSync } from "esbuild";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { lambdaRuntime, type LambdaRuntime } from "../lambda/lambda-runtime";
+import { startDatabaseServer } from "../mysql/database-server";
+import type { DatabaseServer } from "../mysql/server";
+import { withExtension, type Subject } from "../functions/subject";
+import { HandlerJudge } from "./handler-judge";
+import { run, type RunResult } from "./run";
+import { USER_HANDLERS, type UserHandler } from "./user-handlers";
+import { runVerdict } from "./verdict";
+
+jest.setTimeout(180_000);
+
+const ROOT = join(__dirname, "../../..");
+const layer = mkdtempSync(join(tmpdir(), "layer-"));
+const PRELOAD = join(layer, "lambda-graceful-shutdown/attach.mjs");
+let runtime: LambdaRuntime;
+let database: DatabaseServer;
+let judge: HandlerJudge;
+
+beforeAll(async () => {
+  const { status, stderr } = spawnSync(process.execPath, [join(ROOT, "scripts/layer.mjs"), layer], {
+    encoding: "utf8",
+  });
+  if (status !== 0) throw new Error(stderr);
+  runtime = lambdaRuntime("nodejs24.x");
+  database = await startDatabaseServer();
+  judge = new HandlerJudge(database);
+});
+
+afterAll(async () => {
+  await judge.close();
+  await database.stop();
+  rmSync(layer, { recursive: true, force: true });
+  rmSync(`${layer}.zip`, { force: true });
+});
+
+async function attached(handler: UserHandler, environment: Readonly<Record<string, string>> = {}): Promise<Subject> {
+  const subject = withExtension(await judge.subject(handler), "internal");
+  const variables: Subject["variables"] = (login, addresses) => ({
+    ...subject.variables?.(login, addresses),
+    NODE_OPTIONS: `--import=${PRELOAD}`,
+    ...environment,
+  });
+  return { ...subject, variables };
+}
+
+interface AttachHook {
+  readonly name: string;
+  readonly [count: string]: unknown;
+}
+
+function hooksOf({ logs }: RunResult): readonly AttachHook[] {
+  const line = logs.map((text) => /\{"event":"shutdown",.*\}/.exec(text)?.[0]).find((text) => text !== undefined);
+  return line === undefined ? [] : (JSON.parse(line) as { hooks: AttachHook[] }).hooks;
+}
+
+/** Handlers that open connections and close none, close them too late or end by process.exit(). */
+const LEAKING = USER_HANDLERS.filter(
+  ({ name, verdict }) => verdict === "not clean" && !/at Init|package that is not there|^callback/.test(name),
+);
+
+const URI = `uri: process.env.MYSQL_URL, connectionLimit: 2`;
+const pool = (options = URI): string =>
+  `const mysql = require("mysql2/promise");\nconst pool = mysql.createPool({ ${options} });`;
+const QUERY = `exports.handler = async ({ sql = "SELECT 1" }) => (await pool.query(sql))[0];`;
+
+/** Handlers of its own, and what the line says of each. */
+const OTHERS: readonly (UserHandler & { readonly counts: object; readonly heldBack?: string })[] = [
+  {
+    name: "TypeORM that ends in process.exit()",
+    code: `const { DataSource } = require("typeorm");
+const dataSource = new DataSource({ type: "mysql", url: process.env.MYSQL_URL });
+const opened = dataSource.initialize();
+process.on("SIGTERM", () => process.exit(0));
+exports.handler = async () => { await opened; return dataSource.query("SELECT 1"); };`,
+    verdict: "clean",
+    counts: { closed: 1, mysql: 1 },
+  },
+  {
+    name: "mysql2 with compression",
+    code: `${pool(`${URI}, compress: true`)}\n${QUERY}`,
+    verdict: "clean",
+    counts: { closed: 1, mysql: 1 },
+  },
+  {
+    name: "a listener that still uses the database",
+    code: `${pool(URI.replace("2", "1"))}\n${QUERY}
+process.on("SIGTERM", async () => { await pool.query("SELECT SLEEP(0.05)"); await pool.query("DO 1"); await pool.end(); console.log("listener done"); process.exit(0); });`,
+    verdict: "clean",
+    counts: { closed: 0 },
+  },
+  {
+    name: "a transaction under way",
+    code: `${pool()}
+let release; const begun = new Promise((done) => (release = done));
+process.on("SIGTERM", () => release());
+const work = async () => { const one = await pool.getConnection(); await one.query("START TRANSACTION"); await begun; await new Promise((done) => setTimeout(done, 30)); await one.query("COMMIT"); console.log("committed"); };
+exports.handler = async () => { void work(); await new Promise((done) => setTimeout(done, 100)); };`,
+    verdict: "clean",
+    counts: { closed: 1 },
+  },
+];
+
+test.each([...LEAKING, ...OTHERS].map((handler) => [handler.name, handler] as const))("%s", async (_, handler) => {
+  const missing = await judge.missing(handler);
+  if (missing !== undefined) {
+    console.warn(`not proven here: ${missing}`);
+    return;
+  }
+  const result = await run(await attached(handler), runtime, database);
+  const { counts = {} } = handler as { readonly counts?: object };
+  expect({ verdict: runVerdict(result).kind, hooks: hooksOf(result) }).toMatchObject({
+    verdict: "clean",
+    hooks: [{ name: "attach", result: "done", givenUp: 0, ...counts }],
+  });
+});
+
+describe("a statement that runs at the time-out of the invocation", () => {
+  test("of MySQL ends first, if it ends in time", async () => {
+    const handler: UserHandler = { name: "busy", code: `${pool()}\n${QUERY}`, verdict: "clean" };
+    const subject = await attached(handler, { SHUTDOWN_BUDGET_MS: "500" });
+    const short = { ...subject, lambdaFunction: { ...subject.lambdaFunction, timeoutMs: 1_000 } };
+    const result = await run(short, runtime, database, [{}], { how: "timeout", event: { sql: "SELECT SLEEP(1.1)" } });
+    expect(hooksOf(result)).toMatchObject([{ name: "attach", closed: 1, givenUp: 0 }]);
+    expect(runVerdict(result).kind).toBe("clean");
+  });
+
+  test("of PostgreSQL is cancelled", async () => {
+    const code = `const { Pool } = require("pg");
+const pool = new Pool({ connectionString: process.env.POSTGRESQL_URL, max: 2 });
+exports.handler = async ({ sql = "SELECT 1" }) => (await pool.query(sql)).rows;`;
+    const handler: UserHandler = { name: "busy pg", server: "PostgreSQL", code, verdict: "clean" };
+    const missing = await judge.missing(handler);
+    if (missing !== undefined) {
+      console.warn(`not proven here: ${missing}`);
+      return;
+    }
+    const subject = await attached(handler, { SHUTDOWN_BUDGET_MS: "500" });
+    const short = { ...subject, lambdaFunction: { ...subject.lambdaFunction, timeoutMs: 1_000 } };
+    const result = await run(short, runtime, database, [{}], { how: "timeout", event: { sql: "SELECT pg_sleep(8)" } });
+    // pg says Terminate itself when its statement has failed.
+    expect(hooksOf(result)).toMatchObject([{ name: "attach", cancelled: 1, givenUp: 0 }]);
+    expect(new Set(result.outcomes)).toEqual(new Set(["closed"]));
+  });
+});
+
+test("the package and attach share one line, and count a connection once", async () => {
+  const library = join(layer, "library.mjs");
+  buildSync({
+    entryPoints: [join(ROOT, "packages/shutdown/src/index.ts")],
+    outfile: library,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+  });
+  const code = `import mysql from "mysql2/promise"; import { closeOnShutdown } from ${JSON.stringify(library)};
+const pool = closeOnShutdown(mysql.createPool(process.env.MYSQL_URL)); const other = mysql.createPool(process.env.MYSQL_URL);
+export const handler = async () => { await other.query("SELECT 1"); return (await pool.query("SELECT 1"))[0]; };`;
+  const result = await run(
+    await attached({ name: "both", file: "index.mjs", code, verdict: "clean" }),
+    runtime,
+    database,
+  );
+  expect(hooksOf(result)).toMatchObject([
+    { name: "mysql2", closed: 1 },
+    { name: "attach", closed: 1, mysql: 1 },
+  ]);
+  expect(runVerdict(result).kind).toBe("clean");
+});
+
+test("a CommonJS handler attaches by require(), before the runtime asks for its first event", async () => {
+  const required = join(layer, "attach.cjs");
+  buildSync({
+    entryPoints: [join(ROOT, "packages/shutdown/src/attach/require.ts")],
+    outfile: required,
+    bundle: true,
+    platform: "node",
+    format: "cjs",
+  });
+  const code = `require(${JSON.stringify(required)});\n${pool()}\n${QUERY}`;
+  const result = await run(
+    await attached({ name: "require", code, verdict: "clean" }, { NODE_OPTIONS: "" }),
+    runtime,
+    database,
+  );
+  expect(hooksOf(result)).toMatchObject([{ name: "attach", closed: 1 }]);
+  expect(runVerdict(result).kind).toBe("clean");
+});
+
+describe("wrong use is one line in the log, and the function works", () => {
+  test("attached twice", async () => {
+    const code = `require(${JSON.stringify(join(layer, "attach.cjs"))});\n${pool()}\n${QUERY}`;
+    const result = await run(await attached({ name: "twice", code, verdict: "clean" }), runtime, database);
+    expect(result.logs.join("\n").split("ERR_LGS_ATTACHED_TWICE")).toHaveLength(2);
+    expect(runVerdict(result).kind).toBe("clean");
+  });
+
+  test.each([
+    ["AWS_Lambda_nodejs24.x", "", `--import=${PRELOAD}`, 0],
+    ["AWS_Lambda_nodejs22.x", "--enable-source-maps", `--enable-source-maps --import=${PRELOAD}`, 0],
+    ["AWS_Lambda_nodejs24.x", `--import=${PRELOAD}`, `--import=${PRELOAD}`, 0],
+    ["AWS_Lambda_nodejs20.x", "", "", 1],
+    ["AWS_Lambda_python3.13", "", "", 1],
+    ["", "", "", 1],
+  ])("the exec wrapper on %p with NODE_OPTIONS %p leaves %p", (AWS_EXECUTION_ENV, NODE_OPTIONS, expected, warnings) => {
+    const { stdout, stderr } = spawnSync(
+      join(layer, "graceful-shutdown"),
+      ["sh", "-c", 'echo "$NODE_OPTIONS" "$1"', "sh", "an argument"],
+      {
+        encoding: "utf8",
+        env: { PATH: process.env["PATH"], AWS_EXECUTION_ENV, NODE_OPTIONS },
+      },
+    );
+    expect(stdout).toBe(`${expected} an argument\n`);
+    const lines = stderr.split("\n").filter((line) => line !== "");
+    expect(lines).toHaveLength(warnings);
+    for (const line of lines) expect(JSON.parse(line)).toMatchObject({ code: "ERR_LGS_RUNTIME" });
+  });
+});
+
+test("the layer is reproducible, and small", () => {
+  const again = mkdtempSync(join(tmpdir(), "layer-"));
+  spawnSync(process.execPath, [join(ROOT, "scripts/layer.mjs"), again]);
+  const [first, second] = [readFileSync(`${layer}.zip`), readFileSync(`${again}.zip`)];
+  rmSync(again, { recursive: true });
+  rmSync(`${again}.zip`);
+  expect(second.equals(first)).toBe(true);
+  expect(first.length).toBeLessThan(60_000);
+});
