@@ -1,5 +1,6 @@
 import js from "@eslint/js";
 import prettier from "eslint-config-prettier";
+import * as regexp from "eslint-plugin-regexp";
 import tseslint from "typescript-eslint";
 
 /** What each room may import beside itself, by a relative path; CONTRIBUTING.md shows the same table. */
@@ -41,6 +42,20 @@ function borders([room, mayImport]) {
 export default tseslint.config(
   { ignores: ["examples/", "cdktf.out/", "**/dist/", "**/.build-*/", "**/node_modules/", "coverage/", "**/.gen/"] },
   js.configs.recommended,
+  {
+    plugins: { regexp },
+    // One expression took exponential time over twenty lines of comments.
+    rules: { "regexp/no-super-linear-backtracking": "error" },
+  },
+  {
+    // What users and servers send is searched here, whatever its length.
+    files: ["packages/{mysql,shutdown}/src/**/*.ts"],
+    ignores: ["**/*.test.ts"],
+    rules: {
+      "regexp/no-super-linear-backtracking": ["error", { report: "potential" }],
+      "regexp/no-super-linear-move": ["error", { report: "potential", ignoreSticky: true }],
+    },
+  },
   {
     files: ["**/*.ts"],
     extends: [tseslint.configs.strictTypeChecked],

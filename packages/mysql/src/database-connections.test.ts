@@ -106,18 +106,177 @@ test("statements side by side at a server that does not greet fail together, and
 });
 
 test.each([
-  ["refuses", { login: () => 1045 }],
-  ["ends", { statement: () => "hang up" as const }],
-])("a server that %s each log-in is logged in to twice at the most", async (_, script) => {
+  ["refuses", { login: () => 1045 }, 1],
+  ["ends", { statement: () => "hang up" as const }, 2],
+])("a server that %s each log-in is logged in to as rarely as can be", async (_, script, logIns) => {
   standIn.script = script;
-  expect((await failing(open().query("SELECT 1"))).error).toBeInstanceOf(DatabaseUnreachableError);
-  expect(standIn.sessions.length).toBeLessThanOrEqual(2);
+  const database = open({ connectionLimit: 3 });
+  const failures = await Promise.all([1, 2, 3, 4].map(() => failing(database.query("SELECT 1"))));
+  for (const { error } of failures) expect(error).toBeInstanceOf(DatabaseUnreachableError);
+  expect(standIn.sessions).toHaveLength(logIns);
+});
+
+describe("statements that wait", () => {
+  test("are served in their order, whoever loops", async () => {
+    const database = open();
+    await database.query("SELECT 1");
+    const order: number[] = [];
+    const looping = (async () => {
+      for (let round = 0; round < 20; round += 1) await database.query("SELECT 1");
+      order.push(0);
+    })();
+    await Promise.all([1, 2, 3].map((number) => database.query("SELECT 1").then(() => order.push(number))));
+    await looping;
+    expect(order).toEqual([1, 2, 3, 0]);
+  });
+
+  test("64 callers of 0.1 s each on one connection all get it, with the default limits", async () => {
+    standIn.script.statement = (sql) => (sql === "SLOW" ? "slow" : undefined);
+    const database = open();
+    const failures = await Promise.all(
+      Array.from({ length: 64 }, () => database.query("SLOW").catch((e: unknown) => e)),
+    );
+    expect(failures.filter((each) => each instanceof Error)).toEqual([]);
+    expect(standIn.sessions).toHaveLength(1);
+  }, 20_000);
+
+  test("cost no more each, the more they are", async () => {
+    const database = open();
+    const cpuOf = async (count: number): Promise<number> => {
+      const cpu = process.cpuUsage();
+      await Promise.all(Array.from({ length: count }, () => database.query("SELECT 1")));
+      return process.cpuUsage(cpu).user / count;
+    };
+    await cpuOf(500); // compiles
+    const few = await cpuOf(500);
+    expect(await cpuOf(5_000)).toBeLessThan(4 * few);
+  }, 30_000);
+
+  test("5,000 of them are refused at the shutdown, and the event loop turns meanwhile", async () => {
+    const database = open();
+    await database.open();
+    const waiting = [failing(database.query("SELECT SLEEP(9)"))];
+    waiting.push(...Array.from({ length: 5_000 }, () => failing(database.query("SELECT 1"))));
+    let turns = 0;
+    const turn = setInterval(() => (turns += 1), 1);
+    await new Promise(setImmediate);
+    expect(await database.close(shutdownIn(600))).toMatchObject({ cancelled: 1, givenUp: 0 });
+    expect((await Promise.all(waiting)).filter(({ error }) => error.name === "ShuttingDownError")).toHaveLength(5_000);
+    clearInterval(turn);
+    expect(turns).toBeGreaterThan(10);
+  });
+});
+
+test("64 statements share the attempts at a server with too many connections", async () => {
+  standIn.script.login = ({ number }) => (number < 4 ? 1040 : undefined);
+  const database = open({ connectionLimit: 4 });
+  await Promise.all(Array.from({ length: 64 }, () => database.query("SELECT 1")));
+  expect(standIn.sessions.length).toBeLessThanOrEqual(3 + 4);
+});
+
+test("a server that cannot be reached for a moment is tried again", async () => {
+  const { port } = standIn.settings;
+  await standIn.close();
+  const database = open({}, { port, connectTimeoutMs: 3_000 });
+  const answer = database.query("SELECT 1");
+  setTimeout(() => void DatabaseStandIn.start({}, port).then((again) => (standIn = again)), 300);
+  expect(await answer).toHaveLength(1);
+});
+
+describe("a secret under rotation", () => {
+  const ARN = "arn:aws:secretsmanager:eu-west-1:1:secret:x";
+  const login = { type: "secret", secretArn: ARN, user: undefined } as const;
+  const secret = (password: string): object => ({ SecretString: JSON.stringify({ username: "app", password }) });
+
+  test.each([1044, 1045, 1130, 1698, 1862, 3118, 3955, 4150, 4151])(
+    "is read again after %i until it has another password, and none is sent twice",
+    async (code) => {
+      let password = "old";
+      standIn.script.login = ({ number }) => (number === 1 ? code : undefined);
+      const stages: unknown[] = [];
+      const getSecretValue = ({ VersionStage: stage }: { VersionStage?: string }): Promise<object> => {
+        stages.push(stage);
+        return stage === undefined ? Promise.resolve(secret(password)) : Promise.reject(new Error("no such stage"));
+      };
+      const database = open({ connectionLimit: 4 }, { login, secretsManager: { getSecretValue } });
+      setTimeout(() => (password = "new"), 300);
+      await Promise.all(Array.from({ length: 64 }, () => database.query("SELECT 1")));
+      expect(standIn.sessions.length).toBeLessThanOrEqual(1 + 4);
+      expect(stages.filter((stage) => stage === "AWSPENDING")).toHaveLength(1);
+    },
+  );
+
+  test("works with the password that the rotation has ready (AWSPENDING)", async () => {
+    standIn.script.login = ({ number }) => (number === 1 ? 1045 : undefined);
+    const getSecretValue = jest.fn(({ VersionStage: stage }: { VersionStage?: string }) =>
+      Promise.resolve(secret(stage === undefined ? "old" : "new")),
+    );
+    const database = open({}, { login, secretsManager: { getSecretValue } });
+    await Promise.all([1, 2, 3].map(() => database.query("SELECT 1")));
+    expect(standIn.sessions).toHaveLength(2);
+    expect(getSecretValue).toHaveBeenCalledTimes(3);
+  });
+
+  test("fails with the server's refusal when the time is over, after one log-in", async () => {
+    standIn.script.login = () => 1045;
+    const getSecretValue = (): Promise<object> => Promise.resolve(secret("old"));
+    const database = open({}, { login, secretsManager: { getSecretValue } });
+    const { error, ms } = await failing(database.query("SELECT 1"));
+    expect(error.message).toContain("refused by the stand-in");
+    expect(ms).toBeGreaterThan(900);
+    expect(standIn.sessions).toHaveLength(1);
+  });
+
+  test("whose password has expired (1820) leaves no such connection in the pool", async () => {
+    let password = "old";
+    standIn.script.statement = (_, { number }) => (number === 1 ? { error: 1820 } : undefined);
+    const getSecretValue = (): Promise<object> => Promise.resolve(secret(password));
+    const database = open({}, { login, secretsManager: { getSecretValue } });
+    setTimeout(() => (password = "new"), 100);
+    await database.query("SELECT 1");
+    expect(standIn.sessions).toMatchObject([{ quit: true }, { quit: false }]);
+  });
 });
 
 test.each([1040, 1203, 1226, 1053])("a server with too many connections (%i) is asked again", async (code) => {
   standIn.script.login = ({ number }) => (number < 4 ? code : undefined);
   await open().query("SELECT 1");
   expect(standIn.sessions).toHaveLength(4);
+});
+
+test("the caller's own limit has its own name in the error", async () => {
+  standIn.script.login = () => undefined;
+  const database = open({ acquireTimeoutMs: 150 });
+  void failing(database.query("SELECT SLEEP(9)"));
+  const { error } = await failing(database.query("SELECT 1"));
+  expect(error.message).toContain("within 150 ms (acquireTimeoutMs)");
+});
+
+test.each([["abc"], [{ id: 1 }], [null], [7]])("values that are no array are refused: %j", async (values) => {
+  const { error } = await failing(open().query("SELECT ?", values as never));
+  expect(error).toBeInstanceOf(TypeError);
+  expect(error.message).toContain("not an array");
+  expect(standIn.statements).toEqual([]);
+});
+
+test("a statement that is longer than max_allowed_packet is not sent, and says so", async () => {
+  standIn.script.maxPacket = 1_000;
+  const database = open();
+  const { error } = await failing(database.query("SELECT ?", ["x".repeat(1_000)]));
+  expect(error).toMatchObject({ name: "StatementTooLongError", code: "ERR_LGS_STATEMENT_TOO_LONG" });
+  expect(error.message).toContain("max_allowed_packet");
+  await database.query("SELECT 1");
+  expect(standIn.statements).toEqual(["SELECT 1"]);
+});
+
+test("ten statements that time out together are cancelled over one more connection", async () => {
+  const database = open({ connectionLimit: 10 });
+  const failures = await Promise.all(
+    Array.from({ length: 10 }, () => failing(database.query("SELECT SLEEP(9)", [], { timeoutMs: 300 }))),
+  );
+  for (const { error } of failures) expect(error).toBeInstanceOf(StatementTimeoutError);
+  expect(standIn.kills).toHaveLength(10);
+  expect(standIn.sessions).toHaveLength(11);
 });
 
 test("a server that keeps its too many connections is asked more and more rarely", async () => {

@@ -12,6 +12,7 @@ export type Reaction =
   | { readonly rows: readonly Readonly<Record<string, string>>[] }
   | "hang up"
   | "silent"
+  | "slow"
   | undefined;
 
 /** One connection, as the stand-in sees it. */
@@ -35,7 +36,9 @@ export interface StandInScript {
   connectionId?: (session: Session) => number;
   /** @default "8.4.0" */
   version?: string;
-  /** The server's variables that are ON. @default none, and the server does not answer SHOW VARIABLES */
+  /** max_allowed_packet. @default - the server does not say */
+  maxPacket?: number;
+  /** Which of read_only, innodb_read_only and transaction_read_only are on. @default - the server does not say */
   variablesOn?: (session: Session) => readonly string[];
   /** The server's UUID, or MariaDB's directory, as this connection is told it. */
   server?: (session: Session) => string;
@@ -67,10 +70,10 @@ export class DatabaseStandIn {
     this.accept(connection as ServerSide);
   }) as unknown as { readonly _server: Server };
 
-  static async start(script: StandInScript = {}): Promise<DatabaseStandIn> {
+  static async start(script: StandInScript = {}, port = 0): Promise<DatabaseStandIn> {
     const standIn = new DatabaseStandIn();
     standIn.script = script;
-    standIn.server._server.listen(0, "127.0.0.1");
+    standIn.server._server.listen(port, "127.0.0.1");
     await once(standIn.server._server, "listening");
     return standIn;
   }
@@ -180,6 +183,12 @@ export class DatabaseStandIn {
       });
     };
     if (reaction === "silent") return;
+    if (reaction === "slow") {
+      setTimeout(() => {
+        rows({ one: "1" });
+      }, 100);
+      return;
+    }
     if (reaction === "hang up") connection.stream.end();
     else if (reaction !== undefined && "error" in reaction) error(reaction.error, reaction.message, reaction.sqlState);
     else if (reaction !== undefined && "rows" in reaction) rows(...reaction.rows);
@@ -191,12 +200,15 @@ export class DatabaseStandIn {
       const id = String(this.script.connectionId?.(session) ?? session.threadId);
       const uuid = this.script.server?.(session) ?? "uuid-1";
       const own: Record<string, string> = sql.includes("AS uuid") ? { uuid } : {};
-      const where = { host: "db", port: "3306", serverId: "1", ...own };
+      const limit: Record<string, string> =
+        this.script.maxPacket === undefined ? {} : { maxPacket: String(this.script.maxPacket) };
+      const where = { host: "db", port: "3306", serverId: "1", ...own, ...limit };
       rows({ id, ...where, autocommit: "1", zone: "SYSTEM", systemZone: "UTC" });
-    } else if (sql.startsWith("SHOW VARIABLES") && this.script.variablesOn !== undefined) {
+    } else if (sql.includes("@@global.read_only") && this.script.variablesOn !== undefined) {
       const on = this.script.variablesOn(session);
-      const names = ["read_only", "innodb_read_only", "transaction_read_only"];
-      rows(...names.map((name) => ({ Variable_name: name, Value: on.includes(name) ? "ON" : "OFF" })));
+      const value = (name: string): string => (on.includes(name) ? "1" : "0");
+      const own = { sessionReadOnly: value("transaction_read_only") };
+      rows({ serverReadOnly: value("read_only"), innodbReadOnly: value("innodb_read_only"), ...own });
     } else if (/^select.*sleep/i.test(sql)) {
       this.waiting.set(session.threadId, () => {
         error(1317, "Query execution was interrupted");

@@ -33,9 +33,9 @@ export function httpAnswer(received: Buffer, isEnded: boolean): HttpAnswer | und
 
   const headers: Record<string, string> = {};
   for (const line of lines) {
-    const [, name, value = ""] = /^([\w!#$%&'*+.^`|~-]+):[ \t]*(.*?)[ \t]*$/.exec(line) ?? [];
+    const [, name, value = ""] = /^([\w!#$%&'*+.^`|~-]+):(.*)$/.exec(line) ?? [];
     if (name === undefined) throw new MalformedAnswerError("the answer has a line that is not a header");
-    headers[name.toLowerCase()] ??= value;
+    headers[name.toLowerCase()] ??= value.trim();
   }
   const body = bodyOf(rest, headers, isEnded || status === 204);
   return body && { status, headers, text: body.toString("utf8") };

@@ -128,7 +128,7 @@ function serviceError(
   const shown = (typeof text === "string" ? text : "")
     .replaceAll(secretAccessKey, "***")
     .replaceAll(sessionToken, "***");
-  return new ServiceError(type.replace(/:.*$/, "").replace(/^.*#/, ""), shown, status);
+  return new ServiceError(type.split(":", 1).join("").split("#").at(-1) ?? "", shown, status);
 }
 
 /** What is wrong with the secret, without any of it. */

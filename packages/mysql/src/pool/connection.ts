@@ -10,7 +10,7 @@ import {
   hasSessionDefaults,
   identityOf,
   identityQuery,
-  READ_ONLY_QUERY,
+  readOnlyQuery,
   RESTORE_SESSION_SQL,
   saysReadOnlyServer,
   sessionOf,
@@ -153,7 +153,7 @@ export class ServerConnection {
     await this.loggedIn;
     this.phase = "answer to the first statement";
     try {
-      const session = sessionOf(await this.run(identityQuery(this.greeting?.serverVersion ?? "")));
+      const session = sessionOf(await this.run(identityQuery(this.serverVersion)));
       this.identity = identityOf(session);
       if (typeof session?.maxPacket === "number") this.maxPacket = session.maxPacket;
       if (session && this.identity && !hasSessionDefaults(session)) await this.run(SET_SESSION_SQL);
@@ -168,6 +168,10 @@ export class ServerConnection {
   /** The number in the server's greeting. */
   get threadId(): number {
     return this.driver.threadId;
+  }
+
+  private get serverVersion(): string {
+    return this.greeting?.serverVersion ?? "";
   }
 
   get isLoggedIn(): boolean {
@@ -243,7 +247,7 @@ export class ServerConnection {
    * @returns undefined if it does not say
    */
   async isOnReadOnlyServer(): Promise<boolean | undefined> {
-    return this.run(READ_ONLY_QUERY).then(saysReadOnlyServer, () => undefined);
+    return this.run(readOnlyQuery(this.serverVersion)).then(saysReadOnlyServer, () => undefined);
   }
 
   /** COM_PING: a round trip that brings the status flags as well. */

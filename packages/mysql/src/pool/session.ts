@@ -55,22 +55,22 @@ export function hasSessionDefaults({ autocommit, zone, systemZone }: Session): b
   return autocommit === 1 && (effective === "+00:00" || effective === "UTC");
 }
 
-/** One statement for MySQL and MariaDB, which have different ones of these variables. */
-export const READ_ONLY_QUERY =
-  "SHOW VARIABLES WHERE Variable_name IN " +
-  "('read_only', 'super_read_only', 'innodb_read_only', 'transaction_read_only', 'tx_read_only')";
-
-/** A transaction of the session's own choice is read only, whatever the server is. */
-const SESSION_VARIABLES = ["transaction_read_only", "tx_read_only"];
+/** Asks whether the server, or the session by its own choice, is read only. */
+export function readOnlyQuery(serverVersion: string): string {
+  const own = serverVersion.includes("MariaDB") ? "tx_read_only" : "transaction_read_only";
+  return (
+    "SELECT @@global.read_only AS serverReadOnly, @@global.innodb_read_only AS innodbReadOnly, " +
+    `@@session.${own} AS sessionReadOnly`
+  );
+}
 
 /**
  * @returns whether the server is read only, and the session is not read only by its own choice; undefined if the answer
  * does not say
  */
-export function saysReadOnlyServer(rows: unknown): boolean | undefined {
-  if (!Array.isArray(rows) || rows.length === 0) return undefined;
-  const on = (rows as readonly Readonly<Record<string, unknown>>[])
-    .filter(({ Value }) => !/^(?:0|OFF)$/i.test(String(Value)))
-    .map(({ Variable_name: name }) => String(name).toLowerCase());
-  return on.length > 0 && !on.some((name) => SESSION_VARIABLES.includes(name));
+export function saysReadOnlyServer(answer: unknown): boolean | undefined {
+  const [row] = (Array.isArray(answer) ? answer : []) as readonly Readonly<Record<string, unknown>>[];
+  const isOn = (name: string): boolean => row?.[name] !== undefined && !/^(?:0|OFF)$/i.test(String(row[name]));
+  if (row?.["serverReadOnly"] === undefined) return undefined;
+  return (isOn("serverReadOnly") || isOn("innodbReadOnly")) && !isOn("sessionReadOnly");
 }

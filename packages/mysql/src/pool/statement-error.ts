@@ -9,8 +9,8 @@ const QUOTES_NAMES = new Set([
   ...[3118, 3169, 3572, 3730, 3819, 4025, 4031, 4150, 4151],
 ]);
 
-/** The message may hold a value without quotes: no partition has it, or a procedure's SIGNAL made the text. */
-const NOT_SHOWN = new Set([1526, 1643, 1644, 1645]);
+/** The message has a value without quotes: no partition is for it. */
+const ER_NO_PARTITION_FOR_GIVEN_VALUE = 1526;
 
 /** The SQL state of errors that a trigger or a procedure makes itself (SIGNAL). It may give them any number. */
 const SIGNALED = "45000";
@@ -29,19 +29,18 @@ export function withoutValues(error: unknown): unknown {
   delete shown.sql;
   const number = serverErrorNumber(error);
   if (number !== undefined) {
-    if (NOT_SHOWN.has(number) || shown.sqlState === SIGNALED) {
-      shown.message = `the server refused the statement (error ${number}); its text is not shown, because it may hold a value`;
-    } else if (!QUOTES_NAMES.has(number)) shown.message = emptyQuotes(shown.message);
+    if (number === ER_NO_PARTITION_FOR_GIVEN_VALUE) shown.message = "Table has no partition for the value";
+    else if (!QUOTES_NAMES.has(number) || shown.sqlState === SIGNALED) shown.message = emptyQuotes(shown.message);
     shown.sqlMessage = shown.message;
   }
   Error.captureStackTrace(shown, withoutValues);
   return shown;
 }
 
-/** From the first quote to the last: a value may hold quotes itself. */
+/** From the first quote to the end of the value, which may hold quotes itself. The one in "doesn't" opens nothing. */
 function emptyQuotes(message: string): string {
   const ending = Math.max(...ENDINGS.map((text) => message.lastIndexOf(text)));
   const valueEnds = ending === -1 ? message.length : ending;
-  const start = message.slice(0, valueEnds).search(/['"]/);
+  const start = message.slice(0, valueEnds).search(/(?<!\w)['"]/);
   return start === -1 ? message : `${message.slice(0, start)}'?'${message.slice(valueEnds)}`;
 }
