@@ -134,7 +134,7 @@ export class CodeBundle extends Construct {
     const isTypeScript = /\.[cm]?tsx?$/.test(entry) && !/\.d\.[cm]?ts$/.test(entry);
     return [
       ...external
-        .filter((name) => !/^[@\w][^\\*]*\*?[^\\*]*$/.test(name))
+        .filter((name) => !/^[@\w][^\\]*$/.test(name) || name.split("*").length > 2)
         .map((name) =>
           problem("code.external", name, "is not the name of a package. One * may stand for the rest of a name"),
         ),

@@ -81,7 +81,7 @@ export async function startThrowawayServer(
  */
 async function readSystemTables(program: ServerProgram): Promise<string> {
   const { stdout } = await run(program.file, ["--no-defaults", "--verbose", "--help"], { maxBuffer: 16 * 1024 * 1024 });
-  const charsets = /^character-sets-dir\s+(\S.*?)\s*$/m.exec(stdout)?.[1] ?? "/usr/share/mysql/charsets";
+  const charsets = /^character-sets-dir[ \t]+(\S.*)$/m.exec(stdout)?.[1]?.trim() ?? "/usr/share/mysql/charsets";
   const directory = path.dirname(charsets);
   const names = ["mariadb_system_tables.sql", "mysql_system_tables.sql"];
   const file = names.map((name) => path.join(directory, name)).find((candidate) => fs.existsSync(candidate));

@@ -41,7 +41,7 @@ export function draw(options: Plot.PlotOptions): string {
   svg.querySelector("style")?.remove();
   // What Plot sets on its own <svg>, the marks inherit.
   const body = `<g fill="currentColor" text-anchor="middle">${svg.innerHTML}</g>`;
-  return body.replace(/="[^"]*\d\.\d{3,}[^"]*"/g, (attribute) =>
+  return body.replace(/="[^"]*"/g, (attribute) =>
     attribute.replace(/\d+\.\d{3,}/g, (number) => String(Number(Number(number).toFixed(2)))),
   );
 }

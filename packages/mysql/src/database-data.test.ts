@@ -275,12 +275,12 @@ describe("a statement runs a second time", () => {
     expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(4);
   });
 
-  test.each<[number, string[], string]>([
+  test.each<[number, string[], ...unknown[]]>([
     [1290, [], "another option, such as secure_file_priv, prevents it"],
     [1792, [], "its transaction is READ ONLY"],
     [1792, ["transaction_read_only"], "its session is READ ONLY"],
     [1792, ["read_only", "transaction_read_only"], "session and server are READ ONLY"],
-  ])("not after %i with %j ON: %s", async (code: number, on: readonly string[], _: string) => {
+  ])("not after %i with %j ON: %s", async (code, on) => {
     standIn.script.variablesOn = () => on;
     standIn.script.statement = (sql) => (sql === "INSERT 1" ? { error: code } : undefined);
     expect(await reasonOf(database.query("INSERT 1"))).toMatchObject({ errno: code });

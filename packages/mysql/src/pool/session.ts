@@ -69,7 +69,7 @@ export function readOnlyQuery(serverVersion: string): string {
  * does not say
  */
 export function saysReadOnlyServer(answer: unknown): boolean | undefined {
-  const [row] = (Array.isArray(answer) ? answer : []) as readonly Readonly<Record<string, unknown>>[];
+  const [row] = (Array.isArray(answer) ? answer : []) as readonly Readonly<Record<string, string | number>>[];
   const isOn = (name: string): boolean => row?.[name] !== undefined && !/^(?:0|OFF)$/i.test(String(row[name]));
   if (row?.["serverReadOnly"] === undefined) return undefined;
   return (isOn("serverReadOnly") || isOn("innodbReadOnly")) && !isOn("sessionReadOnly");
