@@ -1,4 +1,4 @@
-import { hangUp, refuseAndEnd, type Reaction } from "../mysql/misbehaving-server-reaction";
+import { hangUp, refuseAndEnd, reset, type Reaction } from "../mysql/misbehaving-server-reaction";
 import { connectsAtMost } from "./checks";
 import { mysql, NONE, ONE_CLOSED } from "./expected";
 import type { Fault } from "./fault";
@@ -76,6 +76,30 @@ export const ACQUIRE_FAULTS: readonly Fault[] = [
     line: { hooks: { mysql: ONE_CLOSED } },
   },
   {
+    name: "too many connections, and a crowd",
+    happens: "The server refuses the first three connections because it has too many; twenty statements wait for two.",
+    answer: "All statements share the attempts, one for each free place, and succeed.",
+    environment: { ...NOT_IN_INIT, POOL_SIZE: "2" },
+    misbehaving: { script: { connect: ({ connectionId }) => tooManyFor(connectionId <= 10) } },
+    needs: ["the faults' events"],
+    steps: [init, invoke({ parallel: 20 })],
+    invocations: ["ok"],
+    afterwards: [connectsAtMost(5)],
+    line: { hooks: { mysql: mysql(2, 0, 0) } },
+  },
+  {
+    name: "network that resets connects, for a moment",
+    happens: "Two connections are reset before the server's greeting, as in a failover; the third one is not.",
+    answer: "The function tries again, each time a little later, and the invocation succeeds.",
+    environment: NOT_IN_INIT,
+    misbehaving: { script: { connect: ({ connectionId }) => resetFor(connectionId <= 9) } },
+    needs: ["known statements"],
+    steps: [init, invoke("quick")],
+    invocations: ["ok"],
+    afterwards: [connectsAtMost(3)],
+    line: { hooks: { mysql: ONE_CLOSED } },
+  },
+  {
     name: "too many connections of the user, for a moment",
     happens: "The server refuses two log-ins because the user has too many connections, then has room.",
     answer: "The function tries again, each time a little later, and the invocation succeeds.",
@@ -102,6 +126,10 @@ export const ACQUIRE_FAULTS: readonly Fault[] = [
     line: { hooks: { mysql: mysql(0, 0, 0) } },
   },
 ];
+
+function resetFor(isReset: boolean): Reaction | undefined {
+  return isReset ? reset : undefined;
+}
 
 function tooManyFor(refused: boolean): Reaction | undefined {
   return refused ? refuseAndEnd(1040) : undefined;

@@ -1,13 +1,54 @@
 import { nobodyElseWasKilled } from "./checks";
-import { ONE_CANCELLED, ONE_GIVEN_UP, TERMINATED } from "./expected";
+import { mysql, ONE_CANCELLED, ONE_GIVEN_UP, TERMINATED } from "./expected";
 import type { Fault } from "./fault";
-import { begin, changePassword, init, passwords, secretsManager, server, statementRuns } from "./steps";
+import {
+  begin,
+  changePassword,
+  init,
+  passwords,
+  secretsManager,
+  server,
+  statementRuns,
+  statementsRun,
+  wait,
+} from "./steps";
 
 const STATEMENT = [init, begin("slow"), statementRuns] as const;
 const STAYS = "the statement, until it ends by itself";
 
+const DIGITS = `(${Array.from({ length: 10 }, (_, digit) => `SELECT ${digit} AS digit`).join(" UNION ALL ")})`;
+const MILLION_ROWS = `SELECT REPEAT('x', 100) AS text FROM ${["a", "b", "c", "d", "e", "f"].map((name) => `${DIGITS} ${name}`).join(", ")}`;
+
 /** Rows in which a running statement cannot be cancelled, or may not be. */
 export const CANCEL_FAULTS: readonly Fault[] = [
+  {
+    name: "large result at SIGTERM",
+    happens: "The server sends a result of a million rows when the environment is taken away.",
+    answer: "The function reads no more rows, and cancels the statement at once.",
+    needs: ["the faults' events"],
+    steps: [init, begin({ sql: MILLION_ROWS }), statementRuns, wait(100)],
+    invocations: [TERMINATED],
+    line: { hooks: { mysql: { result: "done", givenUp: 0 } } },
+  },
+  {
+    name: "pool of 32, all busy",
+    happens: "32 statements run side by side, each on its connection, when the environment is taken away.",
+    answer: "All are cancelled at once, over one second connection.",
+    environment: { POOL_SIZE: "32" },
+    needs: ["the faults' events"],
+    steps: [init, begin({ busy: 32 }), statementsRun(32)],
+    invocations: [TERMINATED],
+    line: { hooks: { mysql: mysql(0, 32, 0) } },
+  },
+  {
+    name: "handler that catches errors and loops",
+    happens: "A handler runs statements in a loop without an end, and catches their errors, when the SIGTERM comes.",
+    answer: "Statements are refused a little later each, so that the connection is closed and the line written.",
+    needs: ["the faults' events"],
+    steps: [init, begin({ loop: true }), wait(200)],
+    invocations: ["any"],
+    line: { hooks: { mysql: { result: "done", givenUp: 0 } } },
+  },
   {
     name: "two servers behind one name",
     happens:

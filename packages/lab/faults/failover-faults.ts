@@ -1,5 +1,5 @@
 import { farewell, refuse, refuseAndEnd } from "../mysql/misbehaving-server-reaction";
-import { asked } from "./checks";
+import { asked, connectsAtMost, entries } from "./checks";
 import { ONE_CLOSED } from "./expected";
 import type { Fault } from "./fault";
 import {
@@ -17,6 +17,9 @@ import {
 } from "./steps";
 
 const IDLE = { hooks: { mysql: ONE_CLOSED } } as const;
+
+const SECURE_FILE_PRIV =
+  "The MySQL server is running with the --secure-file-priv option so it cannot execute this statement";
 
 /** The connections of this moment lead to a reader. */
 const failOver = (code: 1290 | 1792 | 1836): Step =>
@@ -77,6 +80,32 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
       ),
     ],
     invocations: [/read-only/, "ok"],
+    line: IDLE,
+  },
+  {
+    name: "session that is read only",
+    happens: "A statement makes its own session READ ONLY, and the server refuses the next INSERT with error 1792.",
+    answer: "The INSERT fails, and runs on no other connection.",
+    needs: ["the faults' events"],
+    steps: [init, invoke({ sql: "SET SESSION TRANSACTION READ ONLY" }), invoke({ insert: "a" })],
+    invocations: ["ok", /READ ONLY/],
+    afterwards: [entries("a", 0)],
+    line: IDLE,
+  },
+  {
+    name: "statement that an option prevents (1290)",
+    happens: "The server refuses a statement with error 1290 because of secure_file_priv; it accepts writes.",
+    answer: "The statement fails, is not repeated, and the connection is used again.",
+    misbehaving: {},
+    needs: ["the faults' events"],
+    steps: [
+      script(() => ({
+        statement: (sql) => (sql.startsWith("INSERT") ? refuse(1290, SECURE_FILE_PRIV) : undefined),
+      })),
+      ...[init, invoke({ insert: "a" }), invoke("quick")],
+    ],
+    invocations: [/secure-file-priv/, "ok"],
+    afterwards: [asked(/^INSERT/, 1), connectsAtMost(1)],
     line: IDLE,
   },
   {

@@ -1,6 +1,62 @@
+import { refuseAndEnd } from "../mysql/misbehaving-server-reaction";
+import { connectsAtMost } from "./checks";
 import { ONE_CANCELLED, ONE_CLOSED } from "./expected";
 import type { Fault } from "./fault";
-import { begin, dropConnections, init, invoke, statementRuns, wait } from "./steps";
+import {
+  begin,
+  dropConnections,
+  init,
+  invoke,
+  passwordInSecret,
+  script,
+  server,
+  statementRuns,
+  wait,
+  type Step,
+} from "./steps";
+
+/** The server's half of a rotation. */
+const passwordAtServer = (password: string): Step =>
+  server((half) => {
+    half.account = { ...half.account, password };
+  });
+
+/** Rows in which the secret changes later than the account. */
+const LATE_SECRETS: readonly Fault[] = [
+  {
+    name: "rotation window",
+    happens:
+      "For half a second the server has the next password, and the secret still the last one; ten statements wait.",
+    answer: "One log-in is refused. The function reads the secret until it has another password, and all succeed.",
+    environment: { DB_AUTH: "secret", FAULT_OPEN: "never" },
+    misbehaving: {},
+    needs: ["DB_AUTH, DB_TLS", "AWS SDK", "the faults' events"],
+    steps: [
+      ...[passwordAtServer("second"), init, begin({ parallel: 10 })],
+      ...[wait(500), passwordInSecret("second"), wait(3_000)],
+    ],
+    invocations: ["ok"],
+    afterwards: [connectsAtMost(2)],
+    line: { hooks: { mysql: ONE_CLOSED } },
+  },
+  ...([1044, 1130, 1862, 3118, 3955, 4150, 4151] as const).map((code): Fault => ({
+    name: `log-in refused (${code}) until the secret changes`,
+    happens: `After a rotation the server refuses the account with error ${code}, and the secret names another later.`,
+    answer: "The function reads the secret again, and the invocation succeeds after one refused log-in.",
+    environment: { DB_AUTH: "secret", FAULT_OPEN: "never" },
+    misbehaving: {},
+    needs: ["DB_AUTH, DB_TLS", "AWS SDK", "the faults' events"],
+    // Nothing in it depends on the extension.
+    extensions: ["external"],
+    steps: [
+      script((half) => ({ login: () => (half.logIns.length === 1 ? refuseAndEnd(code) : undefined) })),
+      ...[init, begin("quick"), wait(300), passwordAtServer("second"), passwordInSecret("second"), wait(2_000)],
+    ],
+    invocations: ["ok"],
+    afterwards: [connectsAtMost(2)],
+    line: { hooks: { mysql: ONE_CLOSED } },
+  })),
+];
 
 /** Rows about ways to log in that MySQL 8.4 has and the lab's MariaDB has not. */
 export const LOGIN_FAULTS: readonly Fault[] = [
@@ -42,4 +98,5 @@ export const LOGIN_FAULTS: readonly Fault[] = [
     invocations: ["ok", "any"],
     line: { hooks: { mysql: ONE_CANCELLED } },
   },
+  ...LATE_SECRETS,
 ];

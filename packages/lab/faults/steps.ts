@@ -82,9 +82,11 @@ export const statementRuns: Step = async (scenario) => {
   await until("a statement ran", async () => (await statements(scenario)) > 0);
 };
 
-export const fiveStatementsRun: Step = async (scenario) => {
-  await until("five statements ran", async () => (await statements(scenario)) === 5);
-};
+export function statementsRun(number: number): Step {
+  return async (scenario) => {
+    await until(`${number} statements ran`, async () => (await statements(scenario)) === number);
+  };
+}
 
 /** The server has closed every connection of the function by itself, which counts as aborted without a fault. */
 export const connectionsGone: Step = async (scenario) => {
@@ -130,6 +132,13 @@ export function passwords(atServer: string, inSecret: string): Step {
   return async ({ server, secrets }) => {
     secrets.put({ username: server.user, password: inSecret });
     await server.administer("ALTER USER ?@'127.0.0.1' IDENTIFIED BY ?", [server.user, atServer]);
+  };
+}
+
+/** What Secrets Manager says is the password of the misbehaving server's account. */
+export function passwordInSecret(password: string): Step {
+  return (scenario) => {
+    scenario.secrets.put({ username: misbehavingOf(scenario).account.user, password });
   };
 }
 

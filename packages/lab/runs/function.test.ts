@@ -194,9 +194,9 @@ describe("without a lab's relay", () => {
     const failing = environment(variables);
     const error = await failing.init().catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(InitError);
-    expect((error as InitError).error).toMatchObject({ errorType: "SettingsError", errorMessage: message });
+    expect((error as InitError).error).toMatchObject({ errorType: "DatabaseSettingsError", errorMessage: message });
     // AWS's client may die of the same error a moment later, and Node.js then writes it once more.
-    expect(failing.logs[0]).toContain("SettingsError");
+    expect(failing.logs[0]).toContain("DatabaseSettingsError");
     expect(failing.logs[0]).toContain(JSON.stringify(message).slice(1, -1));
     expect(failing.logs.filter((line) => /^\s+at /.test(line))).toEqual([]);
   });

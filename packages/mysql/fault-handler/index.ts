@@ -30,6 +30,8 @@ interface FaultEvent {
   readonly nested?: boolean;
   /** Seconds. */
   readonly unawaited?: number;
+  /** Runs statements without an end, and catches their errors. */
+  readonly loop?: boolean;
   /** Milliseconds. */
   readonly slices?: number;
 }
@@ -78,6 +80,7 @@ export const handler = async (event: FaultEvent): Promise<unknown> => {
     void database.query("SELECT SLEEP(?)", [event.unawaited]);
     return "not awaited";
   }
+  if (event.loop === true) for (;;) await database.query("SELECT 1").catch(() => undefined);
   if (event.slices !== undefined) return compute(event.slices);
   if (event.logBytes !== undefined) writeLog(event.logBytes);
   const [answer] = await database.query("SELECT CONNECTION_ID() AS connectionId, NOW(3) AS serverTime");

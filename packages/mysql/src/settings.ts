@@ -98,6 +98,7 @@ const VARIABLES: readonly Variable[] = [
     required: requiredFor("the ARN of a Secrets Manager secret", "secret"),
     unused: unusedFor("password", "iam"),
   },
+  { name: "DB_TLS", problem: clearTextProblem },
 ];
 
 /** @throws DatabaseSettingsError naming each variable that is missing, malformed or contradicts another */
@@ -182,10 +183,14 @@ function numberProblem(value: string, most: number): string | undefined {
 function tlsProblem(value: string, read: Read): string | undefined {
   if (value === "verify") return undefined;
   if (value !== "off") return `"${value}" is not one of verify, off`;
-  if (authOf(read) === "iam") return '"off" would send the IAM token in clear text; use verify';
   const host = read("DB_HOST");
   if (host === undefined || isLoopback(host)) return undefined;
   return '"off" is for loopback hosts only, and DB_HOST is not one; use verify';
+}
+
+function clearTextProblem(tls: string, read: Read): string | undefined {
+  const isClear = tls === "off" && authOf(read) === "iam";
+  return isClear ? '"off" would send the IAM token in clear text; use verify' : undefined;
 }
 
 /** Letters, digits, hyphens and dots, 253 at the most: https://www.rfc-editor.org/rfc/rfc1123#section-2.1 */
