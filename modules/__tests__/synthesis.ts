@@ -53,11 +53,7 @@ export function only(
   return found[0];
 }
 
-/** A policy as an object, references left as they stand: `${jsonencode({"Version" = …})}` or plain JSON. */
+/** A policy as an object, references left as they stand. */
 export function policy(attribute: unknown): { Statement: Record<string, unknown>[] } {
-  const text = String(attribute);
-  const expression = /^\$\{jsonencode\((.*)\)\}$/.exec(text)?.[1];
-  const json =
-    expression?.replaceAll('" = ', '": ').replaceAll(/: ((?:var|local|data)\.[\w.-]+)/g, ': "${$1}"') ?? text;
-  return JSON.parse(json) as { Statement: Record<string, unknown>[] };
+  return JSON.parse(String(attribute)) as { Statement: Record<string, unknown>[] };
 }

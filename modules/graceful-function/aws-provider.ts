@@ -1,4 +1,4 @@
-import { DataAwsRegion } from "@cdktf/provider-aws/lib/data-aws-region";
+import { DataAwsServicePrincipal } from "@cdktf/provider-aws/lib/data-aws-service-principal";
 import {
   Aspects,
   DefaultTokenResolver,
@@ -57,12 +57,12 @@ export function regionPreconditions(owner: Construct, region: string, given?: Te
   const provider = given ?? defaultProvider(owner);
   const actual = provider && regionOf(provider);
   if (actual !== undefined && resolved(owner, actual) === resolved(owner, region)) return [];
-  // The id, since version 6 of the provider calls `region` what version 5 calls `name`.
-  const { id } = new DataAwsRegion(owner, "region");
+  // Versions 5 and 6 of the provider both have this `region`. Of aws_region they have no attribute in common.
+  const { region: used } = new DataAwsServicePrincipal(owner, "region", { serviceName: "lambda" });
   return [
     {
-      condition: Op.eq(id, region),
-      errorMessage: `region "${region}" differs from "${id}", the region of the AWS provider. Set both to one region.`,
+      condition: Op.eq(used, region),
+      errorMessage: `region "${region}" differs from "${used}", the region of the AWS provider. Set both to one region.`,
     },
   ];
 }

@@ -1,8 +1,9 @@
 import { Fn, Op, Token } from "cdktf";
 import { isIP } from "node:net";
-import { arn, arnProblems, KMS_KEY, type Place } from "../terraform/arn";
+import { arn, type Place } from "../terraform/arn";
+import type { OwnVariables } from "./environment";
 import type { PolicyStatement } from "./permissions";
-import { choiceProblems, isKnown, problem, rangeProblems } from "../terraform/settings-error";
+import { choiceProblems, isKnown, problem } from "../terraform/settings-error";
 
 /**
  * How the function logs in. A password in a setting is not possible: everybody who may read the synthesized JSON,
@@ -28,7 +29,7 @@ export type DatabaseAuth =
     };
 
 export interface Database {
-  /** Host name of the server. */
+  /** Host name of the server, without its port. */
   readonly host: string;
 
   /**
@@ -82,50 +83,43 @@ const MAX_CONNECT_TIMEOUT_MS = 3_000;
 
 const AUTH_TYPES = ["secret", "iam"] as const satisfies readonly DatabaseAuth["type"][];
 
-/** What is wrong with the settings of a database; empty if nothing is. */
 export function databaseProblems(database: Database, reservedConcurrency?: number): string[] {
-  const { port = 3306, user, auth, connectionLimit = 1, maxConnections } = database;
-  const problems = [
-    ...rangeProblems("database.port", port, { min: 1, max: 65_535 }),
-    ...rangeProblems("database.connectionLimit", connectionLimit, { min: 1 }),
-    ...rangeProblems("database.maxConnections", maxConnections ?? 1, { min: 1 }),
+  const { host, port = 3306, user, auth, tlsServerName, connectionLimit = 1, maxConnections } = database;
+  const connections = (reservedConcurrency ?? 0) * connectionLimit;
+  const isCounted = [reservedConcurrency, connectionLimit, maxConnections].every((each) => isKnown(each));
+  return [
+    ...(isIP(host) === 0 ? hostProblems("database.host", host) : []),
+    // A certificate of RDS has no address in it.
+    ...(tlsServerName === undefined ? [] : hostProblems("database.tlsServerName", tlsServerName)),
+    ...(isKnown(port) && !(Number.isInteger(port) && port > 0 && port < 65_536)
+      ? [problem("database.port", port, "is not a whole number from 1 to 65535")]
+      : []),
     ...choiceProblems("database.auth.type", auth.type, AUTH_TYPES),
-    ...tlsServerNameProblems(database.tlsServerName),
+    ...(auth.type === "iam" && user === undefined
+      ? ['database.user is undefined. database.auth.type "iam" needs the name of a database user']
+      : []),
+    ...(maxConnections !== undefined && isCounted && connections > maxConnections
+      ? [
+          problem(
+            "reservedConcurrency",
+            reservedConcurrency,
+            `times database.connectionLimit ${connectionLimit} is ${connections} connections, more than database.maxConnections ${maxConnections}`,
+          ),
+        ]
+      : []),
   ];
-  if (auth.type === "secret") {
-    problems.push(
-      ...arnProblems(
-        "database.auth.secretArn",
-        auth.secretArn,
-        "arn:<partition>:secretsmanager:<region>:<account>:secret:<name>",
-      ),
-      ...arnProblems("database.auth.kmsKeyArn", auth.kmsKeyArn, KMS_KEY),
-    );
-  }
-  if (auth.type === "iam" && !user) {
-    problems.push(
-      problem("database.user", user ?? "", 'is empty. database.auth.type "iam" needs the name of a database user'),
-    );
-  }
-  if (reservedConcurrency !== undefined && maxConnections !== undefined) {
-    const connections = reservedConcurrency * connectionLimit;
-    if ([reservedConcurrency, connectionLimit, maxConnections].every(isKnown) && connections > maxConnections) {
-      problems.push(
-        problem(
-          "reservedConcurrency",
-          reservedConcurrency,
-          `times database.connectionLimit ${connectionLimit} is ${connections} connections, more than database.maxConnections ${maxConnections}`,
-        ),
-      );
-    }
-  }
-  return problems;
 }
 
-function tlsServerNameProblems(name: string | undefined): string[] {
-  const isName =
-    name === undefined || !isKnown(name) || (isIP(name) === 0 && /^[a-z\d]([a-z\d.-]*[a-z\d])?$/i.test(name));
-  return isName ? [] : [problem("database.tlsServerName", name, "is not a host name")];
+/** Nothing but Lambda's limit for the account keeps such a function from taking all of the server's connections. */
+export function isUnboundedBy({ maxConnections }: Database, reservedConcurrency?: number): boolean {
+  return maxConnections !== undefined && reservedConcurrency === undefined;
+}
+
+/** Terraform's `aws_db_instance.endpoint` is `host:port`; its `address` is the host. */
+function hostProblems(setting: string, host: string): string[] {
+  if (!isKnown(host) || (isIP(host) === 0 && /^[a-z\d][\w.-]*$/i.test(host))) return [];
+  const endpoint = /^[^:/]+:\d+$/.test(host) ? ". Set the port in database.port" : "";
+  return [problem(setting, host, `is not a host name such as db.example.com${endpoint}`)];
 }
 
 /**
@@ -133,7 +127,7 @@ function tlsServerNameProblems(name: string | undefined): string[] {
  *
  * @param timeout seconds that an invocation may take
  */
-export function databaseEnvironment(database: Database, timeout: number): Record<string, string> {
+export function databaseEnvironment(database: Database, timeout: number): OwnVariables {
   const { host, port = 3306, name, user, auth, tlsServerName } = database;
   return {
     DB_HOST: host,

@@ -1,25 +1,16 @@
 import { IamPolicy } from "@cdktf/provider-aws/lib/iam-policy";
 import { IamRole } from "@cdktf/provider-aws/lib/iam-role";
 import { IamRolePolicyAttachment } from "@cdktf/provider-aws/lib/iam-role-policy-attachment";
-import type { Precondition, TerraformResource } from "cdktf";
+import type { Precondition } from "cdktf";
 import { Construct } from "constructs";
-import { definedProperties } from "../terraform/defined-properties";
 import { policyDocument, type PolicyStatement } from "./permissions";
 import { addPreconditions } from "./preconditions";
-import { isKnown, problem, SettingsError, templateProblems } from "../terraform/settings-error";
+import { isKnown, problem, SettingsError } from "../terraform/settings-error";
 
-/** A role that exists already. Its trust policy must allow Lambda. */
+/** A role that exists already. Its trust policy must allow Lambda. The construct attaches its policies to it. */
 export interface ExistingRole {
   readonly name: string;
-
   readonly arn: string;
-
-  /**
-   * "attached": the construct attaches a policy for each purpose. "none": the role already has every permission, and
-   * the construct does not change it.
-   * @default "attached"
-   */
-  readonly policies?: "attached" | "none";
 }
 
 export interface ExecutionRoleConfig {
@@ -29,30 +20,26 @@ export interface ExecutionRoleConfig {
   /** Name of the function, for the descriptions. */
   readonly functionName: string;
 
+  /** The only account whose functions may run with the role. */
+  readonly account: string;
+
   /**
    * A role to use instead of a new one.
    * @default - the construct creates the role
    */
   readonly existing?: ExistingRole;
 
-  /**
-   * The only account whose functions may run with the role.
-   * @default - any
-   */
-  readonly trustedAccount?: string;
-
-  /** @default - no boundary */
-  readonly permissionsBoundaryArn?: string;
-
   /** @default {} */
-  readonly tags?: Readonly<Record<string, string>>;
+  readonly tags?: Record<string, string>;
 
   /** Conditions for everything that is created here. */
   readonly preconditions: readonly Precondition[];
 }
 
-/** https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreatePolicy.html */
-const POLICY_NAME = /^[\w+=,.@-]{1,128}$/;
+export function existingRoleProblems({ name, arn }: ExistingRole): string[] {
+  if (![name, arn].every(isKnown) || arn.endsWith(`/${name}`)) return [];
+  return [problem("role.name", name, `is not the name at the end of role.arn ${JSON.stringify(arn)}`)];
+}
 
 /** The role that a function runs with, and one policy for each purpose. */
 export class ExecutionRole extends Construct {
@@ -65,34 +52,9 @@ export class ExecutionRole extends Construct {
   public constructor(scope: Construct, id: string, config: ExecutionRoleConfig) {
     super(scope, id);
     this.#config = config;
-    const { name, existing, trustedAccount, permissionsBoundaryArn, tags } = config;
-    if (existing) {
-      ({ name: this.name, arn: this.arn } = existing);
-      return;
-    }
-    this.resource = new IamRole(this, "role", {
-      name,
-      assumeRolePolicy: policyDocument([
-        {
-          Effect: "Allow",
-          Action: "sts:AssumeRole",
-          Principal: { Service: "lambda.amazonaws.com" },
-          // Without it, a function of another account could run with the role.
-          ...(trustedAccount === undefined
-            ? {}
-            : { Condition: { StringEquals: { "aws:SourceAccount": trustedAccount } } }),
-        },
-      ]),
-      ...definedProperties({ permissionsBoundary: permissionsBoundaryArn, tags }),
-    });
-    this.name = this.resource.name;
-    this.arn = this.resource.arn;
-    this.guard(this.resource);
-  }
-
-  /** Whether policies are attached to the role here. */
-  public get isManaged(): boolean {
-    return this.#config.existing?.policies !== "none";
+    this.resource = config.existing ? undefined : this.createRole(config);
+    this.name = config.existing?.name ?? this.resource?.name ?? config.name;
+    this.arn = config.existing?.arn ?? this.resource?.arn ?? "";
   }
 
   /**
@@ -103,10 +65,17 @@ export class ExecutionRole extends Construct {
    * (`dependsOn`).
    *
    * @param name what the permission is for: end of the policy's name, different from those that the role has
-   * @throws SettingsError if the name or a statement is wrong, or if the construct does not manage the role.
+   * @throws SettingsError if the name is taken or there is no statement.
    */
   public allow(name: string, statements: readonly PolicyStatement[]): IamRolePolicyAttachment {
-    SettingsError.throwIfAny(this.problems(name, statements), this);
+    const isTaken = ["", "-attachment"].some((end) => this.node.tryFindChild(name + end) !== undefined);
+    SettingsError.throwIfAny(
+      [
+        ...(isTaken ? [problem("name", name, "is already the name of a policy of this role")] : []),
+        ...(statements.length === 0 ? [problem("statements", [], "is empty. A policy needs at least one")] : []),
+      ],
+      this,
+    );
     return this.attach(name, "Permissions", statements);
   }
 
@@ -116,46 +85,33 @@ export class ExecutionRole extends Construct {
    * @param what it is for, at the beginning of the policy's description
    */
   public attach(name: string, what: string, statements: readonly PolicyStatement[]): IamRolePolicyAttachment {
-    const { functionName, tags } = this.#config;
+    const { functionName, tags, preconditions } = this.#config;
     const policy = new IamPolicy(this, name, {
-      name: this.policyName(name),
+      name: `${this.#config.name}-${name}`,
       path: "/",
       description: `${what} of the Lambda function ${functionName}`,
       policy: policyDocument(statements),
-      ...definedProperties({ tags }),
+      tags,
     });
-    this.guard(policy);
+    addPreconditions(policy, preconditions);
     return new IamRolePolicyAttachment(this, `${name}-attachment`, { role: this.name, policyArn: policy.arn });
   }
 
-  private problems(name: string, statements: readonly PolicyStatement[]): string[] {
-    if (!this.isManaged)
-      return [
-        problem(
-          "role.policies",
-          "none",
-          `does not allow the policy ${name}. Set it to "attached", or add the permission to the role yourself`,
-        ),
-      ];
-    const isTaken = [name, `${name}-attachment`].some((id) => this.node.tryFindChild(id) !== undefined);
-    const full = this.policyName(name);
-    return [
-      ...(isTaken ? [problem("name", name, "is already the name of a policy of this role")] : []),
-      ...(name === "role" || !isKnown(name) || (isKnown(full) && !POLICY_NAME.test(full))
-        ? [problem("name", name, `makes the policy name ${full}, which is not 1 to 128 letters, digits and +=,.@_-`)]
-        : []),
-      ...templateProblems({ statements }),
-      ...(statements.length === 0
-        ? [problem("statements", [], "is empty. A policy needs at least one statement")]
-        : []),
-    ];
-  }
-
-  private policyName(name: string): string {
-    return `${this.#config.name}-${name}`;
-  }
-
-  private guard(resource: TerraformResource): void {
-    addPreconditions(resource, this.#config.preconditions);
+  private createRole({ name, account, tags, preconditions }: ExecutionRoleConfig): IamRole {
+    const role = new IamRole(this, "role", {
+      name,
+      assumeRolePolicy: policyDocument([
+        {
+          Effect: "Allow",
+          Action: "sts:AssumeRole",
+          Principal: { Service: "lambda.amazonaws.com" },
+          // Without it, a function of another account could run with the role.
+          Condition: { StringEquals: { "aws:SourceAccount": account } },
+        },
+      ]),
+      tags,
+    });
+    addPreconditions(role, preconditions);
+    return role;
   }
 }

@@ -1,4 +1,5 @@
-import { TerraformOutput, TerraformVariable, Testing, Token } from "cdktf";
+import { TerraformOutput, TerraformVariable, Testing, Token, type TerraformStack } from "cdktf";
+import { Construct } from "constructs";
 import { GracefulFunction, type GracefulFunctionConfig } from "./graceful-function";
 import { InsightsLayer } from "./insights-layer";
 import { ShutdownExtension } from "./shutdown-extension";
@@ -8,12 +9,10 @@ const secretArn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:orders";
 const database = { host: "db.example.com", name: "orders", auth: { type: "secret", secretArn } } as const;
 
 const KEY = "arn:aws:kms:us-east-1:123456789012:key/1";
-const QUEUE = "arn:aws:sqs:us-east-1:123456789012:failed";
 const LAYER = "arn:aws:lambda:us-east-1:123456789012:layer:tools:3";
-const CODE_SIGNING = "arn:aws:lambda:us-east-1:123456789012:code-signing-config:csc-0123456789abcdefg";
-const BOUNDARY = "arn:aws:iam::123456789012:policy/boundary";
 const VPC = { subnetIds: ["subnet-1", "subnet-2"], securityGroupIds: ["sg-1"] };
 
+const SETTINGS = { region: "us-east-1", functionName: "orders", code: { entry: ENTRY } };
 const ALLOW = { Effect: "Allow", Action: "sqs:SendMessage", Resource: "*" } as const;
 const ROLE = { name: "given", arn: "arn:aws:iam::123456789012:role/path/given" };
 
@@ -22,9 +21,6 @@ const EVERYTHING: Partial<GracefulFunctionConfig> = {
   database,
   vpc: VPC,
   tracing: "Active",
-  deadLetterTargetArn: QUEUE,
-  environmentKmsKeyArn: KEY,
-  statements: [{ Effect: "Allow", Action: "s3:GetObject", Resource: "arn:aws:s3:::bucket/*" }],
 };
 
 describe("the function", () => {
@@ -86,7 +82,7 @@ describe("the function", () => {
     const ids = ["aws_cloudwatch_log_group", "aws_iam_role_policy_attachment"].flatMap((type) =>
       Object.keys(resource[type] ?? {}).map((id) => `${type}.${id}`),
     );
-    expect(ids).toHaveLength(8);
+    expect(ids).toHaveLength(5);
     expect([...(only(resource, "aws_lambda_function").depends_on as string[])].sort()).toEqual(ids.sort());
   });
 
@@ -123,32 +119,19 @@ describe("the function", () => {
 describe("an option", () => {
   /** The function's attributes with the setting, and whether it has them without. */
   test.each<[Partial<GracefulFunctionConfig>, Attributes]>([
-    [{ description: "Takes orders" }, { description: "Takes orders" }],
     [{ runtime: "nodejs22.x" }, { runtime: "nodejs22.x" }],
     [{ memorySize: 128 }, { memory_size: 128 }],
     [{ timeout: 900 }, { timeout: 900 }],
     [{ ephemeralStorage: 10240 }, { ephemeral_storage: { size: 10240 } }],
-    [{ environmentKmsKeyArn: KEY }, { kms_key_arn: KEY }],
     [{ reservedConcurrency: 0 }, { reserved_concurrent_executions: 0 }],
     [{ tracing: "Active" }, { tracing_config: { mode: "Active" } }],
-    [{ tracing: "PassThrough" }, { tracing_config: { mode: "PassThrough" } }],
-    [{ deadLetterTargetArn: QUEUE }, { dead_letter_config: { target_arn: QUEUE } }],
-    [{ codeSigningConfigArn: CODE_SIGNING }, { code_signing_config_arn: CODE_SIGNING }],
     [{ vpc: VPC }, { vpc_config: { subnet_ids: VPC.subnetIds, security_group_ids: VPC.securityGroupIds } }],
-    [{ logGroup: { format: "Text" } }, { logging_config: { log_format: "Text" } }],
     [
       { logGroup: { format: "JSON", applicationLevel: "WARN", systemLevel: "INFO" } },
       { logging_config: { log_format: "JSON", application_log_level: "WARN", system_log_level: "INFO" } },
     ],
     [{ tags: { team: "orders" } }, { tags: { team: "orders" } }],
     [{ logGroup: { name: "/orders" } }, { logging_config: { log_format: "Text", log_group: "/orders" } }],
-    [{ publishVersions: true }, { publish: true }],
-    [{ alias: "live" }, { publish: true }],
-    [{ vpc: { ...VPC, replaceSecurityGroupsOnDestroy: true } }, { replace_security_groups_on_destroy: true }],
-    [
-      { vpc: { ...VPC, replaceSecurityGroupsOnDestroy: true, replacementSecurityGroupIds: ["sg-2"] } },
-      { replace_security_groups_on_destroy: true, replacement_security_group_ids: ["sg-2"] },
-    ],
     [{ role: ROLE }, { role: ROLE.arn }],
     [
       { architecture: "x86_64" },
@@ -169,7 +152,7 @@ describe("an option", () => {
 
   test("tags: on everything that can have tags", () => {
     const tags = { team: "orders" };
-    const { resource } = synthesize({ ...EVERYTHING, functionUrl: true, tags });
+    const { resource } = synthesize({ ...EVERYTHING, tags });
     const tagged = Object.entries(resource).filter(([, each]) => Object.values(each).every((one) => one.tags));
     expect(tagged.map(([type]) => type).sort()).toEqual([
       "aws_cloudwatch_log_group",
@@ -177,78 +160,43 @@ describe("an option", () => {
       "aws_iam_role",
       "aws_lambda_function",
     ]);
-    expect(tagged.flatMap(([, each]) => Object.values(each).map((one) => one.tags))).toEqual(Array(10).fill(tags));
+    expect(tagged.flatMap(([, each]) => Object.values(each).map((one) => one.tags))).toEqual(Array(7).fill(tags));
     expect(new Set(Object.keys(resource))).toEqual(
-      new Set([...tagged.map(([type]) => type), "aws_iam_role_policy_attachment", "aws_lambda_function_url"]),
+      new Set([...tagged.map(([type]) => type), "aws_iam_role_policy_attachment"]),
     );
   });
 
-  test("permissionsBoundaryArn bounds the role", () => {
-    const role = only(synthesize({ permissionsBoundaryArn: BOUNDARY }).resource, "aws_iam_role");
-    expect(role.permissions_boundary).toBe(BOUNDARY);
-    expect(only(synthesize().resource, "aws_iam_role")).not.toHaveProperty("permissions_boundary");
-  });
-
-  test("functionUrl creates a URL that is not open to everybody, and an output for it", () => {
-    const { resource, output } = synthesize({ functionUrl: true });
-    const [id] = Object.keys(resource.aws_lambda_function_url ?? {});
-    const [lambda] = Object.keys(resource.aws_lambda_function ?? {});
-    expect(only(resource, "aws_lambda_function_url")).toMatchObject({
-      authorization_type: "AWS_IAM",
-      function_name: `\${aws_lambda_function.${lambda}.function_name}`,
-    });
-    expect(output.function_url?.value).toBe(`\${aws_lambda_function_url.${id}.function_url}`);
-    expect(synthesize().resource).not.toHaveProperty("aws_lambda_function_url");
-    expect(synthesize().output).not.toHaveProperty("function_url");
-  });
-});
-
-describe("an alias", () => {
-  test("points to the newest version, and is what callers get", () => {
-    const { resource, output } = synthesize({ alias: "live", functionUrl: true });
-    const [lambda] = Object.keys(resource.aws_lambda_function ?? {});
-    const [alias] = Object.keys(resource.aws_lambda_alias ?? {});
-    expect(only(resource, "aws_lambda_alias")).toMatchObject({
-      name: "live",
-      function_name: `\${aws_lambda_function.${lambda}.function_name}`,
-      function_version: `\${aws_lambda_function.${lambda}.version}`,
-    });
-    expect(output.function_alias_arn?.value).toBe(`\${aws_lambda_alias.${alias}.arn}`);
-    expect(output.function_invoke_arn?.value).toBe(`\${aws_lambda_alias.${alias}.invoke_arn}`);
-    expect(only(resource, "aws_lambda_function_url").qualifier).toBe(`\${aws_lambda_alias.${alias}.name}`);
-    expect(resource).not.toHaveProperty("aws_lambda_provisioned_concurrency_config");
-    expect(synthesize().resource).not.toHaveProperty("aws_lambda_alias");
-  });
-
-  test("has environments that are kept ready, on request", () => {
-    const { resource } = synthesize({ alias: "live", provisionedConcurrency: 2 });
-    const [alias] = Object.keys(resource.aws_lambda_alias ?? {});
-    expect(only(resource, "aws_lambda_provisioned_concurrency_config")).toMatchObject({
-      provisioned_concurrent_executions: 2,
-      qualifier: `\${aws_lambda_alias.${alias}.name}`,
-    });
-  });
+  test.each<[Partial<GracefulFunctionConfig>, Attributes]>([
+    [{}, { log_format: "Text", log_group: "/aws/lambda/orders" }],
+    [
+      { logGroup: { format: "JSON" } },
+      {
+        log_format: "JSON",
+        log_group: "/aws/lambda/orders",
+        application_log_level: "INFO",
+        system_log_level: "INFO",
+      },
+    ],
+  ])(
+    "that is not set has its default written, which Terraform would not restore otherwise: %j",
+    (settings, logging) => {
+      expect(only(synthesize(settings).resource, "aws_lambda_function")).toMatchObject({
+        ephemeral_storage: { size: 512 },
+        tracing_config: { mode: "PassThrough" },
+        logging_config: logging,
+      });
+    },
+  );
 });
 
 describe("a role that exists", () => {
   test("gets a policy for each purpose", () => {
     const { resource, output } = synthesize({ ...EVERYTHING, role: ROLE });
     expect(resource).not.toHaveProperty("aws_iam_role");
-    expect(Object.values(resource.aws_iam_policy ?? {})).toHaveLength(7);
+    expect(Object.values(resource.aws_iam_policy ?? {})).toHaveLength(4);
     const attachments = Object.values(resource.aws_iam_role_policy_attachment ?? {});
-    expect(attachments.map(({ role }) => role)).toEqual(Array(7).fill("given"));
+    expect(attachments.map(({ role }) => role)).toEqual(Array(4).fill("given"));
     expect(output.function_role_arn?.value).toBe(ROLE.arn);
-  });
-
-  test("is not changed, on request", () => {
-    const stack = newStack();
-    const role = { ...ROLE, policies: "none" } as const;
-    const { resource } = synthesize({ database, vpc: VPC, role }, stack);
-    expect(Object.keys(resource).sort()).toEqual(["aws_cloudwatch_log_group", "aws_lambda_function"]);
-    const lambda = stack.node.findChild("function");
-    expect(() => lambda instanceof GracefulFunction && lambda.role.allow("queue", [ALLOW])).toThrow(
-      'test/function/role: role.policies "none" does not allow the policy queue. Set it to',
-    );
   });
 });
 
@@ -260,7 +208,6 @@ describe("what others build on", () => {
     functionName: lambda.functionName,
     arn: lambda.arn,
     invokeArn: lambda.invokeArn,
-    version: lambda.version,
     logGroupName: lambda.logGroupName,
     roleName: lambda.role.name,
     roleArn: lambda.role.arn,
@@ -277,19 +224,17 @@ describe("what others build on", () => {
       functionName: `\${aws_lambda_function.${id}.function_name}`,
       arn: `\${aws_lambda_function.${id}.arn}`,
       invokeArn: `\${aws_lambda_function.${id}.invoke_arn}`,
-      version: `\${aws_lambda_function.${id}.version}`,
       logGroupName: "/aws/lambda/orders",
       roleName: `\${aws_iam_role.${role}.name}`,
       roleArn: `\${aws_iam_role.${role}.arn}`,
     });
     expect(lambda.resource.functionNameInput).toBe("orders");
-    expect(lambda.alias).toBeUndefined();
   });
 
   test("gets more permissions later, without a cycle if the statement names the function", () => {
     const policies = Object.values(resource.aws_iam_policy ?? {});
     const queue = policies.find(({ name }) => name === "orders-us-east-1-queue");
-    expect(policy(String(queue?.policy).replaceAll(/aws_lambda_function\.\w+\.arn/g, '"ARN"')).Statement).toEqual([
+    expect(policy(String(queue?.policy).replaceAll(/\$\{aws_lambda_function\.\w+\.arn\}/g, "ARN")).Statement).toEqual([
       { ...ALLOW, Resource: "ARN" },
     ]);
     const attachments = Object.keys(resource.aws_iam_role_policy_attachment ?? {});
@@ -301,24 +246,16 @@ describe("what others build on", () => {
   test.each([
     ["queue", [ALLOW], 'name "queue" is already the name of a policy of this role'],
     ["logging", [ALLOW], 'name "logging" is already the name of a policy of this role'],
-    ["a queue", [ALLOW], 'name "a queue" makes the policy name orders-us-east-1-a queue'],
-    ["n".repeat(112), [ALLOW], "which is not 1 to 128 letters, digits and"],
-    ["nothing", [], "statements [] is empty. A policy needs at least one statement"],
-    ["open", [{ ...ALLOW, Resource: "${var.x" }], 'statements.Resource "${var.x" has a "${"'],
+    ["nothing", [], "statements [] is empty. A policy needs at least one"],
   ])("refuses the policy %s with %j", (name, statements, message) => {
     expect(() => lambda.role.allow(name, statements)).toThrow(message);
   });
 });
 
 describe("the log group", () => {
-  test("has the name and class of the settings, and is kept on request", () => {
-    const logGroup = { name: "/orders", class: "INFREQUENT_ACCESS", skipDestroy: true } as const;
-    const { resource, output } = synthesize({ logGroup });
-    expect(only(resource, "aws_cloudwatch_log_group")).toMatchObject({
-      name: "/orders",
-      log_group_class: "INFREQUENT_ACCESS",
-      skip_destroy: true,
-    });
+  test("has the name of the settings", () => {
+    const { resource, output } = synthesize({ logGroup: { name: "/orders" } });
+    expect(only(resource, "aws_cloudwatch_log_group").name).toBe("/orders");
     expect(output.function_log_group_name?.value).toBe("/orders");
     const policies = Object.values(resource.aws_iam_policy ?? {}).map((each) => String(each.policy));
     expect(policies.join()).toContain(":log-group:/orders:*");
@@ -374,16 +311,11 @@ describe("values that only Terraform knows", () => {
     {
       region: text,
       functionName: text,
-      description: text,
       memorySize: number,
       timeout: number,
       ephemeralStorage: number,
       reservedConcurrency: number,
       environment: { TEXT: text },
-      environmentKmsKeyArn: text,
-      deadLetterTargetArn: text,
-      codeSigningConfigArn: text,
-      permissionsBoundaryArn: text,
       layers: list,
       vpc: { subnetIds: list, securityGroupIds: list },
       logGroup: { retentionDays: number, kmsKeyArn: text },
@@ -406,12 +338,8 @@ describe("values that only Terraform knows", () => {
       function_name: "${var.text}",
       memory_size: "${var.number}",
       timeout: "${var.number}",
-      description: "${var.text}",
       ephemeral_storage: { size: "${var.number}" },
       reserved_concurrent_executions: "${var.number}",
-      kms_key_arn: "${var.text}",
-      dead_letter_config: { target_arn: "${var.text}" },
-      code_signing_config_arn: "${var.text}",
       vpc_config: { subnet_ids: "${var.list}", security_group_ids: "${var.list}" },
       environment: {
         variables: {
@@ -424,11 +352,17 @@ describe("values that only Terraform knows", () => {
     });
   });
 
-  test("can be written as in HCL", () => {
-    const { resource } = synthesize({ deadLetterTargetArn: "${aws_sqs_queue.failed.arn}" });
-    expect(only(resource, "aws_lambda_function").dead_letter_config).toEqual({
-      target_arn: "${aws_sqs_queue.failed.arn}",
+  test("can be written as in HCL, in attributes and in policies", () => {
+    const auth = { type: "secret", secretArn: "${var.secret}" } as const;
+    const { resource } = synthesize({
+      database: { ...database, auth },
+      environment: { QUEUE: "${aws_sqs_queue.x.url}" },
     });
+    expect(only(resource, "aws_lambda_function").environment).toMatchObject({
+      variables: { QUEUE: "${aws_sqs_queue.x.url}", DB_SECRET_ARN: "${var.secret}" },
+    });
+    const policies = Object.values(resource.aws_iam_policy ?? {}).map((each) => String(each.policy));
+    expect(policies.join()).toContain('"Resource":"${var.secret}"');
   });
 
   test("as a region look the layer up, and fail the plan where there is none", () => {
@@ -439,6 +373,7 @@ describe("values that only Terraform knows", () => {
     expect(lambda.lifecycle).toMatchObject({
       precondition: [
         { error_message: expect.stringContaining("is not the archive that was planned") as string },
+        { error_message: expect.stringContaining("has more than 52428800 bytes") as string },
         { error_message: expect.stringContaining("the region of the AWS provider") as string },
         {
           condition: `\${contains(keys(local.${local}), var.text)}`,
@@ -452,51 +387,88 @@ describe("values that only Terraform knows", () => {
 });
 
 describe("maps that only Terraform knows", () => {
-  const own = '"SHUTDOWN_EXTENSION" = "external", "SHUTDOWN_BUDGET_MS" = "300"';
-
-  function variables(environment: Readonly<Record<string, string>>, stack = newStack()): Attributes {
-    return only(synthesize({ environment }, stack).resource, "aws_lambda_function");
-  }
-
-  function map(stack = newStack()): [Record<string, string>, typeof stack] {
-    return [Token.asStringMap(new TerraformVariable(stack, "map", { type: "map(string)" }).value), stack];
-  }
+  const stack = newStack();
+  const map = new TerraformVariable(stack, "map", { type: "map(string)" });
+  const values = Token.asStringMap(map.value);
+  const { resource } = synthesize({ environment: values, tags: values }, stack);
 
   test("as environment get the construct's own variables added", () => {
-    const lambda = variables(...map());
-    expect(lambda.environment).toEqual({ variables: `\${merge(var.map, {${own}})}` });
-    expect(lambda.lifecycle).toMatchObject({
-      precondition: expect.arrayContaining([
-        {
-          condition: expect.stringMatching(
-            /^\$\{\(length\(setintersection\(keys\(var\.map\), \["DB_HOST", .*< 1\)\}$/,
-          ) as string,
-          error_message: expect.stringMatching(/^environment has a variable that .*: one of DB_HOST, .*/) as string,
-        },
-      ]) as unknown,
+    expect(only(resource, "aws_lambda_function").environment).toEqual({
+      variables: '${merge(var.map, {"SHUTDOWN_EXTENSION" = "external", "SHUTDOWN_BUDGET_MS" = "300"})}',
     });
-  });
-
-  test("as part of the environment do not hide the other part from the checks", () => {
-    const [token, stack] = map();
-    expect(variables({ ...token, LOG_LEVEL: "${var.level}", TEXT: "a" }, stack).environment).toEqual({
-      variables: `\${merge(var.map, {"LOG_LEVEL" = var.level, "TEXT" = "a"}, {${own}})}`,
-    });
-    const [other, otherStack] = map();
-    expect(() => variables({ ...other, AWS_REGION: "a" }, otherStack)).toThrow('environment "AWS_REGION"');
   });
 
   test("as tags are on everything that can have tags", () => {
-    const [tags, stack] = map();
-    const { resource } = synthesize({ tags }, stack);
     for (const type of ["aws_lambda_function", "aws_iam_role", "aws_cloudwatch_log_group"]) {
       expect(only(resource, type).tags).toBe("${var.map}");
     }
   });
+});
 
-  test("as tags, with a name that is known, are merged", () => {
-    const [tags, stack] = map();
-    const { resource } = synthesize({ tags: { ...tags, team: "orders" } }, stack);
-    expect(only(resource, "aws_lambda_function").tags).toBe('${merge(var.map, {"team" = "orders"})}');
+test("any token of CDKTF is taken, also one that is an object", () => {
+  const stack = newStack();
+  const value = (name: string) => new TerraformVariable(stack, name, { type: "any" }).value as never;
+  const settings = {
+    functionName: value("name"),
+    memorySize: value("memory"),
+    environment: value("environment"),
+    layers: value("layers"),
+    vpc: { subnetIds: value("subnets"), securityGroupIds: value("groups") },
+    logGroup: { retentionDays: value("days") },
+  };
+  const { resource } = synthesize({ ...settings, shutdownExtension: ShutdownExtension.internal() }, stack);
+  expect(only(resource, "aws_lambda_function")).toMatchObject({
+    function_name: "${var.name}",
+    memory_size: "${var.memory}",
+    layers: "${concat([], var.layers)}",
+    vpc_config: { subnet_ids: "${var.subnets}", security_group_ids: "${var.groups}" },
   });
+  expect(only(resource, "aws_iam_role").name).toBe("${var.name}-us-east-1");
+  expect(only(resource, "aws_cloudwatch_log_group").retention_in_days).toBe("${var.days}");
+});
+
+describe("formerId", () => {
+  function moved(stack: TerraformStack, settings: Partial<GracefulFunctionConfig>, scope: Construct = stack): string[] {
+    new GracefulFunction(scope, "new", { ...SETTINGS, ...settings }).role.allow("queue", [ALLOW]);
+    const json = JSON.parse(Testing.synth(stack)) as { moved?: { from: string; to: string }[] };
+    return (json.moved ?? []).map(({ from, to }) => `${from} ${to}`).sort();
+  }
+
+  /** As the resources were called under the former path. */
+  function names(stack: TerraformStack, id: string, scope: Construct = stack): string[] {
+    new GracefulFunction(scope, id, SETTINGS).role.allow("queue", [ALLOW]);
+    const { resource } = JSON.parse(Testing.synth(stack)) as Synthesized;
+    return Object.entries(resource).flatMap(([type, each]) => Object.keys(each).map((name) => `${type}.${name}`));
+  }
+
+  test("moves every resource, also those that are added later", () => {
+    const [before, stack] = [newStack(), newStack()];
+    const found = moved(stack, { formerId: "old" });
+    expect(found.map((each) => each.split(" ")[0])).toEqual(names(before, "old").sort());
+    expect(found.map((each) => each.split(" ")[1]).sort()).toEqual(names(newStack(), "new").sort());
+    expect(found).toHaveLength(7);
+  });
+
+  test("takes a path for a construct that was in another scope", () => {
+    const [before, stack] = [newStack(), newStack()];
+    const found = moved(stack, { formerId: "/orders/old" }, new Construct(stack, "sales"));
+    expect(found.map((each) => each.split(" ")[0])).toEqual(
+      names(before, "old", new Construct(before, "orders")).sort(),
+    );
+    expect(stack.node.tryFindChild("orders")).toBeUndefined();
+  });
+
+  test("writes nothing without it", () => {
+    expect(moved(newStack(), {})).toEqual([]);
+  });
+});
+
+test("code that was changed outside Terraform is a warning of every plan, unless the code is signed", () => {
+  const stack = newStack();
+  synthesize({}, stack);
+  const { check } = JSON.parse(Testing.synth(stack)) as { check: Record<string, { assert: Record<string, string> }> };
+  const condition = check.function_code?.assert.condition ?? "";
+  expect(condition).toMatch(
+    /^\$\{try\(length\((aws_lambda_function\.\w+)\.signing_job_arn\), 0\) > 0 \|\| \1\.code_sha256 == \1\.source_code_hash\}$/,
+  );
 });

@@ -1,39 +1,33 @@
 import { DataArchiveFile } from "@cdktf/provider-archive/lib/data-archive-file";
-import { CloudwatchLogGroup } from "@cdktf/provider-aws/lib/cloudwatch-log-group";
 import { DataAwsCallerIdentity } from "@cdktf/provider-aws/lib/data-aws-caller-identity";
 import { DataAwsPartition } from "@cdktf/provider-aws/lib/data-aws-partition";
-import { LambdaFunction, type LambdaFunctionLoggingConfig } from "@cdktf/provider-aws/lib/lambda-function";
-import { LambdaFunctionUrl } from "@cdktf/provider-aws/lib/lambda-function-url";
-import { LambdaAlias } from "@cdktf/provider-aws/lib/lambda-alias";
-import { LambdaProvisionedConcurrencyConfig } from "@cdktf/provider-aws/lib/lambda-provisioned-concurrency-config";
+import { LambdaFunction } from "@cdktf/provider-aws/lib/lambda-function";
 import type { IamRolePolicyAttachment } from "@cdktf/provider-aws/lib/iam-role-policy-attachment";
-import { Annotations, Fn, Token, type Precondition } from "cdktf";
+import { Annotations, Fn, TerraformStack, Token, type ITerraformDependable } from "cdktf";
 import { Construct } from "constructs";
 import { regionPreconditions, regionProblems, useProvider } from "./aws-provider";
 import { AUTHORITIES_FILE, authoritiesPem } from "../code/certificate-authorities";
 import { CodeBundle } from "../code/code-bundle";
 import { CodeDirectory } from "../code/code-directory";
-import { databaseStatements } from "./database";
-import { definedProperties } from "../terraform/defined-properties";
-import { encodedTokens } from "../terraform/encoded-tokens";
-import { environmentPreconditions } from "./environment";
+import { configProblems } from "./config-problems";
+import { databaseEnvironment, databaseStatements, isUnboundedBy } from "./database";
+import { withOwnVariables } from "./environment";
 import { ExecutionRole } from "./execution-role";
-import {
-  configProblems,
-  environmentVariables,
-  withDefaults,
-  type GracefulFunctionConfig,
-} from "./graceful-function-config";
-import type { LogGroup } from "./log-group";
-import { addOutput, claimProblems, idProblems, pathName } from "../terraform/path-name";
+import { moveFromFormerId } from "./former-id";
+import { withDefaults, type GracefulFunctionConfig, type Settings } from "./graceful-function-config";
+import { createLogGroup, loggingConfig, logGroupName } from "./log-group";
+import { addOutput, pathName } from "../terraform/path-name";
 import * as permissions from "./permissions";
-import { addPreconditions, ArchivePrecondition } from "./preconditions";
+import { addPreconditions, ArchivePrecondition, ArchiveSizePrecondition } from "./preconditions";
 import { SettingsError } from "../terraform/settings-error";
-import { call, mergedMaps, terraformTexts } from "../terraform/terraform-text";
 
 export { RUNTIMES, type GracefulFunctionConfig, type Runtime, type VpcConfig } from "./graceful-function-config";
 
-type Settings = ReturnType<typeof withDefaults>;
+interface Archive {
+  readonly zip: DataArchiveFile;
+  /** What Lambda calls. */
+  readonly handler: string;
+}
 
 /**
  * A Lambda function that gets a signal before Lambda removes its execution environment, and knows how long it then has.
@@ -57,39 +51,55 @@ export class GracefulFunction extends Construct {
   public readonly role: ExecutionRole;
   /** Log group that the function writes to. */
   public readonly logGroupName: string;
-  /** Number of the newest version; "$LATEST" unless versions are published. */
-  public readonly version: string;
-  /** The alias, if there is one: its `arn` and `invokeArn` run the newest version. */
-  public readonly alias: LambdaAlias | undefined;
-  /** For settings that the construct does not have: `resource.addOverride(…)`. */
+  /** For settings that the construct does not have: `resource.description = "…"`. */
   public readonly resource: LambdaFunction;
 
   /** @throws SettingsError with everything that is wrong in `config`. */
-  public constructor(scope: Construct, id: string, given: GracefulFunctionConfig) {
+  public constructor(scope: Construct, id: string, config: GracefulFunctionConfig) {
     super(scope, id);
-    const config = encodedTokens(given);
-    const { provider } = config;
-    const place = [config.region, provider?.node.path ?? ""];
+    const settings = this.checkedSettings(config);
+    const archive = this.createArchive(settings);
+    this.logGroupName = logGroupName(settings.logGroup, settings.functionName);
+    const { role, dependencies } = this.createRole(settings, archive);
+    this.role = role;
+    this.resource = this.createFunction(settings, archive, dependencies);
+    this.functionName = this.resource.functionName;
+    this.arn = this.resource.arn;
+    this.invokeArn = this.resource.invokeArn;
+    this.addOutputs(settings);
+  }
+
+  private checkedSettings(config: GracefulFunctionConfig): Settings {
+    const problems = configProblems(config);
     SettingsError.throwIfAny(
-      [
-        ...configProblems(config),
-        ...regionProblems(this, config.region, provider),
-        ...idProblems(this),
-        ...nameClaims(this, config, place),
-      ],
+      problems.length > 0 ? problems : regionProblems(this, config.region, config.provider),
       this,
     );
-    if (provider) useProvider(this, provider);
-    // File paths are not Terraform text.
-    const texts = terraformTexts({ ...config });
-    const tags = config.tags && mergedMaps(texts.tags ?? {});
-    const settings = withDefaults({ ...texts, ...definedProperties({ tags }), code: config.code });
-    const { region, functionName, architecture, runtime, shutdownExtension, vpc } = settings;
+    if (config.provider) useProvider(this, config.provider);
+    if (config.formerId !== undefined) moveFromFormerId(this, config.formerId);
+    const { vpc, database, shutdownExtension, reservedConcurrency } = config;
+    if (vpc && vpc.reachesLogs !== true && shutdownExtension?.isInsights !== false) {
+      Annotations.of(this).addWarning(
+        "Insights sends its data to CloudWatch Logs, which a VPC without NAT reaches only through an interface endpoint. " +
+          "Set vpc.reachesLogs if there is one, or use ShutdownExtension.internal()",
+      );
+    }
+    if (database && isUnboundedBy(database, reservedConcurrency)) {
+      Annotations.of(this).addWarning(
+        `The function can open more connections than database.maxConnections ${database.maxConnections ?? 0}. ` +
+          "Set reservedConcurrency",
+      );
+    }
+    return withDefaults(config);
+  }
 
+  private createArchive(settings: Settings): Archive {
+    const { code: config, runtime, architecture, database, region } = settings;
+    const files: Record<string, string> = database ? { [AUTHORITIES_FILE]: authoritiesPem(database, region) } : {};
     const code = SettingsError.within(this, () =>
-      "entry" in settings.code
-        ? new CodeBundle(this, "code", { ...settings.code, runtime, architecture, files: bundledFiles(settings) })
-        : new CodeDirectory(this, "code", settings.code),
+      "entry" in config
+        ? new CodeBundle(this, "code", { ...config, runtime, architecture, files })
+        : new CodeDirectory(this, "code", config),
     );
     const zip = new DataArchiveFile(this, "zip", {
       type: "zip",
@@ -97,197 +107,111 @@ export class GracefulFunction extends Construct {
       outputPath: `\${path.module}/${pathName(this)}.zip`,
       // Otherwise the mode, and so the hash, depends on the umask of the machine that synthesizes. Where a file can be
       // run, the staged copy has the modes.
-      ...(code.hasExecutables ? {} : { outputFileMode: "0644" }),
+      outputFileMode: code.hasExecutables ? undefined : "0644",
     });
-    const archived = [new ArchivePrecondition(zip)];
-    const logGroup = this.logGroup(settings, archived);
-    const role = this.executionRole(settings, logGroup.name, archived);
-
-    const extension = shutdownExtension.bind(this, region, architecture);
-    const preconditions = [
-      ...archived,
-      ...regionPreconditions(this, region, provider),
-      ...extension.preconditions,
-      ...environmentPreconditions(settings.environment),
-    ];
-    // The synthesis cannot read a list that only Terraform knows.
-    const layers = Token.isUnresolved(settings.layers)
-      ? Token.asList(call("concat", extension.layers, settings.layers))
-      : [...extension.layers, ...settings.layers];
-    const { ephemeralStorage, tracing, deadLetterTargetArn } = settings;
-    const lambda = new LambdaFunction(this, "lambda", {
-      functionName,
-      role: role.role.arn,
-      packageType: "Zip",
-      filename: zip.outputPath,
-      sourceCodeHash: zip.outputBase64Sha256,
-      handler: code.handler,
-      runtime,
-      architectures: [architecture],
-      memorySize: settings.memorySize,
-      timeout: settings.timeout,
-      environment: { variables: environmentVariables(settings) },
-      ...definedProperties({
-        layers: layers.length > 0 ? layers : undefined,
-        description: settings.description,
-        codeSigningConfigArn: settings.codeSigningConfigArn,
-        kmsKeyArn: settings.environmentKmsKeyArn,
-        reservedConcurrentExecutions: settings.reservedConcurrency,
-        ephemeralStorage: ephemeralStorage === undefined ? undefined : { size: ephemeralStorage },
-        tracingConfig: tracing && { mode: tracing },
-        deadLetterConfig: deadLetterTargetArn === undefined ? undefined : { targetArn: deadLetterTargetArn },
-        vpcConfig: vpc && { subnetIds: [...vpc.subnetIds], securityGroupIds: [...vpc.securityGroupIds] },
-        replaceSecurityGroupsOnDestroy: vpc?.replaceSecurityGroupsOnDestroy,
-        replacementSecurityGroupIds: vpc?.replacementSecurityGroupIds && [...vpc.replacementSecurityGroupIds],
-        loggingConfig: loggingConfig(settings.logGroup),
-        publish: settings.publishVersions ?? (settings.alias === undefined ? undefined : true),
-        tags,
-      }),
-      // Otherwise the first invocation can come before its permissions or its log group exist.
-      dependsOn: [...logGroup.resources, ...role.attachments],
-    });
-
-    addPreconditions(lambda, preconditions);
-
-    this.functionName = lambda.functionName;
-    this.arn = lambda.arn;
-    this.invokeArn = lambda.invokeArn;
-    this.role = role.role;
-    this.logGroupName = logGroup.name;
-    this.version = lambda.version;
-    this.alias = this.versionAlias(settings, lambda);
-    this.resource = lambda;
-
-    addOutput(this, "name", "Name of the function", lambda.functionName);
-    addOutput(this, "arn", "ARN of the function", lambda.arn);
-    addOutput(this, "invoke_arn", "ARN that API Gateway calls the function by", (this.alias ?? lambda).invokeArn);
-    if (this.alias) addOutput(this, "alias_arn", "ARN of the alias, which runs the newest version", this.alias.arn);
-    addOutput(this, "role_arn", "ARN of the function's execution role", role.role.arn);
-    addOutput(this, "log_group_name", "Log group that the function writes to", logGroup.name);
-    if (shutdownExtension.isInsights) {
-      addOutput(
-        this,
-        "insights_layer_arn",
-        "Insights layer of the function",
-        Token.asString(Fn.element(lambda.layers, 0)),
-      );
-      if (vpc && vpc.reachesLogs !== true) {
-        Annotations.of(this).addWarning(
-          "Insights sends its data to CloudWatch Logs, which a VPC without NAT reaches only through an interface endpoint. " +
-            "Set vpc.reachesLogs if there is one, or use ShutdownExtension.internal()",
-        );
-      }
-    }
-    if (settings.functionUrl === true) {
-      const url = new LambdaFunctionUrl(this, "function-url", {
-        functionName: lambda.functionName,
-        authorizationType: "AWS_IAM",
-        ...definedProperties({ qualifier: this.alias?.name }),
-      });
-      addOutput(this, "url", "URL of the function, for callers that sign their requests", url.functionUrl);
-    }
+    return { zip, handler: code.handler };
   }
 
-  /** The log group, if it is the stack's to create. */
-  private logGroup(
-    { functionName, logGroup, tags }: Settings,
-    preconditions: readonly Precondition[],
-  ): { name: string; resources: CloudwatchLogGroup[] } {
-    const { createdBy, retentionDays, kmsKeyArn, skipDestroy, name = `/aws/lambda/${functionName}` } = logGroup;
-    if (createdBy === "Lambda") return { name, resources: [] };
-    const group = new CloudwatchLogGroup(this, "log-group", {
-      name,
-      retentionInDays: retentionDays ?? 365,
-      ...definedProperties({ kmsKeyId: kmsKeyArn, logGroupClass: logGroup.class, skipDestroy, tags }),
-    });
-    addPreconditions(group, preconditions);
-    return { name, resources: [group] };
-  }
-
-  /** The alias for the newest version, with environments that are kept ready for it. */
-  private versionAlias(settings: Settings, lambda: LambdaFunction): LambdaAlias | undefined {
-    const { alias: name, provisionedConcurrency } = settings;
-    if (name === undefined) return undefined;
-    const alias = new LambdaAlias(this, "alias", {
-      name,
-      functionName: lambda.functionName,
-      functionVersion: lambda.version,
-    });
-    if (provisionedConcurrency !== undefined) {
-      new LambdaProvisionedConcurrencyConfig(this, "provisioned-concurrency", {
-        functionName: lambda.functionName,
-        qualifier: alias.name,
-        provisionedConcurrentExecutions: provisionedConcurrency,
-      });
-    }
-    return alias;
-  }
-
-  /** The role, with the permissions that the settings need and no others. */
-  private executionRole(
+  /** Role and log group, with the permissions that the settings need and no others. */
+  private createRole(
     settings: Settings,
-    logGroupName: string,
-    preconditions: readonly Precondition[],
-  ): { role: ExecutionRole; attachments: IamRolePolicyAttachment[] } {
-    const { region, functionName, database, statements, tags } = settings;
+    { zip }: Archive,
+  ): { role: ExecutionRole; dependencies: ITerraformDependable[] } {
+    const { region, functionName, database, logGroup } = settings;
+    const tags = settings.tags;
+    const preconditions = [new ArchivePrecondition(zip)];
+    const group = createLogGroup(this, logGroup, this.logGroupName, tags);
+    if (group) addPreconditions(group, preconditions);
+
     const { partition, dnsSuffix } = new DataAwsPartition(this, "partition");
     const { accountId: account } = new DataAwsCallerIdentity(this, "caller");
     const place = { partition, region, account };
-    const role = new ExecutionRole(this, "role", {
-      // IAM is global: without the region a second deployment in the same account would collide with the first.
-      name: `${functionName}-${region}`,
-      functionName,
-      preconditions,
-      ...definedProperties({
-        existing: settings.role,
-        trustedAccount: settings.trustPolicy === "article" ? undefined : account,
-        permissionsBoundaryArn: settings.permissionsBoundaryArn,
-        tags,
-      }),
-    });
-    const attachments: IamRolePolicyAttachment[] = [];
-    if (!role.isManaged) return { role, attachments };
-    const allow = (name: string, what: string, needed: readonly permissions.PolicyStatement[]): void => {
-      if (needed.length > 0) attachments.push(role.attach(name, what, needed));
-    };
+    // IAM is global: without the region a second deployment in the same account would collide with the first.
+    const name = `${functionName}-${region}`;
+    const existing = settings.role;
+    const role = new ExecutionRole(this, "role", { name, functionName, account, existing, tags, preconditions });
 
-    const ownLogs = permissions.ownLogs(place, logGroupName, settings.logGroup.createdBy ?? "stack");
-    const insightsLogs = settings.shutdownExtension.isInsights ? [permissions.insightsLogs(place)] : [];
-    const logs = settings.loggingPolicy === "article" ? [permissions.articleLogs(place)] : [ownLogs, ...insightsLogs];
-    allow("logging", "Log groups", logs);
-    if (database) allow("database", "Database log-in", databaseStatements(database, { ...place, dnsSuffix }));
-    if (settings.vpc) allow("network", "Network interfaces", permissions.networkInterfaces(place, functionName));
-    if (settings.tracing === "Active") allow("tracing", "Traces", [permissions.traces()]);
-    if (settings.deadLetterTargetArn !== undefined) {
-      allow("dead-letter", "Dead-letter target", [permissions.deadLetters(settings.deadLetterTargetArn)]);
-    }
-    if (settings.environmentKmsKeyArn !== undefined) {
-      const statement = permissions.environmentKey(place, functionName, settings.environmentKmsKeyArn);
-      allow("environment", "Environment variables", [statement]);
-    }
-    allow("further", "Further permissions", statements);
-    return { role, attachments };
+    const attachments: IamRolePolicyAttachment[] = [];
+    const allow = (id: string, what: string, statements: readonly permissions.PolicyStatement[]): void => {
+      if (statements.length > 0) attachments.push(role.attach(id, what, statements));
+    };
+    allow("logging", "Log groups", [
+      permissions.ownLogs(place, this.logGroupName, logGroup.createdBy ?? "stack"),
+      ...(settings.shutdownExtension.isInsights ? [permissions.insightsLogs(place)] : []),
+    ]);
+    allow("database", "Database log-in", database ? databaseStatements(database, { ...place, dnsSuffix }) : []);
+    allow("network", "Network interfaces", settings.vpc ? permissions.networkInterfaces(place, functionName) : []);
+    allow("tracing", "Traces", settings.tracing === "Active" ? [permissions.traces()] : []);
+    return { role, dependencies: [...(group ? [group] : []), ...attachments] };
+  }
+
+  private createFunction(settings: Settings, { zip, handler }: Archive, dependsOn: ITerraformDependable[]) {
+    const { region, architecture, shutdownExtension, vpc } = settings;
+    const { layers, preconditions } = shutdownExtension.bind(this, region, architecture);
+    const lambda = new LambdaFunction(this, "lambda", {
+      functionName: settings.functionName,
+      role: this.role.arn,
+      packageType: "Zip",
+      filename: zip.outputPath,
+      sourceCodeHash: zip.outputBase64Sha256,
+      handler,
+      runtime: settings.runtime,
+      architectures: [architecture],
+      memorySize: settings.memorySize,
+      timeout: settings.timeout,
+      layers: allLayers(layers, settings.layers),
+      environment: { variables: environmentVariables(settings) },
+      // Terraform keeps the old value of these three if they are left out.
+      ephemeralStorage: { size: settings.ephemeralStorage },
+      tracingConfig: { mode: settings.tracing },
+      loggingConfig: loggingConfig(settings.logGroup, this.logGroupName),
+      reservedConcurrentExecutions: settings.reservedConcurrency,
+      vpcConfig: vpc && { subnetIds: vpc.subnetIds as string[], securityGroupIds: vpc.securityGroupIds as string[] },
+      tags: settings.tags,
+      // Otherwise the first invocation can come before its permissions or its log group exist.
+      dependsOn,
+    });
+    addPreconditions(lambda, [
+      new ArchivePrecondition(zip),
+      new ArchiveSizePrecondition(zip, lambda),
+      ...regionPreconditions(this, region, settings.provider),
+      ...preconditions,
+    ]);
+    this.warnOfOtherCode(lambda);
+    return lambda;
+  }
+
+  /** A change outside Terraform leaves `source_code_hash` as it is. The hash of signed code is another in any case. */
+  private warnOfOtherCode({ fqn }: LambdaFunction): void {
+    const isSigned = `try(length(${fqn}.signing_job_arn), 0) > 0`;
+    TerraformStack.of(this).addOverride(`check.${pathName(this)}_code`, {
+      assert: {
+        condition: `\${${isSigned} || ${fqn}.code_sha256 == ${fqn}.source_code_hash}`,
+        error_message: `The code of the function \${${fqn}.function_name} was changed outside Terraform. Apply with -replace=${fqn} to deploy this code again.`,
+      },
+    });
+  }
+
+  private addOutputs({ shutdownExtension }: Settings): void {
+    const { resource } = this;
+    addOutput(this, "name", "Name of the function", resource.functionName);
+    addOutput(this, "arn", "ARN of the function", resource.arn);
+    addOutput(this, "invoke_arn", "ARN that API Gateway calls the function by", resource.invokeArn);
+    addOutput(this, "role_arn", "ARN of the function's execution role", this.role.arn);
+    addOutput(this, "log_group_name", "Log group that the function writes to", this.logGroupName);
+    if (!shutdownExtension.isInsights) return;
+    const layer = Token.asString(Fn.element(resource.layers, 0));
+    addOutput(this, "insights_layer_arn", "Insights layer of the function", layer);
   }
 }
 
-/** Further files of the bundle. */
-function bundledFiles({ database, region }: Settings): Readonly<Record<string, string>> {
-  return database ? { [AUTHORITIES_FILE]: authoritiesPem(database, region) } : {};
+function environmentVariables({ code, environment, database, timeout, shutdownExtension }: Settings) {
+  const own = { ...(database ? databaseEnvironment(database, timeout) : {}), ...shutdownExtension.environment };
+  return withOwnVariables("entry" in code ? CodeBundle.environment(code, environment) : environment, own);
 }
 
-/**
- * What is wrong with names that must be unique in AWS: the function's, and that of a log group that the stack creates.
- */
-function nameClaims(owner: Construct, config: GracefulFunctionConfig, place: readonly string[]): string[] {
-  const problems = claimProblems(owner, "functionName", config.functionName, place);
-  const { createdBy, name = `/aws/lambda/${config.functionName}` } = config.logGroup ?? {};
-  if (problems.length > 0 || createdBy === "Lambda") return problems;
-  return claimProblems(owner, "logGroup.name", name, ["log group", ...place]);
-}
-
-function loggingConfig(logGroup: LogGroup): LambdaFunctionLoggingConfig | undefined {
-  const { name, format, applicationLevel, systemLevel } = logGroup;
-  if (format === undefined && name === undefined) return undefined;
-  const levels = definedProperties({ applicationLogLevel: applicationLevel, systemLogLevel: systemLevel });
-  return { logFormat: format ?? "Text", ...definedProperties({ logGroup: name }), ...levels };
+/** The synthesis cannot read a list that only Terraform knows. */
+function allLayers(own: readonly string[], others: readonly string[] = []): string[] | undefined {
+  if (Token.isUnresolved(others)) return Token.asList(Fn.concat([own, others]));
+  return own.length + others.length > 0 ? [...own, ...others] : undefined;
 }

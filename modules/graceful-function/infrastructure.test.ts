@@ -1,7 +1,11 @@
 import { readFileSync } from "node:fs";
-import { RUNTIMES, type GracefulFunctionConfig } from "./graceful-function";
+import { Testing, type TerraformStack } from "cdktf";
+import { GracefulFunction, RUNTIMES, type GracefulFunctionConfig } from "./graceful-function";
 import { ShutdownExtension } from "./shutdown-extension";
-import { policy, synthesize, type Attributes, type Synthesized } from "../__tests__/synthesis";
+import { codeSigning } from "../__tests__/examples/code-signing";
+import { deadLetters } from "../__tests__/examples/dead-letters";
+import { environmentKey } from "../__tests__/examples/environment-key";
+import { ENTRY, newStack, policy, synthesize, type Attributes, type Synthesized } from "../__tests__/synthesis";
 
 /** The cells of the tables in docs/infrastructure.md, by heading. */
 function documented(): Record<string, string[][]> {
@@ -151,16 +155,16 @@ describe("the rules of scanners", () => {
   const key = "arn:aws:kms:us-east-1:123456789012:key/1";
   const lambdas = ({ resource }: Synthesized): Attributes[] => Object.values(resource.aws_lambda_function ?? {});
   const groups = ({ resource }: Synthesized): Attributes[] => Object.values(resource.aws_cloudwatch_log_group ?? {});
-  const urls = ({ resource }: Synthesized): Attributes[] => Object.values(resource.aws_lambda_function_url ?? {});
 
   /** As the scanners define them; a rule about a resource that is not there finds nothing. */
   const RULES: readonly {
     readonly id: string;
     readonly holds: (stack: Synthesized) => boolean;
     readonly settings: Partial<GracefulFunctionConfig>;
+    /** The example of docs/construct.md for it, where it is no option. */
+    readonly example?: (stack: TerraformStack, orders: GracefulFunction) => void;
   }[] = [
     { id: "CKV_AWS_363", holds: (s) => lambdas(s).every((l) => RUNTIMES.some((r) => r === l.runtime)), settings: {} },
-    { id: "CKV_AWS_258", holds: (s) => urls(s).every((u) => u.authorization_type === "AWS_IAM"), settings: {} },
     { id: "CKV_AWS_66", holds: (s) => groups(s).every((g) => g.retention_in_days !== undefined), settings: {} },
     { id: "CKV_AWS_338", holds: (s) => groups(s).every((g) => Number(g.retention_in_days) >= 365), settings: {} },
     {
@@ -171,12 +175,13 @@ describe("the rules of scanners", () => {
     {
       id: "CKV_AWS_173",
       holds: (s) => lambdas(s).every((l) => l.kms_key_arn !== undefined),
-      settings: { environmentKmsKeyArn: key },
+      settings: {},
+      example: environmentKey,
     },
     {
       id: "CKV_AWS_50",
       holds: (s) => lambdas(s).every((l) => l.tracing_config !== undefined),
-      settings: { tracing: "Active" },
+      settings: {},
     },
     {
       id: "CKV_AWS_115",
@@ -186,7 +191,8 @@ describe("the rules of scanners", () => {
     {
       id: "CKV_AWS_116",
       holds: (s) => lambdas(s).every((l) => l.dead_letter_config !== undefined),
-      settings: { deadLetterTargetArn: "arn:aws:sqs:us-east-1:123456789012:failed" },
+      settings: {},
+      example: deadLetters,
     },
     {
       id: "CKV_AWS_117",
@@ -196,24 +202,34 @@ describe("the rules of scanners", () => {
     {
       id: "CKV_AWS_272",
       holds: (s) => lambdas(s).every((l) => l.code_signing_config_arn !== undefined),
-      settings: { codeSigningConfigArn: "arn:aws:lambda:us-east-1:123456789012:code-signing-config:csc-1" },
+      settings: {},
+      example: codeSigning,
     },
   ];
   const [, ...rows] = tables["The rules of scanners"] ?? [];
-  const byDefault = synthesize({ functionUrl: true });
+  const byDefault = synthesize();
 
   test("are all in docs/infrastructure.md, and no others", () => {
     expect(rows.map(([id]) => id)).toEqual(RULES.map(({ id }) => id));
   });
 
-  test.each(RULES)("$id holds where docs/infrastructure.md says so", ({ id, holds, settings }) => {
+  test.each(RULES)("$id holds where docs/infrastructure.md says so", ({ id, holds, settings, example }) => {
     const [, , defaultCell, settingCell, why] = rows.find((row) => row[0] === id) ?? [];
     expect(defaultCell).toBe(holds(byDefault) ? "holds" : "–");
     // One setting: its name, or that of the one in the group.
     const [[name, value] = []] = Object.entries(settings);
     const setting = name === "logGroup" ? `${name}.${Object.keys(value as object).join()}` : name;
-    expect(settingCell).toBe(setting === undefined ? "–" : `\`${setting}\``);
-    expect(holds(synthesize({ functionUrl: true, ...settings }))).toBe(true);
+    if (example) expect(settingCell).toMatch(/^\[an example\]\(construct\.md#[\w-]+\)$/);
+    else expect(settingCell).toBe(setting === undefined ? "–" : `\`${setting}\``);
+    const stack = newStack();
+    const orders = new GracefulFunction(stack, "function", {
+      region: "us-east-1",
+      functionName: "orders",
+      code: { entry: ENTRY },
+      ...settings,
+    });
+    example?.(stack, orders);
+    expect(holds(JSON.parse(Testing.synth(stack)) as Synthesized)).toBe(true);
     expect(why === "").toBe(holds(byDefault));
   });
 });

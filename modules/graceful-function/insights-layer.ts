@@ -1,10 +1,8 @@
-import { Fn, propertyAccess, TerraformLocal, Token, type IResolvable, type Precondition } from "cdktf";
+import { Fn, Op, propertyAccess, TerraformLocal, Token, type IResolvable, type Precondition } from "cdktf";
 import type { Construct } from "constructs";
 import { ARCHITECTURES, type Architecture } from "./architecture";
 import table from "./insights-layers.json";
-import { layerVersionProblems } from "./layer-version";
-import { choiceProblems, isKnown, notOneOf, problem, SettingsError } from "../terraform/settings-error";
-import { terraformText } from "../terraform/terraform-text";
+import { isKnown, notOneOf, problem } from "../terraform/settings-error";
 
 const LAYER_NAMES: Record<Architecture, string> = {
   arm64: "LambdaInsightsExtension-Arm64",
@@ -14,10 +12,7 @@ const LAYER_NAMES: Record<Architecture, string> = {
 /** What a function needs in order to use the layer. */
 export interface InsightsLayerBinding {
   readonly arn: string;
-  /**
-   * Conditions of the function: they fail the plan where the region is known too late to fail the synthesis. What
-   * `cdktf synth --hcl` makes of a condition is not valid HCL (cdktf 0.21); the JSON, which is deployed, is right.
-   */
+  /** Conditions of the function: they fail the plan where the region is known too late to fail the synthesis. */
   readonly preconditions: Precondition[];
 }
 
@@ -46,13 +41,12 @@ export abstract class InsightsLayer {
 
   /** A layer version that `insights-layers.json` does not have: a newer one, or a copy in an account of yours. */
   public static arn(arn: string): InsightsLayer {
-    return new GivenLayer(arn);
+    return new LayerByArn(arn);
   }
 
-  /** What is wrong with this layer in that place; empty if nothing is. */
-  public abstract problems(region: string, architecture: string): string[];
+  public abstract problems(region: string, architecture: Architecture): string[];
 
-  /** @throws SettingsError if there is a problem. */
+  /** For settings without problems. */
   public abstract bind(scope: Construct, region: string, architecture: Architecture): InsightsLayerBinding;
 }
 
@@ -61,72 +55,58 @@ class ListedLayer extends InsightsLayer {
     super();
   }
 
-  public problems(region: string, architecture: string): string[] {
-    const problems = architectureProblems(architecture);
-    const possible = isArchitecture(architecture) ? [architecture] : ARCHITECTURES;
-
+  public problems(region: string, architecture: Architecture): string[] {
+    if (!isKnown(architecture)) return [];
     if (this.version !== undefined) {
-      const versions = new Set(possible.flatMap((each) => Object.values(table.layers[each]).flatMap(Object.keys)));
+      const versions = new Set(Object.values(table.layers[architecture]).flatMap(Object.keys));
       if (!versions.has(this.version)) {
-        return [...problems, notOneOf("shutdownExtension", this.version, [...versions].sort(byNumber))];
+        return [notOneOf("shutdownExtension", this.version, [...versions].sort(byNumber))];
       }
     }
-
-    const regions = [...new Set(possible.flatMap((each) => Object.keys(this.arns(each))))].sort();
-    if (isKnown(region) && !regions.includes(region)) {
-      const other = ARCHITECTURES.find((each) => region in this.arns(each));
-      const hint = other && `; there ${other} has one`;
-      problems.push(problem("region", region, this.regionExpectation(regions.join(", "), possible.join(" or "), hint)));
-    }
-    return problems;
+    if (!isKnown(region) || region in this.arns(architecture)) return [];
+    const other = ARCHITECTURES.find((each) => region in this.arns(each));
+    const hint = other === undefined ? "" : `; there ${other} has one`;
+    return [problem("region", region, this.regionExpectation(architecture, hint))];
   }
 
   public bind(scope: Construct, region: string, architecture: Architecture): InsightsLayerBinding {
-    SettingsError.throwIfAny(this.problems(region, architecture));
-    if (!isKnown(architecture)) return this.bindLate(scope, region, architecture);
-
+    if (!isKnown(architecture)) return this.bindBoth(scope, region, architecture);
     const arns = this.arns(architecture);
     const arn = arns[region];
     if (arn !== undefined) return { arn, preconditions: [] };
 
-    const map = new TerraformLocal(scope, "insights-layer-arns", arns).expression as IResolvable;
+    const map = new TerraformLocal(scope, `insights-layer-arns-${architecture.replace("_", "-")}`, arns).expression as IResolvable;
     return {
       arn: Token.asString(propertyAccess(map, [region])),
       preconditions: [
         {
           condition: Fn.contains(Fn.keys(map), region) as IResolvable,
-          errorMessage: problem("region", region, this.regionExpectation(Object.keys(arns).join(", "), architecture)),
+          errorMessage: problem("region", region, this.regionExpectation(architecture)),
         },
       ],
     };
   }
 
-  /**
-   * For an architecture that only Terraform knows: a map of maps. The error message cannot name the construct's path.
-   */
-  private bindLate(scope: Construct, region: string, architecture: string): InsightsLayerBinding {
-    const arns = Object.fromEntries(ARCHITECTURES.map((each) => [each, this.arns(each)]));
-    const map = new TerraformLocal(scope, "insights-layer-arns", arns).expression as IResolvable;
-    const regions = Token.asList(Fn.keys(propertyAccess(map, [architecture])));
+  /** The exported module has a variable for the architecture. */
+  private bindBoth(scope: Construct, region: string, architecture: Architecture): InsightsLayerBinding {
+    const [arm64, x86] = ARCHITECTURES.map((each) => this.bind(scope, region, each));
+    const isArm64 = Op.eq(architecture, "arm64");
+    const found = (binding?: InsightsLayerBinding): unknown => Fn.try([binding?.arn, ""]);
+    const conditions = (binding: InsightsLayerBinding | undefined, isOther: unknown): Precondition[] =>
+      (binding?.preconditions ?? []).map(({ condition, errorMessage }) => ({
+        condition: Op.or(isOther, condition),
+        errorMessage,
+      }));
     return {
-      arn: Token.asString(propertyAccess(map, [architecture, region])),
-      preconditions: [
-        {
-          condition: Fn.contains(Fn.keys(map), architecture) as IResolvable,
-          errorMessage: `architecture "${architecture}" is not one of ${ARCHITECTURES.join(", ")}`,
-        },
-        {
-          // Without try, Terraform would also report "Invalid index" for an unknown architecture.
-          condition: Fn.try([Fn.contains(regions, region), true]) as IResolvable,
-          errorMessage: `region "${region}" ${this.regionExpectation(Token.asString(Fn.join(", ", Token.asList(Fn.try([regions, []])))), architecture)}`,
-        },
-      ],
+      arn: Token.asString(Fn.conditional(isArm64, found(arm64), found(x86))),
+      preconditions: [...conditions(arm64, Op.not(isArm64)), ...conditions(x86, isArm64)],
     };
   }
 
-  private regionExpectation(regions: string, architectures: string, hint = ""): string {
+  private regionExpectation(architecture: Architecture, hint = ""): string {
     const layer = this.version === undefined ? "an Insights layer" : `Insights ${this.version}`;
-    return `is not one of ${regions}, the regions with ${layer} for ${architectures}${hint}`;
+    const regions = Object.keys(this.arns(architecture)).sort().join(", ");
+    return `is not one of ${regions}, the regions with ${layer} for ${architecture}${hint}`;
   }
 
   /** Region → ARN. */
@@ -145,31 +125,22 @@ class ListedLayer extends InsightsLayer {
   }
 }
 
-class GivenLayer extends InsightsLayer {
+class LayerByArn extends InsightsLayer {
   public constructor(private readonly value: string) {
     super();
   }
 
-  public problems(region: string, architecture: string): string[] {
-    const problems = architectureProblems(architecture);
-    return [
-      ...problems,
-      ...layerVersionProblems("shutdownExtension", this.value, region, architecture as Architecture),
-    ];
+  /** With the layer of the other architecture, the extension does not start, and neither does the function. */
+  public problems(_region: string, architecture: Architecture): string[] {
+    const other = ARCHITECTURES.find((each) => each !== architecture);
+    if (other === undefined || this.value.split(":")[6] !== LAYER_NAMES[other]) return [];
+    const expectation = `is for ${other}; ${architecture} needs ${LAYER_NAMES[architecture]}`;
+    return [problem("shutdownExtension", this.value, expectation)];
   }
 
-  public bind(_scope: Construct, region: string, architecture: Architecture): InsightsLayerBinding {
-    SettingsError.throwIfAny(this.problems(region, architecture));
-    return { arn: terraformText(this.value), preconditions: [] };
+  public bind(): InsightsLayerBinding {
+    return { arn: this.value, preconditions: [] };
   }
-}
-
-function architectureProblems(architecture: string): string[] {
-  return choiceProblems<string>("architecture", architecture, ARCHITECTURES);
-}
-
-function isArchitecture(value: string): value is Architecture {
-  return ARCHITECTURES.some((each) => each === value);
 }
 
 function byNumber(a: string, b: string): number {

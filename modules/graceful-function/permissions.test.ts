@@ -1,7 +1,6 @@
-import { Token } from "cdktf";
 import type { GracefulFunctionConfig } from "./graceful-function";
 import { ShutdownExtension } from "./shutdown-extension";
-import { newStack, only, policy, synthesize, type Synthesized } from "../__tests__/synthesis";
+import { only, policy, synthesize, type Synthesized } from "../__tests__/synthesis";
 
 const ACCOUNT = "123456789012";
 const KEY = `arn:aws:kms:us-east-1:${ACCOUNT}:key/1`;
@@ -12,10 +11,9 @@ const vpc = { subnetIds: ["subnet-1"], securityGroupIds: ["sg-1"] };
 /** A policy's statements, with words for what only Terraform knows. */
 function statements(attribute: unknown): Record<string, unknown>[] {
   const words = [
-    [/\$?\{?data\.aws_partition\.\w+\.partition\}?/g, "PARTITION"],
-    [/\$?\{?data\.aws_partition\.\w+\.dns_suffix\}?/g, "DNS_SUFFIX"],
+    [/\$\{data\.aws_partition\.\w+\.partition\}/g, "PARTITION"],
+    [/\$\{data\.aws_partition\.\w+\.dns_suffix\}/g, "DNS_SUFFIX"],
     [/\$\{data\.aws_caller_identity\.\w+\.account_id\}/g, "ACCOUNT"],
-    [/= data\.aws_caller_identity\.\w+\.account_id/g, '= "ACCOUNT"'],
   ] as const;
   return policy(words.reduce((text, [reference, word]) => text.replace(reference, word), String(attribute))).Statement;
 }
@@ -52,10 +50,6 @@ describe("the role", () => {
     ]);
   });
 
-  test("may be assumed by Lambda for any account, as in the article, on request", () => {
-    expect(trust(synthesize({ trustPolicy: "article" }))).toEqual([statement]);
-  });
-
   test("has each of its policies attached", () => {
     const { resource } = synthesize({ database, vpc, tracing: "Active" });
     const attachments = Object.values(resource.aws_iam_role_policy_attachment ?? {});
@@ -84,12 +78,6 @@ describe("the function may", () => {
     const shutdownExtension = ShutdownExtension.none();
     expect(permissions({ shutdownExtension, logGroup: { createdBy: "Lambda" } })).toEqual({
       logging: [{ ...ownLogs, Action: insightsLogs.Action }],
-    });
-  });
-
-  test("write to every log group of the account, as in the article, on request", () => {
-    expect(permissions({ loggingPolicy: "article" })).toEqual({
-      logging: [{ ...insightsLogs, Resource: "arn:PARTITION:logs:*:*:*" }],
     });
   });
 
@@ -154,54 +142,9 @@ describe("the function may", () => {
     expect(permissions({ tracing: "PassThrough" })).not.toHaveProperty("tracing");
   });
 
-  test.each([
-    [`arn:aws:sqs:us-east-1:${ACCOUNT}:failed`, "sqs:SendMessage"],
-    [`arn:aws:sns:us-east-1:${ACCOUNT}:failed`, "sns:Publish"],
-  ])("send dead letters to %s", (deadLetterTargetArn, Action) => {
-    expect(permissions({ deadLetterTargetArn })["dead-letter"]).toEqual([
-      { Effect: "Allow", Action, Resource: deadLetterTargetArn },
-    ]);
-  });
-
-  test("send dead letters to a target that only Terraform knows, queue or topic", () => {
-    const stack = newStack();
-    const deadLetterTargetArn = Token.asString({ resolve: () => "${aws_sqs_queue.failed.arn}", creationStack: [] });
-    const { resource } = synthesize({ deadLetterTargetArn }, stack);
-    const [policies = {}] = [resource.aws_iam_policy];
-    const deadLetter = Object.values(policies).find((each) => each.name === "orders-us-east-1-dead-letter");
-    expect(deadLetter?.policy).toContain('"Action" = ["sqs:SendMessage", "sns:Publish"]');
-  });
-
-  test("decrypt its own environment variables", () => {
-    expect(permissions({ environmentKmsKeyArn: KEY }).environment).toEqual([
-      {
-        Effect: "Allow",
-        Action: "kms:Decrypt",
-        Resource: KEY,
-        Condition: {
-          StringEquals: {
-            "kms:EncryptionContext:aws:lambda:FunctionArn": "arn:PARTITION:lambda:us-east-1:ACCOUNT:function:orders",
-          },
-        },
-      },
-    ]);
-  });
-
-  test("do what further statements allow", () => {
-    const statement = {
-      Effect: "Allow",
-      Action: ["s3:GetObject"],
-      Resource: ["arn:aws:s3:::bucket/*"],
-      Condition: { StringEquals: { "s3:ExistingObjectTag/kind": "order" } },
-    } as const;
-    expect(permissions({ statements: [statement] }).further).toEqual([statement]);
-  });
-
   test("do no more with settings that need no permission", () => {
     const settings = {
-      functionUrl: true,
       layers: [],
-      statements: [],
       reservedConcurrency: 1,
       tags: { team: "orders" },
     };

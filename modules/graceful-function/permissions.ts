@@ -1,7 +1,5 @@
-import { Token } from "cdktf";
+import { App, Fn, Token, type IResolveContext } from "cdktf";
 import { arn, type Place } from "../terraform/arn";
-import { isKnown } from "../terraform/settings-error";
-import { call, terraformTexts } from "../terraform/terraform-text";
 
 /** A statement of an IAM policy. */
 export interface PolicyStatement {
@@ -12,12 +10,14 @@ export interface PolicyStatement {
   readonly Condition?: Readonly<Record<string, Readonly<Record<string, string | readonly string[]>>>>;
 }
 
-/**
- * A policy of these statements. Not JSON.stringify: `cdktf synth --hcl` loses the quotes of a string with references in
- * it, and a value with a quote in it would end the string.
- */
+/** A policy as JSON text. `cdktf synth --hcl` loses the quotes of such a text, so there it is a call of jsonencode. */
 export function policyDocument(statements: readonly object[]): string {
-  return Token.asString(call("jsonencode", { Version: "2012-10-17", Statement: terraformTexts(statements) }));
+  const document = { Version: "2012-10-17", Statement: statements };
+  return Token.asString({
+    creationStack: [],
+    resolve: ({ scope }: IResolveContext): string =>
+      App.of(scope).hclOutput ? Token.asString(Fn.jsonencode(document)) : JSON.stringify(document),
+  });
 }
 
 /** Where the extension of Insights writes to, for every function of the account. */
@@ -44,11 +44,6 @@ export function insightsLogs(place: Place): PolicyStatement {
   };
 }
 
-/** The article's: every log group of the account, in every region. Contains the two above. */
-export function articleLogs({ partition }: Place): PolicyStatement {
-  return { Effect: "Allow", Action: CREATE_AND_WRITE, Resource: `arn:${partition}:logs:*:*:*` };
-}
-
 /**
  * For the network interfaces of a function in a VPC:
  * https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html. Lambda uses these permissions. The last
@@ -64,6 +59,8 @@ export function networkInterfaces(place: Place, functionName: string): PolicySta
   ];
   // IAM knows no resources for these.
   const describe = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"];
+  // Not the function's attribute: the function waits for its permissions, so they cannot wait for the function.
+  const functionArn = arn(place, "lambda", `function:${functionName}`);
   return [
     { Effect: "Allow", Action: change, Resource: arn(place, "ec2", "*/*") },
     { Effect: "Allow", Action: describe, Resource: "*" },
@@ -71,7 +68,7 @@ export function networkInterfaces(place: Place, functionName: string): PolicySta
       Effect: "Deny",
       Action: [...change, ...describe],
       Resource: "*",
-      Condition: { ArnEquals: { "lambda:SourceFunctionArn": functionArn(place, functionName) } },
+      Condition: { ArnEquals: { "lambda:SourceFunctionArn": functionArn } },
     },
   ];
 }
@@ -79,26 +76,4 @@ export function networkInterfaces(place: Place, functionName: string): PolicySta
 /** To send traces: IAM knows no resources for it. */
 export function traces(): PolicyStatement {
   return { Effect: "Allow", Action: ["xray:PutTraceSegments", "xray:PutTelemetryRecords"], Resource: "*" };
-}
-
-/** To send failed events to that queue or topic, or to both kinds if only Terraform knows which it is. */
-export function deadLetters(targetArn: string): PolicyStatement {
-  const actions: Readonly<Record<string, string>> = { sqs: "sqs:SendMessage", sns: "sns:Publish" };
-  const action = isKnown(targetArn) ? actions[targetArn.split(":")[2] ?? ""] : undefined;
-  return { Effect: "Allow", Action: action ?? Object.values(actions), Resource: targetArn };
-}
-
-/** To decrypt the function's own environment variables with a key of yours, and nothing else. */
-export function environmentKey(place: Place, functionName: string, keyArn: string): PolicyStatement {
-  return {
-    Effect: "Allow",
-    Action: "kms:Decrypt",
-    Resource: keyArn,
-    Condition: { StringEquals: { "kms:EncryptionContext:aws:lambda:FunctionArn": functionArn(place, functionName) } },
-  };
-}
-
-/** Not the function's attribute: the function waits for its permissions, so they cannot wait for the function. */
-function functionArn(place: Place, functionName: string): string {
-  return arn(place, "lambda", `function:${functionName}`);
 }

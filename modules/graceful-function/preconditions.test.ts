@@ -29,7 +29,7 @@ describe("the archive that was planned", () => {
   test("is a condition of every resource that waits for no other", () => {
     const secretArn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:orders";
     const database = { host: "db.example.com", name: "orders", auth: { type: "secret", secretArn } } as const;
-    const { resource, data } = synthesize({ database, functionUrl: true });
+    const { resource, data } = synthesize({ database });
     const [zip] = Object.keys(data.archive_file ?? {});
     const guarded = ["aws_cloudwatch_log_group", "aws_iam_role", "aws_iam_policy", "aws_lambda_function"];
     for (const each of guarded.flatMap((type) => Object.values(resource[type] ?? {}))) {
@@ -37,10 +37,7 @@ describe("the archive that was planned", () => {
         `\${data.archive_file.${zip}.output_path} is not the archive that was planned`,
       );
     }
-    expect(Object.keys(resource).filter((type) => !guarded.includes(type))).toEqual([
-      "aws_iam_role_policy_attachment",
-      "aws_lambda_function_url",
-    ]);
+    expect(Object.keys(resource).filter((type) => !guarded.includes(type))).toEqual(["aws_iam_role_policy_attachment"]);
   });
 
   test("is a condition of policies that are added later", () => {
@@ -84,7 +81,7 @@ describe("a region that is not the AWS provider's", () => {
     make(withoutRegion, "us-east-1");
     expect(regionMessages(withoutRegion, type)).toEqual([
       expect.stringMatching(
-        /^region "us-east-1" differs from "\$\{data\.aws_region\.\w+\.id\}", the region of the AWS provider\. Set both to one region\.$/,
+        /^region "us-east-1" differs from "\$\{data\.aws_service_principal\.\w+\.region\}", the region of the AWS provider\. Set both to one region\.$/,
       ),
     ]);
 
@@ -106,7 +103,7 @@ describe("a region that is not the AWS provider's", () => {
     new AwsProvider(variable, "aws", { region: region.stringValue });
     new GracefulFunction(variable, "it", { ...SETTINGS, region: region.stringValue });
     expect(regionMessages(variable)).toEqual([]);
-    expect(Testing.synth(variable)).not.toContain("aws_region");
+    expect(Testing.synth(variable)).not.toContain("aws_service_principal");
   });
 
   test("is compared with the given provider, which the whole construct uses", () => {
@@ -131,6 +128,16 @@ describe("a region that is not the AWS provider's", () => {
   });
 });
 
+test("an archive of more than 50 MB, which Lambda takes from S3 only, fails the plan", () => {
+  const { resource, data } = synthesize();
+  const [zip] = Object.keys(data.archive_file ?? {});
+  expect(only(resource, "aws_lambda_function").lifecycle).toMatchObject({
+    precondition: expect.arrayContaining([
+      expect.objectContaining({ condition: `\${(data.archive_file.${zip}.output_size <= 52428800)}` }),
+    ]) as unknown,
+  });
+});
+
 test("conditions are blocks in HCL, too", () => {
   const app = new App({ outdir: temporaryDirectory(), hclOutput: true });
   const stack = new TerraformStack(app, "test");
@@ -139,4 +146,5 @@ test("conditions are blocks in HCL, too", () => {
   const hcl = String(Testing.synthHcl(stack));
   expect(hcl.match(/lifecycle \{\s+precondition \{\s+condition = /g)).toHaveLength(4);
   expect(hcl).not.toMatch(/precondition = /);
+  expect(hcl).toMatch(/policy = "\$\{jsonencode\(\{"Version" = /);
 });

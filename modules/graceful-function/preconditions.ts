@@ -1,6 +1,9 @@
 import type { DataArchiveFile } from "@cdktf/provider-archive/lib/data-archive-file";
-import { App, Op, type IResolvable, type Precondition, type TerraformResource } from "cdktf";
-import { call } from "../terraform/terraform-text";
+import type { LambdaFunction } from "@cdktf/provider-aws/lib/lambda-function";
+import { App, Fn, Lazy, Op, type IResolvable, type Precondition, type TerraformResource } from "cdktf";
+
+/** What Lambda takes in a request: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
+const MAX_ARCHIVE_BYTES = 50 * 1024 * 1024;
 
 /**
  * Planning writes the archive, and a stored plan does not contain it. Applied elsewhere, the plan would create role and
@@ -12,11 +15,22 @@ export class ArchivePrecondition implements Precondition {
 
   public constructor({ outputPath, outputBase64Sha256 }: DataArchiveFile) {
     // filebase64sha256 fails if the file does not exist.
-    const isPlanned = Op.eq(call("filebase64sha256", outputPath), outputBase64Sha256);
-    this.condition = call("try", isPlanned, false);
+    this.condition = Fn.try([Op.eq(Fn.filebase64sha256(outputPath), outputBase64Sha256), false]) as IResolvable;
     this.errorMessage =
       `${outputPath} is not the archive that was planned. Apply a stored plan in the directory where it ` +
       "was made, or copy the archive there. Or plan again.";
+  }
+}
+
+/** Fails the plan. Lambda refuses such an archive after everything else has been created, unless it comes from S3. */
+export class ArchiveSizePrecondition implements Precondition {
+  public readonly condition: IResolvable;
+  public readonly errorMessage: string;
+
+  public constructor({ outputPath, outputSize }: DataArchiveFile, lambda: LambdaFunction) {
+    const limit = (): number => (lambda.filenameInput === undefined ? Number.MAX_SAFE_INTEGER : MAX_ARCHIVE_BYTES);
+    this.condition = Op.lte(outputSize, Lazy.numberValue({ produce: limit }));
+    this.errorMessage = `${outputPath} has more than ${MAX_ARCHIVE_BYTES} bytes, which Lambda takes from S3 only.`;
   }
 }
 

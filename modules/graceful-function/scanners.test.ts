@@ -73,7 +73,7 @@ if (isInstalled) {
   test("Checkov finds in the function what its table has, and nothing else", () => {
     const stack = newStack();
     new AwsProvider(stack, "aws", { region: "us-east-1" });
-    const settings = { region: "us-east-1", functionName: "orders", code: { entry: ENTRY }, functionUrl: true };
+    const settings = { region: "us-east-1", functionName: "orders", code: { entry: ENTRY } };
     new GracefulFunction(stack, "function", settings);
     const { failed, passed } = checkov(Testing.synth(stack));
     expect(failed).toEqual(failing(functionRules).sort());

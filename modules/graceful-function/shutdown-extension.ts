@@ -1,9 +1,8 @@
 import type { Precondition } from "cdktf";
 import type { Construct } from "constructs";
 import type { Architecture } from "./architecture";
+import type { OwnVariables } from "./environment";
 import { InsightsLayer } from "./insights-layer";
-import { layerVersionProblems } from "./layer-version";
-import { terraformText } from "../terraform/terraform-text";
 
 /**
  * Milliseconds that Lambda leaves between SIGTERM and SIGKILL, by what is registered. With an external extension it is
@@ -60,13 +59,12 @@ export class ShutdownExtension {
     return this.layer instanceof InsightsLayer;
   }
 
-  /** How many of the layers that a function may have it takes. */
-  public get layerCount(): number {
-    return this.layer === undefined ? 0 : 1;
+  public get hasLayer(): boolean {
+    return this.layer !== undefined;
   }
 
   /** What tells the function that SIGTERM will come, and how long it then has. */
-  public get environment(): Record<string, string> {
+  public get environment(): OwnVariables {
     const budget = BUDGET_MS[this.kind];
     return {
       SHUTDOWN_EXTENSION: this.kind,
@@ -74,20 +72,15 @@ export class ShutdownExtension {
     };
   }
 
-  /** What is wrong with this extension in that place; empty if nothing is. */
   public problems(region: string, architecture: Architecture): string[] {
-    if (this.layer === undefined) return [];
-    return this.layer instanceof InsightsLayer
-      ? this.layer.problems(region, architecture)
-      : layerVersionProblems("shutdownExtension", this.layer, region, architecture);
+    return this.layer instanceof InsightsLayer ? this.layer.problems(region, architecture) : [];
   }
 
-  /** @throws SettingsError if there is a problem. */
   public bind(scope: Construct, region: string, architecture: Architecture): ShutdownExtensionBinding {
     if (this.layer instanceof InsightsLayer) {
       const { arn, preconditions } = this.layer.bind(scope, region, architecture);
       return { layers: [arn], preconditions };
     }
-    return { layers: this.layer === undefined ? [] : [terraformText(this.layer)], preconditions: [] };
+    return { layers: this.layer === undefined ? [] : [this.layer], preconditions: [] };
   }
 }

@@ -58,36 +58,6 @@ test("a long path gets a name that a file system accepts", () => {
   for (const name of names) expect(name.length).toBeLessThan(200);
 });
 
-describe("an id whose names Terraform refuses", () => {
-  const settings = { region: "us-east-1", functionName: "orders", code: { entry: ENTRY } };
-
-  test.each([
-    [["1x"], "1x"],
-    [["-"], "-"],
-    [["é-a"], "é-a"],
-    [["..", "2024", "function"], "2024"],
-  ])("%j is refused", (path, id) => {
-    const scope = at(newStack(), path.slice(0, -1));
-    const last = path.at(-1) ?? "";
-    const problem = `id "${id}" would begin a name in Terraform. Names begin with a letter or _, so use another id`;
-    expect(() => new GracefulFunction(scope, last, settings)).toThrow(problem);
-  });
-
-  test("is refused if CDKTF leaves it out and two constructs get one name", () => {
-    const stack = newStack();
-    new GracefulFunction(stack, "function", settings);
-    const scope = new Construct(stack, "Default");
-    expect(() => new GracefulFunction(scope, "function", { ...settings, functionName: "other" })).toThrow(
-      'test/Default/function: id "function" is also the one of test/function',
-    );
-  });
-
-  test.each([[["a", "1"]], [["_1"]], [["日本"]], [["a b", "-"]]])("%j is not refused", (path) => {
-    const scope = at(newStack(), path.slice(0, -1));
-    expect(() => new GracefulFunction(scope, path.at(-1) ?? "", settings)).not.toThrow();
-  });
-});
-
 test("an output's name also belongs to one construct", () => {
   const stack = newStack();
   const names = [
@@ -141,37 +111,5 @@ describe("two teams in one stack, each with a function and a database of the sam
       expect(output[`${team}_database_name`]?.value).toBe(team);
     }
     expect(Object.keys(output).filter((name) => !/^(orders|sales)_(function|database)_/.test(name))).toEqual([]);
-  });
-});
-
-describe("a name that must be unique in AWS is refused for a second construct of the stack", () => {
-  const settings = { region: "us-east-1", functionName: "orders", code: { entry: ENTRY } };
-
-  test("of a function, but not in another region or stack", () => {
-    const stack = newStack();
-    new GracefulFunction(stack, "a", settings);
-    new GracefulFunction(stack, "b", { ...settings, region: "eu-west-1" });
-    new GracefulFunction(newStack(), "c", settings);
-    expect(() => new GracefulFunction(stack, "d", settings)).toThrow(
-      'test/d: functionName "orders" is also the one of test/a. Only one of the two can exist, so set another',
-    );
-  });
-
-  test("of a log group that the stack creates", () => {
-    const stack = newStack();
-    new GracefulFunction(stack, "a", { ...settings, logGroup: { name: "/team" } });
-    const other = { ...settings, functionName: "other" };
-    expect(() => new GracefulFunction(stack, "b", { ...other, logGroup: { name: "/team" } })).toThrow(
-      'test/b: logGroup.name "/team" is also the one of test/a. Only one of the two can exist, so set another',
-    );
-    new GracefulFunction(stack, "c", {
-      ...settings,
-      functionName: "c",
-      logGroup: { name: "/team", createdBy: "Lambda" },
-    });
-    new GracefulFunction(stack, "d", { ...settings, functionName: "d", logGroup: { name: "/aws/lambda/e" } });
-    expect(() => new GracefulFunction(stack, "e", { ...settings, functionName: "e" })).toThrow(
-      'test/e: logGroup.name "/aws/lambda/e" is also the one of test/d',
-    );
   });
 });

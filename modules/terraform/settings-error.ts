@@ -1,10 +1,10 @@
 import { Token } from "cdktf";
 import type { IConstruct } from "constructs";
-import { hasExpressions, unfinishedTexts } from "./terraform-text";
 
 /** Reports all wrong settings at once during the synthesis, so that you can correct them in one go. */
 export class SettingsError extends Error {
   public override readonly name = "SettingsError";
+  public readonly code = "ERR_LGS_CONSTRUCT_SETTINGS";
 
   /**
    * @param problems without the construct
@@ -42,24 +42,13 @@ export class SettingsError extends Error {
   }
 }
 
-/** Whether a value is known while synthesizing, and not only to Terraform: as a token, or as an expression of HCL. */
+/** Whether the synthesis knows a value. Terraform alone knows a token, and a text with `${…}`. */
 export function isKnown(value: unknown): boolean {
-  return !Token.isUnresolved(value) && !(typeof value === "string" && hasExpressions(value));
-}
-
-/** What is wrong with the templates in settings. Empty if each `${` has its end. */
-export function templateProblems(settings: object): string[] {
-  return unfinishedTexts(settings).map(([setting, text]) =>
-    problem(setting, text, 'has a "${" or "%{" without its "}". Write "$${" or "%%{" for the text itself'),
-  );
+  return !Token.isUnresolved(value) && !(typeof value === "string" && value.includes("${"));
 }
 
 /** `architecture "arm" is not one of arm64, x86_64`; the option's name says where it is set. */
-export function problem(
-  setting: string,
-  value: string | number | boolean | readonly string[],
-  expectation: string,
-): string {
+export function problem(setting: string, value: unknown, expectation: string): string {
   return `${setting} ${JSON.stringify(value)} ${expectation}`;
 }
 
@@ -67,23 +56,11 @@ export function notOneOf(setting: string, value: string | number, allowed: reado
   return problem(setting, value, `is not one of ${allowed.join(", ")}`);
 }
 
-/** What is wrong with a choice. Empty if it is not set, or if only Terraform knows it. */
+/** Empty if the choice is allowed or not set, or if only Terraform knows it. */
 export function choiceProblems<Choice extends string | number>(
   setting: string,
   value: Choice | undefined,
   allowed: readonly Choice[],
 ): string[] {
   return value === undefined || !isKnown(value) || allowed.includes(value) ? [] : [notOneOf(setting, value, allowed)];
-}
-
-/** What is wrong with a number. Empty if only Terraform knows it. */
-export function rangeProblems(
-  setting: string,
-  value: number,
-  range: { min: number; max?: number; unit?: string },
-): string[] {
-  const { min, max, unit = "" } = range;
-  if (!isKnown(value) || (Number.isInteger(value) && value >= min && value <= (max ?? value))) return [];
-  const bounds = max === undefined ? `of ${min} or more` : `from ${min} to ${max}`;
-  return [problem(setting, value, `is not a whole number ${bounds} ${unit}`.trimEnd())];
 }

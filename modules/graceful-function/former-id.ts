@@ -1,0 +1,40 @@
+import { Aspects, TerraformElement, TerraformResource, TerraformStack } from "cdktf";
+import { Construct, type IConstruct } from "constructs";
+
+/**
+ * Writes a `moved` block for every resource of a construct that had another id, also for those that are added later.
+ *
+ * @param formerId the id in the same scope, or the path in the stack with `/` in front
+ */
+export function moveFromFormerId(owner: Construct, formerId: string): void {
+  Aspects.of(owner).add({
+    visit: (element: IConstruct) => {
+      if (!TerraformResource.isTerraformResource(element) || element.hasResourceMove() !== undefined) return;
+      const inner = element.node.scopes.slice(owner.node.scopes.length).map(({ node }) => node.id);
+      element.moveFromId(`${element.terraformResourceType}.${formerName(owner, formerId, inner)}`);
+    },
+  });
+}
+
+/** CDKTF makes a resource's name of its path, so constructs with the former ids stand in the tree for a moment. */
+function formerName(owner: Construct, formerId: string, inner: readonly string[]): string {
+  const start: IConstruct = formerId.startsWith("/") ? TerraformStack.of(owner) : parentOf(owner);
+  const ids = [...formerId.split("/").filter((id) => id !== ""), ...inner];
+  let scope = start;
+  let added: Construct | undefined;
+  for (const id of ids.slice(0, -1)) {
+    const existing = scope.node.tryFindChild(id);
+    const next = existing ?? new Construct(scope, id);
+    if (existing === undefined) added ??= next;
+    scope = next;
+  }
+  const element = new TerraformElement(scope, ids.at(-1) ?? "");
+  const name = element.friendlyUniqueId;
+  const first = added ?? element;
+  first.node.scope?.node.tryRemoveChild(first.node.id);
+  return name;
+}
+
+function parentOf({ node }: Construct): IConstruct {
+  return node.scope ?? node.root;
+}
