@@ -164,6 +164,6 @@ describe("an example of docs/construct.md", () => {
     const names = [...body.matchAll(/\["Orders", "(\w+)", "functionName"/g)].map(([, name]) => name ?? "");
     expect(names).toHaveLength(3);
     for (const name of [...names, String(alarm?.metric_name)]) expect(source).toContain(name);
-    for (const name of Object.keys(alarm?.dimensions as object)) expect(source).toContain(`[["${name}"]]`);
+    for (const name of Object.keys(alarm?.dimensions as object)) expect(source).toContain(`["${name}"]`);
   });
 });

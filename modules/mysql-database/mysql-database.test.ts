@@ -214,7 +214,7 @@ describe("the network", () => {
       expect(endpoint.subnet_ids).toEqual(only(stack.resource, "aws_db_subnet_group").subnet_ids);
       const groups = endpoint.security_group_ids as string[];
       expect(groups.map((id) => groupNames(stack)[id])).toEqual(["orders-db-endpoints"]);
-      const document = String(endpoint.policy).replaceAll(`aws_vpc.${vpc}.owner_id`, '"OWNER"');
+      const document = String(endpoint.policy).replaceAll(`\${aws_vpc.${vpc}.owner_id}`, "OWNER");
       expect(policy(document).Statement).toMatchObject([
         { Condition: { StringEquals: { "aws:PrincipalAccount": "OWNER" } } },
       ]);
