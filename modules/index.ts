@@ -19,3 +19,5 @@ export { MysqlDatabase, type MysqlDatabaseConfig } from "./mysql-database/mysql-
 export type { PolicyStatement } from "./graceful-function/permissions";
 export { SettingsError } from "./terraform/settings-error";
 export { ShutdownExtension } from "./graceful-function/shutdown-extension";
+export { attachShutdown, type AttachShutdownConfig } from "./shutdown-layer/attach-shutdown";
+export { ShutdownLayer, type ShutdownLayerConfig } from "./shutdown-layer/shutdown-layer";

@@ -75,6 +75,8 @@ test.each([
   ["Options of `database.auth`", options("modules/graceful-function/database.ts", "DatabaseAuth")],
   ["Options of `vpc`", options("modules/graceful-function/graceful-function-config.ts", "VpcConfig")],
   ["Options of `logGroup`", options("modules/graceful-function/log-group.ts", "LogGroup")],
+  ["Options of ShutdownLayer", options("modules/shutdown-layer/shutdown-layer.ts", "ShutdownLayerConfig")],
+  ["Options of attachShutdown", options("modules/shutdown-layer/attach-shutdown.ts", "AttachShutdownConfig")],
   ["Options of `role`", options("modules/graceful-function/execution-role.ts", "ExistingRole")],
   ["Options of MysqlDatabase", options("modules/mysql-database/mysql-database.ts", "MysqlDatabaseConfig")],
 ])("docs/construct.md, %s: every option of the source with its default, and nothing else", (heading, expected) => {

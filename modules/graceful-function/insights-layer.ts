@@ -75,7 +75,8 @@ class ListedLayer extends InsightsLayer {
     const arn = arns[region];
     if (arn !== undefined) return { arn, preconditions: [] };
 
-    const map = new TerraformLocal(scope, `insights-layer-arns-${architecture.replace("_", "-")}`, arns).expression as IResolvable;
+    const map = new TerraformLocal(scope, `insights-layer-arns-${architecture.replace("_", "-")}`, arns)
+      .expression as IResolvable;
     return {
       arn: Token.asString(propertyAccess(map, [region])),
       preconditions: [

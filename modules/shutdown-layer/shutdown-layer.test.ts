@@ -1,0 +1,68 @@
+import { Testing } from "cdktf";
+import { zipSync } from "fflate";
+import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { ShutdownLayer } from "./shutdown-layer";
+import { newStack, only, temporaryDirectory, type Synthesized } from "../__tests__/synthesis";
+
+function content(): string {
+  const directory = temporaryDirectory();
+  mkdirSync(path.join(directory, "lambda-graceful-shutdown"));
+  writeFileSync(path.join(directory, "lambda-graceful-shutdown/attach.mjs"), "export {};");
+  writeFileSync(path.join(directory, "graceful-shutdown"), "#!/bin/sh\n");
+  return directory;
+}
+
+function synthesize(directory: string, outdir = temporaryDirectory()): Synthesized {
+  const stack = newStack(outdir);
+  new ShutdownLayer(stack, "layer", { content: directory });
+  return JSON.parse(Testing.synth(stack)) as Synthesized;
+}
+
+test("a directory becomes an archive, in which the wrapper alone can be run", () => {
+  const outdir = temporaryDirectory();
+  const directory = content();
+  chmodSync(path.join(directory, "lambda-graceful-shutdown/attach.mjs"), 0o777);
+  const { resource, data, output } = synthesize(directory, outdir);
+  const [zip] = Object.keys(data.archive_file ?? {});
+  expect(only(resource, "aws_lambda_layer_version")).toMatchObject({
+    layer_name: "graceful-shutdown",
+    filename: `\${data.archive_file.${zip}.output_path}`,
+    source_code_hash: `\${data.archive_file.${zip}.output_base64sha256}`,
+    lifecycle: { create_before_destroy: true },
+  });
+  expect(output.layer_arn?.value).toMatch(/^\$\{aws_lambda_layer_version\.\w+\.arn\}$/);
+  const bundles = path.join(outdir, "bundles");
+  const staged = path.join(bundles, readdirSync(bundles)[0] ?? "");
+  const mode = (file: string): number => statSync(path.join(staged, file)).mode & 0o777;
+  expect([mode("graceful-shutdown"), mode("lambda-graceful-shutdown/attach.mjs")]).toEqual([0o755, 0o644]);
+});
+
+test("a zip is deployed as it is", () => {
+  const file = path.join(temporaryDirectory(), "layer.zip");
+  writeFileSync(file, zipSync({ "graceful-shutdown": Buffer.from("#!/bin/sh\n") }));
+  const { resource, data } = synthesize(file);
+  expect(data).toBeUndefined();
+  expect(only(resource, "aws_lambda_layer_version")).toMatchObject({
+    filename: expect.stringMatching(/^\$\{path\.module\}\/assets\/.*layer\.zip$/) as string,
+    source_code_hash: expect.stringMatching(/^[\w+/]{43}=$/) as string,
+  });
+});
+
+test("content that is missing is refused with the command that writes it", () => {
+  expect(() => synthesize("dist/no-layer")).toThrow(
+    'test/layer: content "dist/no-layer" does not exist. Run npm run layer, which writes dist/layer and dist/layer.zip',
+  );
+  expect(() => synthesize(temporaryDirectory())).toThrow(
+    "has no file lambda-graceful-shutdown/attach.mjs. Run npm run",
+  );
+  const text = path.join(temporaryDirectory(), "layer");
+  writeFileSync(text, "text");
+  expect(() => synthesize(text)).toThrow("is neither a directory nor a zip");
+});
+
+test("an unknown option is refused", () => {
+  expect(() => new ShutdownLayer(newStack(), "layer", { contents: "a" } as object)).toThrow(
+    "test/layer: contents is not an option. Did you mean content?",
+  );
+});

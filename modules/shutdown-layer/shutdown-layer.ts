@@ -1,0 +1,108 @@
+import { DataArchiveFile } from "@cdktf/provider-archive/lib/data-archive-file";
+import { LambdaLayerVersion } from "@cdktf/provider-aws/lib/lambda-layer-version";
+import { App, AssetType, TerraformAsset } from "cdktf";
+import { Construct } from "constructs";
+import { createHash } from "node:crypto";
+import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import path from "node:path";
+import { projectDirectory, projectPath } from "../code/project-directory";
+import { optional, optionProblems, type OptionTable } from "../terraform/option-table";
+import { addOutput, pathName } from "../terraform/path-name";
+import { problem, SettingsError } from "../terraform/settings-error";
+
+/** The exec wrapper of the layer, a shell script. */
+const WRAPPER = "graceful-shutdown";
+
+/** What a layer for `attachShutdown` has at least. */
+const FILES = ["lambda-graceful-shutdown/attach.mjs", WRAPPER];
+
+export interface ShutdownLayerConfig {
+  /**
+   * Name of the layer.
+   * @default "graceful-shutdown"
+   */
+  readonly layerName?: string;
+
+  /**
+   * Directory or zip with the layer's content, relative to the directory of cdktf.json. `npm run layer` writes both.
+   * @default "dist/layer"
+   */
+  readonly content?: string;
+}
+
+const OPTIONS: OptionTable<ShutdownLayerConfig> = { layerName: optional("text"), content: optional("text") };
+
+/**
+ * The layer that closes a function's connections at shutdown, without a change of its code.
+ *
+ * @example
+ * const layer = new ShutdownLayer(stack, "shutdown-layer");
+ * attachShutdown(stack, { layerArn: layer.arn });
+ */
+export class ShutdownLayer extends Construct {
+  /** ARN of the layer's version. */
+  public readonly arn: string;
+  public readonly resource: LambdaLayerVersion;
+
+  /** @throws SettingsError if the content is missing. */
+  public constructor(scope: Construct, id: string, config: ShutdownLayerConfig = {}) {
+    super(scope, id);
+    SettingsError.throwIfAny(optionProblems(config, OPTIONS), this);
+    const { layerName = "graceful-shutdown", content = "dist/layer" } = config;
+    SettingsError.throwIfAny(contentProblems(content), this);
+    const file = projectPath(content);
+    // Not compatibleRuntimes: version 5 of the provider does not know nodejs24.x.
+    this.resource = new LambdaLayerVersion(this, "version", {
+      layerName,
+      description: "Closes the connections of a Node.js function when Lambda ends its environment",
+      ...(statSync(file).isDirectory() ? this.zipOf(file) : this.zipFile(file)),
+      // A function moves to the new version before the old one is deleted.
+      lifecycle: { createBeforeDestroy: true },
+    });
+    this.arn = this.resource.arn;
+    addOutput(this, "arn", "ARN of the layer's version", this.arn);
+  }
+
+  /** A copy with fixed modes, because umask and owner differ from one checkout to the next. */
+  private zipOf(directory: string): { filename: string; sourceCodeHash: string } {
+    const staging = path.resolve(App.of(this).outdir, "bundles", this.node.addr);
+    rmSync(staging, { recursive: true, force: true });
+    cpSync(directory, staging, { recursive: true, dereference: true });
+    for (const file of filesOf(staging)) chmodSync(path.join(staging, file), file === WRAPPER ? 0o755 : 0o644);
+    const asset = new TerraformAsset(this, "asset", { path: staging, type: AssetType.DIRECTORY });
+    const zip = new DataArchiveFile(this, "zip", {
+      type: "zip",
+      sourceDir: `\${path.module}/${asset.path}`,
+      outputPath: `\${path.module}/${pathName(this)}.zip`,
+    });
+    return { filename: zip.outputPath, sourceCodeHash: zip.outputBase64Sha256 };
+  }
+
+  private zipFile(file: string): { filename: string; sourceCodeHash: string } {
+    const asset = new TerraformAsset(this, "asset", { path: file, type: AssetType.FILE });
+    const sourceCodeHash = createHash("sha256").update(readFileSync(file)).digest("base64");
+    return { filename: `\${path.module}/${asset.path}`, sourceCodeHash };
+  }
+}
+
+function filesOf(directory: string): string[] {
+  const names = readdirSync(directory, { recursive: true, encoding: "utf8" });
+  return names.filter((name) => statSync(path.join(directory, name)).isFile());
+}
+
+function contentProblems(content: string): string[] {
+  const file = projectPath(content);
+  const stats = statSync(file, { throwIfNoEntry: false });
+  const run = "Run npm run layer, which writes dist/layer and dist/layer.zip";
+  if (stats === undefined) {
+    return [problem("content", content, `does not exist. ${run}. Paths are relative to ${projectDirectory()}`)];
+  }
+  if (stats.isFile()) {
+    const isZip = readFileSync(file).subarray(0, 2).toString() === "PK";
+    return isZip ? [] : [problem("content", content, `is neither a directory nor a zip. ${run}`)];
+  }
+  const names = filesOf(file).map((name) => name.replaceAll(path.sep, "/"));
+  return FILES.filter((name) => !names.includes(name)).map((name) =>
+    problem("content", content, `has no file ${name}. ${run}`),
+  );
+}
