@@ -2,10 +2,10 @@ import { ArchiveProvider } from "@cdktf/provider-archive/lib/provider";
 import { AwsProvider } from "@cdktf/provider-aws/lib/provider";
 import { App, TerraformStack, TerraformVariable } from "cdktf";
 import {
+  ConstructSettingsError,
   GracefulFunction,
   MysqlDatabase,
   removeEarlierOutput,
-  SettingsError,
   type Database,
   type GracefulFunctionConfig,
   type MysqlDatabaseConfig,
@@ -54,17 +54,14 @@ class GracefulShutdownStack extends TerraformStack {
   }
 
   private existingDatabase(): Database {
-    const variable = (name: string, type: string, description: string, defaultValue?: number): TerraformVariable =>
-      new TerraformVariable(this, name, { type, description, default: defaultValue });
-    const host = variable("db_host", "string", "Host name of the MySQL server");
-    const port = variable("db_port", "number", "Port of the MySQL server", 3306);
-    const name = variable("db_name", "string", "Name of the database");
-    const secretArn = variable("db_secret_arn", "string", "ARN of the Secrets Manager secret with the log-in");
+    const text = (name: string, description: string): string =>
+      new TerraformVariable(this, name, { type: "string", description }).stringValue;
+    const port = { type: "number", description: "Port of the MySQL server", default: 3306 };
     return {
-      host: host.stringValue,
-      port: port.numberValue,
-      name: name.stringValue,
-      auth: { type: "secret", secretArn: secretArn.stringValue },
+      host: text("db_host", "Host name of the MySQL server"),
+      port: new TerraformVariable(this, "db_port", port).numberValue,
+      name: text("db_name", "Name of the database"),
+      auth: { type: "secret", secretArn: text("db_secret_arn", "ARN of the Secrets Manager secret with the log-in") },
     };
   }
 }
@@ -75,7 +72,7 @@ try {
   removeEarlierOutput(app);
   app.synth();
 } catch (error) {
-  if (!(error instanceof SettingsError)) throw error;
+  if (!(error instanceof ConstructSettingsError)) throw error;
   console.error(error.message);
   process.exitCode = 1;
 }

@@ -17,7 +17,7 @@ export { InsightsLayer } from "./graceful-function/insights-layer";
 export type { LogGroup } from "./graceful-function/log-group";
 export { MysqlDatabase, type MysqlDatabaseConfig } from "./mysql-database/mysql-database";
 export type { PolicyStatement } from "./graceful-function/permissions";
-export { SettingsError } from "./terraform/settings-error";
+export { ConstructSettingsError } from "./terraform/construct-settings-error";
 export { ShutdownExtension } from "./graceful-function/shutdown-extension";
 export { attachShutdown, type AttachShutdownConfig } from "./shutdown-layer/attach-shutdown";
 export { ShutdownLayer, type ShutdownLayerConfig } from "./shutdown-layer/shutdown-layer";

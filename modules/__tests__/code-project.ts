@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { CodeBundle, type CodeBundleConfig, type CodeTarget } from "../code/code-bundle";
-import { SettingsError } from "../terraform/settings-error";
+import { ConstructSettingsError } from "../terraform/construct-settings-error";
 import { newStack, temporaryDirectory } from "./synthesis";
 
 export type Files = Readonly<Record<string, string | Buffer>>;
@@ -64,7 +64,7 @@ export function problemsOf(synthesis: () => unknown): readonly string[] {
   try {
     synthesis();
   } catch (error) {
-    if (error instanceof SettingsError) return error.problems;
+    if (error instanceof ConstructSettingsError) return error.problems;
     throw error;
   }
   return [];

@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { problem, SettingsError } from "../terraform/settings-error";
+import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 
 /** Path in the archive, with slashes → the content, or the file on this machine that has it. */
 export type ArchiveFiles = ReadonlyMap<string, string | Uint8Array>;
@@ -34,12 +34,12 @@ let temporary: string | undefined;
 
 /**
  * The asset that Terraform makes the archive of.
- * @throws SettingsError if Lambda would refuse the archive
+ * @throws ConstructSettingsError if Lambda would refuse the archive
  */
 export function archiveDirectory(scope: Construct, files: ArchiveFiles): ArchiveDirectory {
   const names = [...files.keys()].sort();
   const entries = names.map((name) => archiveEntry(name, files.get(name) ?? ""));
-  SettingsError.throwIfAny(sizeProblems(entries));
+  ConstructSettingsError.throwIfAny(sizeProblems(entries));
   const assetHash = contentHash(entries);
   const asset = new TerraformAsset(scope, "asset", {
     path: stage(assetHash, entries),

@@ -7,7 +7,7 @@ import { deferredModules, deferredPatterns, hasImportStatement, requireStatement
 import { leftOutFiles } from "./left-out-files";
 import { isNative, packageName } from "./native-code";
 import { shownPath } from "./project-directory";
-import { problem, SettingsError } from "../terraform/settings-error";
+import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 
 const CODE = "index.mjs";
 /** Name of the export that Lambda calls. */
@@ -61,7 +61,7 @@ const COMMON_OPTIONS = {
 
 type CompilerOptions = TsConfigJson.CompilerOptions;
 
-/** @throws SettingsError if the entry does not compile, has no handler, or needs what no bundle can hold. */
+/** @throws ConstructSettingsError if the entry does not compile, has no handler, or needs what no bundle can hold. */
 export function bundle(config: BundleSettings): Bundle {
   // As esbuild sees it, so that paths in the code do not depend on symbolic links.
   const settings = { ...config, file: realpathSync(config.file) };
@@ -72,7 +72,7 @@ export function bundle(config: BundleSettings): Bundle {
     .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
     .map(([name]) => path.join(directory, name))
     .filter((source) => existsSync(source));
-  SettingsError.throwIfAny(outputProblems(settings, output?.exports ?? [], sources));
+  ConstructSettingsError.throwIfAny(outputProblems(settings, output?.exports ?? [], sources));
   const files = new Map(outputFiles.map((each) => [path.relative(directory, each.path), each.contents] as const));
   const deferred = deferredModules(output?.imports ?? [], directory);
   const code = Buffer.from(files.get(CODE) ?? "").toString();
@@ -132,7 +132,7 @@ function build({ entry, file, runtime, external, loader, sourceMap }: BundleSett
   } catch (error) {
     const { errors } = error as Partial<BuildFailure>;
     if (!errors) throw error;
-    throw new SettingsError(
+    throw new ConstructSettingsError(
       errors.map((message) => problem("code.entry", entry, `does not compile: ${described(message, directory)}`)),
     );
   }
@@ -259,7 +259,7 @@ function compilerOptions(entry: string, source: string): CompilerOptions {
   try {
     return getTsconfig(path.dirname(source))?.config.compilerOptions ?? {};
   } catch (error) {
-    throw new SettingsError([
+    throw new ConstructSettingsError([
       problem("code.entry", entry, `has a tsconfig.json that cannot be read: ${(error as Error).message}`),
     ]);
   }

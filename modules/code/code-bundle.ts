@@ -11,7 +11,7 @@ import { installedIn, installedPackages } from "./installed-packages";
 import { addonProblems, platformOfAddon } from "./native-code";
 import { prismaClient } from "./prisma-client";
 import { projectDirectory, projectPath } from "./project-directory";
-import { choiceProblems, notOneOf, problem, SettingsError } from "../terraform/settings-error";
+import { choiceProblems, notOneOf, problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 
 /**
  * Packages in Lambda's runtimes. The second one is a dependency of the first:
@@ -100,14 +100,14 @@ export class CodeBundle extends Construct {
   public readonly hasExecutables: boolean;
 
   /**
-   * @throws SettingsError if the entry is missing, does not compile or has no handler, or a file to deploy is missing.
+   * @throws ConstructSettingsError if the entry is missing, does not compile or has no handler, or a file to deploy is missing.
    */
   public constructor(scope: Construct, id: string, config: CodeBundleConfig & CodeTarget) {
     super(scope, id);
-    SettingsError.throwIfAny(CodeBundle.problems(config));
+    ConstructSettingsError.throwIfAny(CodeBundle.problems(config));
     const bundled = bundleOnce(this.node.root, config);
     const copied = copiedFiles(config.copy ?? [], path.resolve(App.of(this).outdir));
-    SettingsError.throwIfAny(copied.problems);
+    ConstructSettingsError.throwIfAny(copied.problems);
     const installed = installedFiles(config, bundled);
     const files = new Map<string, string | Uint8Array>(bundled.files);
     // The same bytes in each checkout, with Windows' line ends too.
@@ -115,10 +115,12 @@ export class CodeBundle extends Construct {
       files.set(name, Buffer.from(text.replaceAll("\r\n", "\n")));
     }
     for (const [name, source] of [...installed.files, ...copied.files]) {
-      if (files.has(name)) throw new SettingsError([problem("code.copy.to", name, ALREADY_THERE)]);
+      if (files.has(name)) throw new ConstructSettingsError([problem("code.copy.to", name, ALREADY_THERE)]);
       files.set(name, source);
     }
-    SettingsError.throwIfAny(architectureProblems(config, installed.files, [...bundled.files, ...copied.files]));
+    ConstructSettingsError.throwIfAny(
+      architectureProblems(config, installed.files, [...bundled.files, ...copied.files]),
+    );
     for (const warning of [...bundled.warnings, ...installed.warnings, ...bundled.leftOut(isIn(files))]) {
       Annotations.of(this).addWarning(`code.entry ${JSON.stringify(config.entry)}: ${warning}`);
     }
@@ -195,7 +197,7 @@ function installedFiles(
   if (install.length === 0) return { files: new Map(), warnings: [] };
   // Not choiceProblems: the synthesis needs the architecture itself.
   if (!ARCHITECTURES.includes(architecture)) {
-    throw new SettingsError([notOneOf("architecture", architecture, ARCHITECTURES)]);
+    throw new ConstructSettingsError([notOneOf("architecture", architecture, ARCHITECTURES)]);
   }
   const from = path.dirname(projectPath(entry));
   const files = installedPackages(install, from, architecture);

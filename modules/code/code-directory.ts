@@ -6,7 +6,7 @@ import { archiveDirectory } from "./archive-directory";
 import { filesBelow } from "./directory-files";
 import { platformOfAddon } from "./native-code";
 import { isInside, projectDirectory, projectPath } from "./project-directory";
-import { problem, SettingsError } from "../terraform/settings-error";
+import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 
 /** In the order in which Lambda's runtime looks for them. */
 const MODULE_EXTENSIONS = ["", ".js", ".mjs", ".cjs"];
@@ -26,11 +26,11 @@ export class CodeDirectory extends Construct {
   /** Whether Lambda can run one of the files, such as a program or a wrapper script. */
   public readonly hasExecutables: boolean;
 
-  /** @throws SettingsError if the directory or the handler's file is missing. */
+  /** @throws ConstructSettingsError if the directory or the handler's file is missing. */
   public constructor(scope: Construct, id: string, config: CodeDirectoryConfig) {
     super(scope, id);
-    SettingsError.throwIfAny(CodeDirectory.problems(config));
-    SettingsError.throwIfAny(outputProblems(config.directory, [path.resolve(App.of(this).outdir)]));
+    ConstructSettingsError.throwIfAny(CodeDirectory.problems(config));
+    ConstructSettingsError.throwIfAny(outputProblems(config.directory, [path.resolve(App.of(this).outdir)]));
     this.handler = config.handler;
     const { sourceDir, hasExecutables } = archiveDirectory(this, filesOf(config.directory));
     this.sourceDir = sourceDir;
@@ -72,13 +72,13 @@ function outputProblems(directory: string, outputs: readonly string[]): string[]
     : [];
 }
 
-/** @throws SettingsError for a link that leads to no file */
+/** @throws ConstructSettingsError for a link that leads to no file */
 function filesOf(directory: string): ReadonlyMap<string, string> {
   const problems: string[] = [];
   const names = filesBelow(projectPath(directory), (link) => {
     const text = `contains the link ${link}, which leads to no file. Remove the link or name another directory`;
     problems.push(problem("code.directory", directory, text));
   });
-  SettingsError.throwIfAny(problems);
+  ConstructSettingsError.throwIfAny(problems);
   return new Map(names.map((name) => [name, path.join(projectPath(directory), name)]));
 }

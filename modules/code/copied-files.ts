@@ -2,7 +2,7 @@ import { statSync, type Stats } from "node:fs";
 import path from "node:path";
 import { filesBelow } from "./directory-files";
 import { isInside, projectDirectory, projectPath } from "./project-directory";
-import { problem } from "../terraform/settings-error";
+import { problem } from "../terraform/construct-settings-error";
 
 const FROM = "code.copy.from";
 const TO = "code.copy.to";

@@ -4,7 +4,7 @@ import type { Architecture } from "../graceful-function/architecture";
 import { filesBelow } from "./directory-files";
 import { npmInstall } from "./npm-install";
 import { directoriesUpward, projectDirectory, shownPath } from "./project-directory";
-import { problem, SettingsError } from "../terraform/settings-error";
+import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 
 const SETTING = "code.install";
 
@@ -25,7 +25,7 @@ interface Lock {
  * platform, in the versions of package-lock.json.
  *
  * @param from directory of the code that imports the packages
- * @throws SettingsError if a package is missing, or if npm fails
+ * @throws ConstructSettingsError if a package is missing, or if npm fails
  */
 export function installedPackages(
   names: readonly string[],
@@ -61,7 +61,7 @@ export function installedIn(name: string, from: string): string {
   const found = places.find((place) => existsSync(path.join(place, "package.json")));
   if (found !== undefined) return realpathSync(found);
   const text = `is not installed where ${shownPath(from) || "."} could import it. Run npm install ${name}`;
-  throw new SettingsError([problem(SETTING, name, text)]);
+  throw new ConstructSettingsError([problem(SETTING, name, text)]);
 }
 
 /** As npm reads it: https://docs.npmjs.com/cli/configuring-npm/package-json#dependencies */

@@ -2,7 +2,7 @@ import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs
 import path from "node:path";
 import type { ArchiveFiles } from "./archive-directory";
 import type { Architecture } from "../graceful-function/architecture";
-import { problem } from "../terraform/settings-error";
+import { problem } from "../terraform/construct-settings-error";
 
 /** By the field e_machine of an ELF file: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html */
 const ELF_MACHINES: Readonly<Record<number, string>> = { 0x03: "ia32", 0x28: "arm", 0x3e: "x64", 0xb7: "arm64" };

@@ -5,7 +5,7 @@ import path from "node:path";
 import type { Architecture } from "../graceful-function/architecture";
 import { filesBelow } from "./directory-files";
 import { cpuOf, platformOf, platformOfAddon } from "./native-code";
-import { problem, SettingsError } from "../terraform/settings-error";
+import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 
 export interface NpmInstall {
   /** Directory of the project's .npmrc, and of the cache. */
@@ -18,7 +18,7 @@ export interface NpmInstall {
 
 /**
  * @returns a directory node_modules for the function's platform. A later synthesis uses it again
- * @throws SettingsError if npm is missing or fails
+ * @throws ConstructSettingsError if npm is missing or fails
  */
 export function npmInstall(install: NpmInstall): string {
   const { project, manifest, lock, architecture } = install;
@@ -82,5 +82,5 @@ function npm({ manifest, architecture }: NpmInstall, work: string, args: readonl
   const lines = error ? [] : stderr.split("\n").map((line) => line.replace(/^npm (error|ERR!) ?/, "").trim());
   const reason = lines.find((line) => line !== "" && !/^(code|syscall|path|errno|command) /.test(line));
   const text = error ? `needs npm, which cannot be started: ${error.message}` : `cannot be installed by npm: ${reason}`;
-  throw new SettingsError([problem("code.install", Object.keys(manifest.dependencies), text)]);
+  throw new ConstructSettingsError([problem("code.install", Object.keys(manifest.dependencies), text)]);
 }

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import type { Architecture } from "../graceful-function/architecture";
 import { filesBelow } from "./directory-files";
-import { problem, SettingsError } from "../terraform/settings-error";
+import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 
 /** Prisma's words for Lambda's platforms: https://www.prisma.io/docs/orm/reference/prisma-schema-reference#binarytargets-options */
 const BINARY_TARGETS: Readonly<Record<Architecture, string>> = {
@@ -17,7 +17,7 @@ const ENGINE = /^client\/(?:lib)?query_engine-/;
  *
  * @param directory of `@prisma/client`
  * @returns undefined if the client is not generated
- * @throws SettingsError if the client has engines, and none is for the platform
+ * @throws ConstructSettingsError if the client has engines, and none is for the platform
  */
 export function prismaClient(directory: string, architecture: Architecture): ReadonlyMap<string, string> | undefined {
   const generated = path.join(directory, "../../.prisma");
@@ -27,7 +27,7 @@ export function prismaClient(directory: string, architecture: Architecture): Rea
   const engines = names.filter((name) => ENGINE.test(name));
   if (engines.length > 0 && !engines.some((name) => name.includes(target))) {
     const text = `has a generated client without an engine for ${architecture}. Set binaryTargets = ["native", "${target}"] in schema.prisma and run npx prisma generate`;
-    throw new SettingsError([problem("code.install", "@prisma/client", text)]);
+    throw new ConstructSettingsError([problem("code.install", "@prisma/client", text)]);
   }
   const deployed = names.filter((name) => !ENGINE.test(name) || name.includes(target));
   return new Map(deployed.map((name) => [`node_modules/.prisma/${name}`, path.join(generated, name)]));

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { AUTHORITIES_FILE, authoritiesPem } from "../code/certificate-authorities";
-import { SettingsError } from "../terraform/settings-error";
+import { ConstructSettingsError } from "../terraform/construct-settings-error";
 import { isExported, moduleFiles, type ModuleJson } from "./module-files";
 import { pathsWithin, stackFunction, type StackFunction } from "./stack-function";
 import { TerraformModule } from "./terraform-module";
@@ -83,7 +83,7 @@ function synthesizeApp(outdir: string): void {
   const { app } = JSON.parse(readFileSync("cdktf.json", "utf8")) as { readonly app: string };
   const env = { ...process.env, CDKTF_OUTDIR: outdir };
   const { status } = spawnSync(app, { shell: true, env, stdio: ["ignore", "ignore", "inherit"] });
-  if (status !== 0) throw new SettingsError([`the app command of cdktf.json failed: ${app}`]);
+  if (status !== 0) throw new ConstructSettingsError([`the app command of cdktf.json failed: ${app}`]);
 }
 
 function codeFiles({ directory, excludes }: StackFunction): string[] {
@@ -121,7 +121,7 @@ function authoritiesOfAllRegions(file: string): Uint8Array {
 
 main().catch((error: unknown) => {
   const isUsage = error instanceof UsageError || (error as NodeJS.ErrnoException).code?.startsWith("ERR_PARSE_ARGS");
-  if (!isUsage && !(error instanceof SettingsError)) throw error;
+  if (!isUsage && !(error instanceof ConstructSettingsError)) throw error;
   console.error((error as Error).message + (isUsage === true ? `\n\n${USAGE}` : ""));
   process.exitCode = 1;
 });

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { ShutdownExtension } from "../graceful-function/shutdown-extension";
-import { SettingsError } from "../terraform/settings-error";
+import { ConstructSettingsError } from "../terraform/construct-settings-error";
 
 /** The construct makes these from settings that are variables of the module, and the zip has all of RDS's authorities. */
 const OWNED = /^(DB_\w+|SHUTDOWN_(EXTENSION|BUDGET_MS))$/;
@@ -37,7 +37,7 @@ export type StackFunction = ReturnType<typeof stackFunction>;
 /**
  * @param outdir where the app was synthesized to
  * @param wanted name of the function, if the app has more than one
- * @throws SettingsError unless there is one such function.
+ * @throws ConstructSettingsError unless there is one such function.
  */
 export function stackFunction(outdir: string, wanted?: string) {
   const stacks = readdirSync(path.join(outdir, "stacks")).map((name) => path.join(outdir, "stacks", name));
@@ -49,12 +49,15 @@ export function stackFunction(outdir: string, wanted?: string) {
   const [found, ...more] = all.filter(({ lambda }) => wanted === undefined || lambda.function_name === wanted);
   if (found === undefined || more.length > 0) {
     const names = all.map(({ lambda }) => lambda.function_name).join(", ");
-    throw new SettingsError([`--function ${wanted ?? "(not set)"} names no function or several. Set one of: ${names}`]);
+    throw new ConstructSettingsError([
+      `--function ${wanted ?? "(not set)"} names no function or several. Set one of: ${names}`,
+    ]);
   }
   const { directory, text, json, lambda } = found;
   const archives = Object.entries(json.data.archive_file ?? {});
   const [, archive] = archives.find(([id]) => lambda.filename.includes(`.${id}.`)) ?? [];
-  if (archive === undefined) throw new SettingsError([`function ${lambda.function_name} has no archive of its own`]);
+  if (archive === undefined)
+    throw new ConstructSettingsError([`function ${lambda.function_name} has no archive of its own`]);
   const construct = path.posix.dirname(lambda["//"].metadata.path);
   const groups = Object.values(json.resource.aws_cloudwatch_log_group ?? {});
   const ownGroup = groups.find((group) => path.posix.dirname(group["//"].metadata.path) === construct);

@@ -12,7 +12,7 @@ import {
   type TerraformResource,
 } from "cdktf";
 import type { Construct, IConstruct } from "constructs";
-import { isKnown, problem } from "../terraform/settings-error";
+import { isKnown, problem } from "../terraform/construct-settings-error";
 
 /** Sets the provider of every AWS resource of a construct, also of those that are added later. */
 export function useProvider(owner: IConstruct, provider: TerraformProvider): void {

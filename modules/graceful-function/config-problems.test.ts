@@ -4,7 +4,7 @@ import path from "node:path";
 import { GracefulFunction } from "./graceful-function";
 import { InsightsLayer } from "./insights-layer";
 import { ShutdownExtension } from "./shutdown-extension";
-import { SettingsError } from "../terraform/settings-error";
+import { ConstructSettingsError } from "../terraform/construct-settings-error";
 import { ENTRY, newStack, synthesize, temporaryDirectory } from "../__tests__/synthesis";
 
 const secretArn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:orders";
@@ -17,7 +17,7 @@ function problems(settings: object): readonly string[] {
   try {
     synthesize(settings);
   } catch (error) {
-    if (error instanceof SettingsError) return error.problems;
+    if (error instanceof ConstructSettingsError) return error.problems;
     throw error;
   }
   return [];

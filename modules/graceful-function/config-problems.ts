@@ -10,7 +10,7 @@ import { RUNTIMES, withDefaults, type GracefulFunctionConfig, type VpcConfig } f
 import { logGroupProblems, type LogGroup } from "./log-group";
 import { ShutdownExtension } from "./shutdown-extension";
 import { optional, optionProblems, required, type OptionTable } from "../terraform/option-table";
-import { choiceProblems, isKnown, problem } from "../terraform/settings-error";
+import { choiceProblems, isKnown, problem } from "../terraform/construct-settings-error";
 
 /** https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
 const MAX_LAYERS = 5;
@@ -25,7 +25,6 @@ const BUNDLE: OptionTable<CodeBundleConfig> = {
   loader: optional("map"),
   sourceMap: optional("boolean"),
   awsSdk: optional("text"),
-  typeCheck: optional("boolean"),
 };
 const DIRECTORY: OptionTable<CodeDirectoryConfig> = { directory: required("text"), handler: required("text") };
 

@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import { arn, type Place } from "../terraform/arn";
 import type { OwnVariables } from "./environment";
 import type { PolicyStatement } from "./permissions";
-import { choiceProblems, isKnown, problem } from "../terraform/settings-error";
+import { choiceProblems, isKnown, problem } from "../terraform/construct-settings-error";
 
 /**
  * How the function logs in. A password in a setting is not possible: everybody who may read the synthesized JSON,

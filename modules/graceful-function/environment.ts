@@ -1,5 +1,5 @@
 import { Fn, Token } from "cdktf";
-import { problem } from "../terraform/settings-error";
+import { problem } from "../terraform/construct-settings-error";
 
 /** The construct writes these from other settings. It never writes the password. */
 const OWNED = [

@@ -5,7 +5,7 @@ import type { Precondition } from "cdktf";
 import { Construct } from "constructs";
 import { policyDocument, type PolicyStatement } from "./permissions";
 import { addPreconditions } from "./preconditions";
-import { isKnown, problem, SettingsError } from "../terraform/settings-error";
+import { isKnown, problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 
 /** A role that exists already. Its trust policy must allow Lambda. The construct attaches its policies to it. */
 export interface ExistingRole {
@@ -65,11 +65,11 @@ export class ExecutionRole extends Construct {
    * (`dependsOn`).
    *
    * @param name what the permission is for: end of the policy's name, different from those that the role has
-   * @throws SettingsError if the name is taken or there is no statement.
+   * @throws ConstructSettingsError if the name is taken or there is no statement.
    */
   public allow(name: string, statements: readonly PolicyStatement[]): IamRolePolicyAttachment {
     const isTaken = ["", "-attachment"].some((end) => this.node.tryFindChild(name + end) !== undefined);
-    SettingsError.throwIfAny(
+    ConstructSettingsError.throwIfAny(
       [
         ...(isTaken ? [problem("name", name, "is already the name of a policy of this role")] : []),
         ...(statements.length === 0 ? [problem("statements", [], "is empty. A policy needs at least one")] : []),

@@ -19,7 +19,7 @@ import { createLogGroup, loggingConfig, logGroupName } from "./log-group";
 import { addOutput, pathName } from "../terraform/path-name";
 import * as permissions from "./permissions";
 import { addPreconditions, ArchivePrecondition, ArchiveSizePrecondition } from "./preconditions";
-import { SettingsError } from "../terraform/settings-error";
+import { ConstructSettingsError } from "../terraform/construct-settings-error";
 
 export { RUNTIMES, type GracefulFunctionConfig, type Runtime, type VpcConfig } from "./graceful-function-config";
 
@@ -54,7 +54,7 @@ export class GracefulFunction extends Construct {
   /** For settings that the construct does not have: `resource.description = "…"`. */
   public readonly resource: LambdaFunction;
 
-  /** @throws SettingsError with everything that is wrong in `config`. */
+  /** @throws ConstructSettingsError with everything that is wrong in `config`. */
   public constructor(scope: Construct, id: string, config: GracefulFunctionConfig) {
     super(scope, id);
     const settings = this.checkedSettings(config);
@@ -71,7 +71,7 @@ export class GracefulFunction extends Construct {
 
   private checkedSettings(config: GracefulFunctionConfig): Settings {
     const problems = configProblems(config);
-    SettingsError.throwIfAny(
+    ConstructSettingsError.throwIfAny(
       problems.length > 0 ? problems : regionProblems(this, config.region, config.provider),
       this,
     );
@@ -96,7 +96,7 @@ export class GracefulFunction extends Construct {
   private createArchive(settings: Settings): Archive {
     const { code: config, runtime, architecture, database, region } = settings;
     const files: Record<string, string> = database ? { [AUTHORITIES_FILE]: authoritiesPem(database, region) } : {};
-    const code = SettingsError.within(this, () =>
+    const code = ConstructSettingsError.within(this, () =>
       "entry" in config
         ? new CodeBundle(this, "code", { ...config, runtime, architecture, files })
         : new CodeDirectory(this, "code", config),
@@ -182,12 +182,15 @@ export class GracefulFunction extends Construct {
   }
 
   /** A change outside Terraform leaves `source_code_hash` as it is. The hash of signed code is another in any case. */
-  private warnOfOtherCode({ fqn }: LambdaFunction): void {
-    const isSigned = `try(length(${fqn}.signing_job_arn), 0) > 0`;
+  private warnOfOtherCode({ terraformResourceType, friendlyUniqueId }: LambdaFunction): void {
+    const lambda = `${terraformResourceType}.${friendlyUniqueId}`;
+    const isSigned = `try(length(${lambda}.signing_job_arn), 0) > 0`;
     TerraformStack.of(this).addOverride(`check.${pathName(this)}_code`, {
       assert: {
-        condition: `\${${isSigned} || ${fqn}.code_sha256 == ${fqn}.source_code_hash}`,
-        error_message: `The code of the function \${${fqn}.function_name} was changed outside Terraform. Apply with -replace=${fqn} to deploy this code again.`,
+        condition: `\${${isSigned} || ${lambda}.code_sha256 == ${lambda}.source_code_hash}`,
+        error_message:
+          `The code of \${${lambda}.function_name} was changed outside Terraform. Deploy another version of the code, ` +
+          `or apply with -replace=${lambda}.`,
       },
     });
   }

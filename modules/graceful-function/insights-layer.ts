@@ -2,7 +2,7 @@ import { Fn, Op, propertyAccess, TerraformLocal, Token, type IResolvable, type P
 import type { Construct } from "constructs";
 import { ARCHITECTURES, type Architecture } from "./architecture";
 import table from "./insights-layers.json";
-import { isKnown, notOneOf, problem } from "../terraform/settings-error";
+import { isKnown, notOneOf, problem } from "../terraform/construct-settings-error";
 
 const LAYER_NAMES: Record<Architecture, string> = {
   arm64: "LambdaInsightsExtension-Arm64",

@@ -1,7 +1,7 @@
 import { CloudwatchLogGroup } from "@cdktf/provider-aws/lib/cloudwatch-log-group";
 import type { LambdaFunctionLoggingConfig } from "@cdktf/provider-aws/lib/lambda-function";
 import type { Construct } from "constructs";
-import { choiceProblems, isKnown, problem } from "../terraform/settings-error";
+import { choiceProblems, isKnown, problem } from "../terraform/construct-settings-error";
 
 const CREATORS = ["stack", "Lambda"] as const;
 

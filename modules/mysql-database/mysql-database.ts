@@ -9,7 +9,7 @@ import type { Database } from "../graceful-function/database";
 import type { VpcConfig } from "../graceful-function/graceful-function-config";
 import { addPreconditions } from "../graceful-function/preconditions";
 import { addOutput } from "../terraform/path-name";
-import { problem, SettingsError } from "../terraform/settings-error";
+import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 import { PrivateNetwork } from "./private-network";
 
 /** The long-term release. Its minor versions come with the maintenance windows. */
@@ -122,12 +122,12 @@ export class MysqlDatabase extends Construct {
 
   readonly #hasIamAuthentication: boolean;
 
-  /** @throws SettingsError if the region is not the provider's. */
+  /** @throws ConstructSettingsError if the region is not the provider's. */
   public constructor(scope: Construct, id: string, config: MysqlDatabaseConfig) {
     super(scope, id);
     const settings = withDefaults(config);
     const { region, provider, databaseName } = settings;
-    SettingsError.throwIfAny(regionProblems(this, region, provider), this);
+    ConstructSettingsError.throwIfAny(regionProblems(this, region, provider), this);
     if (provider) useProvider(this, provider);
 
     this.network = new PrivateNetwork(this, "network", settings);
@@ -154,11 +154,11 @@ export class MysqlDatabase extends Construct {
 
   /**
    * Like `settings`, but for a database user of the function's own, who logs in with an IAM token.
-   * @throws SettingsError unless `iamAuthentication` is set.
+   * @throws ConstructSettingsError unless `iamAuthentication` is set.
    */
   public iamSettings(user: string): Database {
     if (!this.#hasIamAuthentication) {
-      throw new SettingsError(
+      throw new ConstructSettingsError(
         [problem("iamAuthentication", false, `does not allow user ${user} to log in with IAM. Set it to true`)],
         this.node.path,
       );

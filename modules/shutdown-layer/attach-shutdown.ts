@@ -2,7 +2,7 @@ import type { LambdaFunction } from "@cdktf/provider-aws/lib/lambda-function";
 import { Annotations, Aspects, Fn, Token } from "cdktf";
 import type { IConstruct } from "constructs";
 import { optional, optionProblems, required, type OptionTable } from "../terraform/option-table";
-import { choiceProblems, isKnown, problem, SettingsError } from "../terraform/settings-error";
+import { choiceProblems, isKnown, problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 
 const WAYS = ["AWS_LAMBDA_EXEC_WRAPPER", "NODE_OPTIONS"] as const;
 const WRAPPER = "/opt/graceful-shutdown";
@@ -30,11 +30,11 @@ const OPTIONS: OptionTable<AttachShutdownConfig> = { layerArn: required("text"),
  * Adds the shutdown layer to every Node.js function of a scope, also to those that are added later. Other functions stay
  * as they are, with an annotation that says why.
  *
- * @throws SettingsError for a wrong option; the synthesis throws one for a function that cannot take the layer.
+ * @throws ConstructSettingsError for a wrong option; the synthesis throws one for a function that cannot take the layer.
  */
 export function attachShutdown(scope: IConstruct, config: AttachShutdownConfig): void {
   const problems = [...optionProblems(config, OPTIONS), ...choiceProblems("variable", config.variable, WAYS)];
-  SettingsError.throwIfAny(problems, scope);
+  ConstructSettingsError.throwIfAny(problems, scope);
   const { layerArn, variable = "AWS_LAMBDA_EXEC_WRAPPER" } = config;
   // An aspect can visit a resource more than once.
   const attached = new Set<IConstruct>();
@@ -77,7 +77,7 @@ function addLayer(lambda: LambdaFunction, layerArn: string): void {
   if (layers.includes(layerArn)) return;
   if (layers.length >= MAX_LAYERS) {
     const full = `are ${MAX_LAYERS} layers already, the most that a function can have. Remove one`;
-    throw new SettingsError([problem("layers", layers, full)], lambda.node.path);
+    throw new ConstructSettingsError([problem("layers", layers, full)], lambda.node.path);
   }
   lambda.layers = [...layers, layerArn];
 }
@@ -95,7 +95,10 @@ function addVariable(lambda: LambdaFunction, name: (typeof WAYS)[number]): void 
   }
   if (wrapper !== undefined && wrapper !== WRAPPER) {
     const taken = 'is another exec wrapper, and a function has one. Set variable: "NODE_OPTIONS" in attachShutdown';
-    throw new SettingsError([problem("environment.AWS_LAMBDA_EXEC_WRAPPER", wrapper, taken)], lambda.node.path);
+    throw new ConstructSettingsError(
+      [problem("environment.AWS_LAMBDA_EXEC_WRAPPER", wrapper, taken)],
+      lambda.node.path,
+    );
   }
   lambda.putEnvironment({ variables: { ...variables, AWS_LAMBDA_EXEC_WRAPPER: WRAPPER } });
 }

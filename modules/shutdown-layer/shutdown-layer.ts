@@ -8,7 +8,7 @@ import path from "node:path";
 import { projectDirectory, projectPath } from "../code/project-directory";
 import { optional, optionProblems, type OptionTable } from "../terraform/option-table";
 import { addOutput, pathName } from "../terraform/path-name";
-import { problem, SettingsError } from "../terraform/settings-error";
+import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 
 /** The exec wrapper of the layer, a shell script. */
 const WRAPPER = "graceful-shutdown";
@@ -44,12 +44,12 @@ export class ShutdownLayer extends Construct {
   public readonly arn: string;
   public readonly resource: LambdaLayerVersion;
 
-  /** @throws SettingsError if the content is missing. */
+  /** @throws ConstructSettingsError if the content is missing. */
   public constructor(scope: Construct, id: string, config: ShutdownLayerConfig = {}) {
     super(scope, id);
-    SettingsError.throwIfAny(optionProblems(config, OPTIONS), this);
+    ConstructSettingsError.throwIfAny(optionProblems(config, OPTIONS), this);
     const { layerName = "graceful-shutdown", content = "dist/layer" } = config;
-    SettingsError.throwIfAny(contentProblems(content), this);
+    ConstructSettingsError.throwIfAny(contentProblems(content), this);
     const file = projectPath(content);
     // Not compatibleRuntimes: version 5 of the provider does not know nodejs24.x.
     this.resource = new LambdaLayerVersion(this, "version", {

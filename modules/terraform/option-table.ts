@@ -1,6 +1,6 @@
 import { Token } from "cdktf";
 import { closest, distance } from "fastest-levenshtein";
-import { problem } from "./settings-error";
+import { problem } from "./construct-settings-error";
 
 /** The options of a construct by name. Types do not protect an app: `cdktf synth` runs it without a type check. */
 export type OptionTable<Config = object> = Readonly<Record<keyof Config, Option>>;

@@ -1,7 +1,7 @@
 import { Token, TerraformOutput, TerraformStack } from "cdktf";
 import type { Construct, IConstruct } from "constructs";
 import { createHash } from "node:crypto";
-import { SettingsError } from "./settings-error";
+import { ConstructSettingsError } from "./construct-settings-error";
 
 /** Ids that become part of a name unchanged. They have no `_`, which joins them, so one name means one path. */
 const PLAIN_ID = /^[A-Za-z][A-Za-z0-9-]*$/;
@@ -25,7 +25,7 @@ export function pathName(owner: IConstruct, suffix = ""): string {
   const ids = owner.node.scopes.slice(stack.node.scopes.length).map(({ node }) => node.id);
   const path = ids.join("/");
   if (Token.isUnresolved(path)) {
-    throw new SettingsError(
+    throw new ConstructSettingsError(
       ["an id in this path is known to Terraform only. Names are made of it during the synthesis, so use a plain text"],
       owner.node.path,
     );
@@ -40,7 +40,7 @@ export function pathName(owner: IConstruct, suffix = ""): string {
   const candidates = [...(isPlain ? [name] : []), hashed].map((each) => each + (suffix && `_${suffix}`));
   const free = candidates.find((each) => (names.get(each.toLowerCase()) ?? path) === path);
   if (free === undefined) {
-    throw new SettingsError(
+    throw new ConstructSettingsError(
       [`another construct has the name ${candidates.join(" or ")}. Use another id`],
       owner.node.path,
     );

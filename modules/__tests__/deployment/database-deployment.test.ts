@@ -51,7 +51,7 @@ function deploymentTests(parts: TerraformParts): void {
     project.edit("main.ts", /databaseName: "app",/, "$& deletionProtection: false,");
     // moto has one account, in which the layer of Insights cannot be.
     project.edit("main.ts", /timeout: 60,/, "$& shutdownExtension: ShutdownExtension.internal(),");
-    project.edit("main.ts", / {2}SettingsError,/, "$& ShutdownExtension,");
+    project.edit("main.ts", / {2}ConstructSettingsError,/, "$& ShutdownExtension,");
     if (parts.awsIsOlder) project.edit("main.ts", /runtime: "nodejs\d+\.x"/, 'runtime: "nodejs22.x"');
     if (!parts.hasArchive) {
       archive = await startArchiveStandIn(project.stackDirectory);

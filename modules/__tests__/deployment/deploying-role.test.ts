@@ -11,7 +11,7 @@ deployed(deploymentTests);
 
 /** Of the table in docs/ci.md, where a name without a service has that of the name before it. */
 function listedActions(): readonly string[] {
-  const table = readFileSync(join(__dirname, "../../docs/ci.md"), "utf8").split(/^## /m).find(hasActions) ?? "";
+  const table = readFileSync(join(__dirname, "../../../docs/ci.md"), "utf8").split(/^## /m).find(hasActions) ?? "";
   let service = "";
   return [...table.matchAll(/`(?:(\w+):)?([A-Z][A-Za-z]+)`/g)].map(([, named, action = ""]) => {
     service = named ?? service;
@@ -39,7 +39,7 @@ function deploymentTests(parts: TerraformParts): void {
     // moto has no layer of Insights.
     const internal = "shutdownExtension: ShutdownExtension.internal(),\n} satisfies GracefulFunctionConfig";
     project.edit("main.ts", /} satisfies GracefulFunctionConfig/, internal);
-    project.edit("main.ts", /^/, 'import { ShutdownExtension } from "./modules/shutdown-extension";\n');
+    project.edit("main.ts", /^/, 'import { ShutdownExtension } from "lambda-graceful-shutdown-cdktf";\n');
     if (!parts.hasArchive) {
       archive = await startArchiveStandIn(project.stackDirectory);
       project.reattach = archive.reattach;

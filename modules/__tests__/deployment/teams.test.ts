@@ -21,8 +21,7 @@ import { ArchiveProvider } from "@cdktf/provider-archive/lib/provider";
 import { AwsProvider } from "@cdktf/provider-aws/lib/provider";
 import { App, S3Backend, TerraformStack } from "cdktf";
 import { Construct } from "constructs";
-import { GracefulFunction } from "./modules/graceful-function";
-import { ShutdownExtension } from "./modules/shutdown-extension";
+import { GracefulFunction, ShutdownExtension } from "lambda-graceful-shutdown-cdktf";
 
 class Team extends Construct {
   public constructor(scope: Construct, id: string) {

@@ -2,8 +2,8 @@ import { Token } from "cdktf";
 import type { IConstruct } from "constructs";
 
 /** Reports all wrong settings at once during the synthesis, so that you can correct them in one go. */
-export class SettingsError extends Error {
-  public override readonly name = "SettingsError";
+export class ConstructSettingsError extends Error {
+  public override readonly name = "ConstructSettingsError";
   public readonly code = "ERR_LGS_CONSTRUCT_SETTINGS";
 
   /**
@@ -19,11 +19,11 @@ export class SettingsError extends Error {
 
   /**
    * @param owner the construct that got the settings
-   * @throws SettingsError unless `problems` is empty.
+   * @throws ConstructSettingsError unless `problems` is empty.
    */
   public static throwIfAny(problems: readonly string[], owner?: IConstruct): void {
     // Two parts of a construct can find the same fault, such as an architecture that does not exist.
-    if (problems.length > 0) throw new SettingsError([...new Set(problems)], owner?.node.path);
+    if (problems.length > 0) throw new ConstructSettingsError([...new Set(problems)], owner?.node.path);
   }
 
   /**
@@ -34,8 +34,8 @@ export class SettingsError extends Error {
     try {
       return make();
     } catch (error) {
-      if (error instanceof SettingsError && error.path === undefined) {
-        throw new SettingsError(error.problems, owner.node.path);
+      if (error instanceof ConstructSettingsError && error.path === undefined) {
+        throw new ConstructSettingsError(error.problems, owner.node.path);
       }
       throw error;
     }
