@@ -1,7 +1,7 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { basename, dirname, join, resolve, sep } from "node:path";
-import { unzipSync } from "fflate";
+import { statSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { isProvided, isPython } from "../lambda/lambda-runtime";
+import { unzip } from "../lambda/unzip";
 import type { Login } from "../mysql/server";
 import { compileCommand, compileHandler } from "./compile-handler";
 import type { Addresses } from "./subject";
@@ -45,8 +45,6 @@ const PYTHON: HandlerFiles = {
 /** Lambda starts the program and passes the entry on to it. */
 const PROVIDED: HandlerFiles = { defaultEntry: "bootstrap", form: /^()/, candidates: () => ["bootstrap"] };
 const TYPESCRIPT = /\.[mc]?ts$/;
-/** What Lambda takes of unzipped code: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
-const MAX_UNZIPPED_BYTES = 250 * 1024 * 1024;
 
 /**
  * @param path a directory, a zip of one, or a TypeScript file
@@ -133,52 +131,12 @@ function isExecutable(path: string): boolean {
 }
 
 function unzipped(file: string, directory: string): string {
-  let bytes = 0;
-  let entries: Readonly<Record<string, Uint8Array>>;
   try {
-    entries = unzipSync(readFileSync(file), {
-      filter: ({ name, originalSize }) => {
-        bytes += originalSize;
-        if (bytes > MAX_UNZIPPED_BYTES) throw new Error("it contains more than the 250 MB that Lambda allows");
-        // No file of a zip may be written outside its directory.
-        const target = resolve(directory, name);
-        if (name.includes("\\") || (target !== directory && !target.startsWith(directory + sep))) {
-          throw new Error(`its entry "${name}" leads out of it`);
-        }
-        return !name.endsWith("/");
-      },
-    });
+    unzip(file, directory);
+    return directory;
   } catch (error) {
     throw new UserFunctionError(`--handler "${file}" is not a zip to deploy: ${(error as Error).message}`);
   }
-  mkdirSync(directory);
-  const executables = executablesOf(readFileSync(file));
-  for (const [name, content] of Object.entries(entries)) {
-    const target = join(directory, name);
-    mkdirSync(dirname(target), { recursive: true });
-    writeFileSync(target, content, { mode: executables.has(name) ? 0o755 : 0o644 });
-  }
-  return directory;
-}
-
-const CENTRAL_HEADER = Buffer.from("PK\u0001\u0002");
-const MADE_ON_UNIX = 3;
-
-/**
- * The names that have an executable bit in the zip's central directory, which fflate does not hand on.
- * https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.3.12
- */
-function executablesOf(zip: Buffer): ReadonlySet<string> {
-  const names = new Set<string>();
-  const end = zip.lastIndexOf("PK\u0005\u0006");
-  for (let at = zip.readUInt32LE(end + 16); zip.subarray(at, at + 4).equals(CENTRAL_HEADER);) {
-    const nameLength = zip.readUInt16LE(at + 28);
-    const mode = zip.readUInt16LE(at + 40);
-    const name = zip.toString("utf8", at + 46, at + 46 + nameLength);
-    if (zip.readUInt8(at + 5) === MADE_ON_UNIX && (mode & 0o111) !== 0) names.add(name);
-    at += 46 + nameLength + zip.readUInt16LE(at + 30) + zip.readUInt16LE(at + 32);
-  }
-  return names;
 }
 
 /**

@@ -1,11 +1,10 @@
-import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ExternalExtension, LambdaFunction } from "./execution-environment";
 import type { LambdaRuntime } from "./lambda-runtime";
-
-/** Replaces /opt for the program that follows, and for nothing else. */
-const WITH_OPT = 'mount --bind "$0/opt" /opt && exec "$@"';
+import type { Layers } from "./layers";
+import { canRun, checkMountNamespace, withOpt, WITH_OPT } from "./mount-namespace";
+import { runtimeCommand } from "./runtime-command";
 
 /**
  * On Managed Instances the emulator starts /var/runtime/bootstrap in /var/task as the user 993. These folders need not
@@ -34,20 +33,14 @@ const AS_993 = [
   "--ambient-caps=+dac_read_search",
 ];
 
-/** A user other than root may have namespaces of his own. */
-function unshare(): readonly string[] {
-  return ["unshare", ...(process.getuid?.() === 0 ? [] : ["--map-root-user"]), "--mount"];
-}
-
 /** @throws if the emulator cannot run here; the message says what it needs */
 export function checkNamespace(isManaged: boolean): void {
-  if (!isManaged && !works([...unshare(), "true"])) {
-    throw new Error(
-      `AWS's emulator takes its extensions from /opt, which the lab replaces in a mount namespace; ${unshare().join(" ")} does not work here: run it as root on Linux`,
-    );
+  if (!isManaged) {
+    checkMountNamespace("AWS's emulator takes its extensions from");
+    return;
   }
   // A namespace of one's own has one user, and the emulator changes to another.
-  if (isManaged && (process.getuid?.() !== 0 || !works(["unshare", "--mount", ...AS_993, "true"]))) {
+  if (process.getuid?.() !== 0 || !canRun(["unshare", "--mount", ...AS_993, "true"])) {
     throw new Error(
       "AWS's emulator runs a function of Managed Instances as the user 993, in /var/task: run the lab as root on Linux, " +
         "with unshare and setpriv of util-linux, or leave --emulator out",
@@ -65,9 +58,10 @@ export function inNamespace(
   folder: string,
   extensions: readonly ExternalExtension[],
   words: readonly string[],
+  layers?: Layers,
 ): readonly string[] {
-  writeExtensions(folder, extensions);
-  return [...unshare(), "/bin/sh", "-c", WITH_OPT, folder, ...words];
+  writeExtensions(folder, extensions, layers);
+  return withOpt(folder, words);
 }
 
 /** The same for Managed Instances, with the function at /var/task and its runtime at /var/runtime/bootstrap. */
@@ -77,17 +71,19 @@ export function inManagedNamespace(
   lambdaFunction: LambdaFunction,
   runtime: LambdaRuntime,
   words: readonly string[],
+  layers?: Layers,
 ): readonly string[] {
-  writeExtensions(folder, extensions);
+  writeExtensions(folder, extensions, layers);
   for (const name of ["var", "runtime"]) mkdirSync(join(folder, name));
   // AWS's own bootstrap sets the variable too; the emulator does not hand it on.
   const variable = `export AWS_EXECUTION_ENV=AWS_Lambda_${runtime.name}\n`;
-  writeProgram(join(folder, "runtime", "bootstrap"), runtime.command, variable);
+  writeProgram(join(folder, "runtime", "bootstrap"), runtimeCommand(lambdaFunction, runtime), variable);
   const { directory } = lambdaFunction;
   return ["unshare", "--mount", "/bin/sh", "-c", WITH_VAR, folder, directory, ...AS_993, ...words];
 }
 
-function writeExtensions(folder: string, extensions: readonly ExternalExtension[]): void {
+function writeExtensions(folder: string, extensions: readonly ExternalExtension[], layers?: Layers): void {
+  layers?.copyTo(join(folder, "opt"));
   const path = join(folder, "opt", "extensions");
   mkdirSync(path, { recursive: true });
   for (const { name, command } of extensions) writeProgram(join(path, name), command);
@@ -97,8 +93,4 @@ function writeProgram(path: string, command: readonly string[], before = ""): vo
   const line = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
   writeFileSync(path, `#!/bin/sh\n${before}exec ${line}\n`);
   chmodSync(path, 0o755);
-}
-
-function works([program = "", ...options]: readonly string[]): boolean {
-  return spawnSync(program, options).status === 0;
 }

@@ -7,8 +7,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { checkNamespace, inManagedNamespace, inNamespace } from "./emulator-namespace";
 import type { ExternalExtension, LambdaFunction, ShutdownResult } from "./execution-environment";
 import type { LambdaRuntime } from "./lambda-runtime";
+import { layersOf } from "./layers";
 import { processVariables } from "./process-variables";
 import { Descendants } from "../processes/descendants";
+import { runtimeCommand } from "./runtime-command";
 import { freePort } from "../processes/free-port";
 import { isExecutable, programPaths } from "../processes/program-path";
 import { temporaryDirectory, track } from "../processes/reaper";
@@ -92,14 +94,21 @@ export class Emulator {
       ...["--runtime-interface-emulator-address", `127.0.0.1:${port}`, "--runtime-api-address", `127.0.0.1:${apiPort}`],
     ];
     const temporary = temporaryDirectory();
+    const { layerPaths: paths = [], directory, handler } = lambdaFunction;
+    const layers = paths.length === 0 ? undefined : layersOf(paths, directory);
     const [command = "", ...args] =
       workers === undefined
-        ? inNamespace(temporary.path, extensions, [...words, ...runtime.command, lambdaFunction.handler])
-        : inManagedNamespace(temporary.path, extensions, lambdaFunction, runtime, words);
+        ? inNamespace(
+            temporary.path,
+            extensions,
+            [...words, ...runtimeCommand(lambdaFunction, runtime), handler],
+            layers,
+          )
+        : inManagedNamespace(temporary.path, extensions, lambdaFunction, runtime, words, layers);
     const variable = `LAB_EMULATOR=${temporary.path}`;
     const untrack = track("variable", variable);
     const child = spawn(command, args, {
-      cwd: lambdaFunction.directory,
+      cwd: directory,
       env: { ...environment(config), LAB_EMULATOR: temporary.path },
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
@@ -170,7 +179,7 @@ function environment({ lambdaFunction, runtime, workers }: EmulatorConfig): Node
   return {
     ...processVariables({
       lambdaFunction,
-      runtime: runtime.name,
+      runtime,
       process: "runtime",
       ...(workers === undefined ? {} : { workers }),
     }),

@@ -46,7 +46,7 @@ export interface EnvironmentProcess {
 }
 
 /** Writes {@link RuntimeNote}s to a descriptor of its own. */
-const SIGTERM_LISTENERS = join(__dirname, "sigterm-listeners.cjs");
+export const WATCH_SIGTERM = ["--require", join(__dirname, "sigterm-listeners.cjs")] as const;
 const SIGTERM_FD = 3;
 
 /** A process that cannot be ended may hold the log open for ever. */
@@ -69,7 +69,7 @@ interface Start {
   readonly command: readonly string[];
   readonly directory: string;
   readonly variables: NodeJS.ProcessEnv;
-  /** It is Node.js, and the lab asks whether the function listens to SIGTERM. */
+  /** Its command has {@link WATCH_SIGTERM}, and the lab reads what that tells. */
   readonly isWatched: boolean;
   readonly onLine: (line: string) => void;
   /** Only of a process that {@link isWatched}. */
@@ -89,7 +89,7 @@ export function startProcess({
   onGone,
 }: Start): EnvironmentProcess {
   if (program === undefined) throw new Error(`${name} has no command`);
-  const child = spawn(program, isWatched ? ["--require", SIGTERM_LISTENERS, ...args] : args, {
+  const child = spawn(program, args, {
     cwd: directory,
     env: isWatched ? { ...variables, LAB_SIGTERM_FD: String(SIGTERM_FD) } : variables,
     stdio: ["ignore", "pipe", "pipe", ...(isWatched ? (["pipe"] as const) : [])],

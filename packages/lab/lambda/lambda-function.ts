@@ -7,6 +7,11 @@ export interface LambdaFunction {
   readonly memorySizeMb: number;
   readonly timeoutMs: number;
   readonly environment: Readonly<Record<string, string>>;
+  /**
+   * Directories or zips with the content of its layers, the first one first. They need a mount namespace.
+   * @default none: /opt is this machine's
+   */
+  readonly layerPaths?: readonly string[];
   /** It has provisioned concurrency, which gives Init more time. @default false */
   readonly isProvisioned?: boolean;
 }

@@ -2,13 +2,22 @@ import { randomUUID } from "node:crypto";
 import { Descendants } from "../processes/descendants";
 import { track } from "../processes/reaper";
 import type { Changes } from "./changes";
-import { closeLog, signalGroup, startProcess, type EnvironmentProcess, type RuntimeNote } from "./environment-process";
+import {
+  closeLog,
+  signalGroup,
+  startProcess,
+  WATCH_SIGTERM,
+  type EnvironmentProcess,
+  type RuntimeNote,
+} from "./environment-process";
 import { MAX_EXTENSIONS } from "./extensions-api";
 import { crash } from "./lambda-errors";
 import type { ExternalExtension, LambdaFunction } from "./lambda-function";
 import type { LambdaRuntime } from "./lambda-runtime";
+import { layersOf, type Layers } from "./layers";
 import { PlatformEvents, type InvocationEvents } from "./platform-events";
 import { processVariables, type InitializationType } from "./process-variables";
+import { runtimeCommand } from "./runtime-command";
 import { RuntimeApi, TRACE_ID, type LambdaError } from "./runtime-api";
 
 /** In the timeline. */
@@ -57,6 +66,9 @@ export class Lifecycle {
     readonly api: RuntimeApi,
     private readonly journal: Journal,
     phase: "init" | "invoke",
+    /** Those beside the function, and those of its layers. */
+    private readonly extensions: readonly ExternalExtension[],
+    private readonly layers: Layers | undefined,
   ) {
     const variable = `AWS_LAMBDA_RUNTIME_API=${api.address}`;
     this.events = new PlatformEvents(
@@ -71,10 +83,12 @@ export class Lifecycle {
   }
 
   static async begin(config: LifecycleConfig, journal: Journal, phase: "init" | "invoke"): Promise<Lifecycle> {
-    const { name: functionName, handler } = config.lambdaFunction;
+    const { name: functionName, handler, directory, layerPaths: paths = [] } = config.lambdaFunction;
+    const layers = paths.length === 0 ? undefined : layersOf(paths, directory);
+    const extensions = [...config.extensions, ...(layers?.extensions ?? [])];
     const api = await RuntimeApi.start(
       { functionName, functionVersion: "$LATEST", handler },
-      config.extensions.map(({ name }) => name),
+      extensions.map(({ name }) => name),
       {
         askedTooEarly: () => {
           lifecycle.askedTooEarly();
@@ -96,12 +110,12 @@ export class Lifecycle {
         },
       },
     );
-    const lifecycle = new Lifecycle(config, api, journal, phase);
+    const lifecycle = new Lifecycle(config, api, journal, phase, extensions, layers);
     return lifecycle;
   }
 
   startExtensions(): void {
-    const { extensions } = this.config;
+    const { extensions } = this;
     if (extensions.length > MAX_EXTENSIONS) {
       this.crash = { errorType: "Extension.LaunchError", errorMessage: "ErrTooManyExtensions" };
       return;
@@ -111,7 +125,9 @@ export class Lifecycle {
 
   startRuntime(): void {
     this.journal.record(RUNTIME_STARTED);
-    this.runtime = this.start("runtime", this.config.runtime.command);
+    const { lambdaFunction, runtime } = this.config;
+    const command = runtimeCommand(lambdaFunction, runtime, runtime.isNode === true ? WATCH_SIGTERM : []);
+    this.runtime = this.start("runtime", this.layers?.inside(command) ?? command);
   }
 
   /** Why Init cannot go on, if it cannot. */
@@ -121,7 +137,7 @@ export class Lifecycle {
 
   /** Somebody has registered, so the runtime gets SIGTERM before SIGKILL. */
   get hasExtension(): boolean {
-    return this.config.extensions.length + this.api.extensions.count("internal") > 0;
+    return this.extensions.length + this.api.extensions.count("internal") > 0;
   }
 
   /** The runtime and the extensions wait for their next event. */
@@ -214,7 +230,7 @@ export class Lifecycle {
       ...{ name, command, directory: lambdaFunction.directory, isWatched: isRuntime && runtime.isNode === true },
       variables: processVariables({
         lambdaFunction,
-        runtime: runtime.name,
+        runtime,
         process: name,
         apis: variables,
         initializationType,

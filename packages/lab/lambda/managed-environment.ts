@@ -229,7 +229,7 @@ export class ManagedEnvironment {
       cwd: lambdaFunction.directory,
       env: processVariables({
         lambdaFunction,
-        runtime: runtime.name,
+        runtime,
         process: name,
         workers,
         apis: { AWS_LAMBDA_RUNTIME_API: this.address },

@@ -1,13 +1,15 @@
+import { dirname, isAbsolute } from "node:path";
 import type { LambdaFunction } from "./lambda-function";
 import { isProvided } from "./lambda-runtime";
+import { layerVariables } from "./layers";
+import type { LambdaRuntime } from "./runtime";
 
 /** Value of AWS_LAMBDA_INITIALIZATION_TYPE. */
 export type InitializationType = "on-demand" | "provisioned-concurrency" | "lambda-managed-instances";
 
 export interface ProcessVariablesConfig {
   readonly lambdaFunction: LambdaFunction;
-  /** As Lambda names it. */
-  readonly runtime: string;
+  readonly runtime: Pick<LambdaRuntime, "name" | "command">;
   /** `runtime`, or the name of an extension. */
   readonly process: string;
   /** What the lab's APIs tell where they are. @default none */
@@ -41,12 +43,13 @@ export const COMMON_VARIABLES = {
 /** The function gets Lambda's variables, and none of this machine's. */
 export function processVariables(config: ProcessVariablesConfig): NodeJS.ProcessEnv {
   const { lambdaFunction, runtime, process, apis, workers } = config;
-  const { name, directory, handler, memorySizeMb, environment } = lambdaFunction;
+  const { name, directory, handler, memorySizeMb, environment, layerPaths = [] } = lambdaFunction;
   const initializationType =
     config.initializationType ?? (workers === undefined ? "on-demand" : "lambda-managed-instances");
   const all: NodeJS.ProcessEnv = {
     ...COMMON_VARIABLES,
-    ...executionEnv(runtime),
+    ...(layerPaths.length === 0 ? {} : layerVariables(runtime.name, COMMON_VARIABLES.PATH, programsOf(runtime))),
+    ...executionEnv(runtime.name),
     AWS_LAMBDA_FUNCTION_NAME: name,
     AWS_LAMBDA_FUNCTION_VERSION: "$LATEST",
     AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(memorySizeMb),
@@ -61,6 +64,11 @@ export function processVariables(config: ProcessVariablesConfig): NodeJS.Process
   };
   if (process === "runtime") return all;
   return Object.fromEntries(Object.entries(all).filter(([variable]) => !OF_THE_RUNTIME.has(variable)));
+}
+
+/** Where the interpreter is; a `bootstrap` has none. */
+function programsOf({ command: [program = ""] }: Pick<LambdaRuntime, "command">): string {
+  return isAbsolute(program) ? dirname(program) : "";
 }
 
 /** Python's client hears signals while it waits only where this names a Python of 3.12 or later. */
