@@ -62,7 +62,7 @@ ${VARIABLES_HELP}${EXIT_CODES}`,
 
 export async function compare(context: CommandContext, options: CompareOptions): Promise<Compared> {
   const first = await chosen(context, options);
-  const subjects = await besideOthers(context, first);
+  const subjects = await besideOthers(context, first, true);
   const runtime = await context.runtime(first.runtime, options.image);
   const database = await context.database();
   const results: RunResult[] = [];

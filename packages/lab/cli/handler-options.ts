@@ -7,6 +7,7 @@ import { RUNTIMES } from "../lambda/lambda-runtime";
 import type { LambdaError } from "../lambda/runtime-api";
 import type { AwsStandIns } from "../functions/aws-stand-ins";
 import { AUTH_KINDS, authOf, deployed, deployedVariables, type AuthKind } from "../functions/log-in";
+import { attached, attachLayer } from "../functions/attach-layer";
 import { filledIn, userFunction, userVariables } from "../functions/user-function";
 import type { Events, Project } from "../functions/project";
 import type { SynthesizedFunction } from "../functions/synthesized-function";
@@ -39,6 +40,9 @@ export interface HandlerOptions {
   readonly extension?: ExtensionKind;
   readonly auth?: AuthKind;
   readonly provisioned?: boolean;
+  /** @default none */
+  readonly layer?: readonly string[];
+  readonly attach?: boolean;
   readonly env: Readonly<Record<string, string>>;
   /** @default none */
   readonly tcp?: readonly TcpServer[];
@@ -56,6 +60,8 @@ export interface Chosen {
   /** The lab chose the extension, because the command line names none. */
   readonly extensionIsAssumed: boolean;
   readonly events: Events;
+  /** The handler of somebody's with the layer of this project, where that can be had. @default - it cannot */
+  readonly attached?: Subject;
   /** What the advice has to know of the command line. */
   readonly adviceContext: AdviceContext;
   /** The synthesized function, if that is what runs. */
@@ -104,6 +110,15 @@ export function withFunctionOptions(command: Command, extensions: readonly Exten
         "what it runs on; provided: the program bootstrap in the directory, in any language (default: nodejs24.x)",
       ).choices(RUNTIMES),
     )
+    .option(
+      "--layer <path>",
+      "a layer: a directory or a zip with what is to be at /opt; may be repeated; needs a mount namespace",
+      layerPath,
+    )
+    .option(
+      "--attach",
+      "with the layer of lambda-graceful-shutdown, from dist/layer or the installed package, which also is the extension",
+    )
     .option("--provisioned", "with provisioned concurrency: Init may take 130 seconds, or --timeout if that is longer")
     .option("--image <name>", "a container image as the runtime, such as public.ecr.aws/lambda/nodejs:24; needs Docker")
     .addOption(
@@ -134,11 +149,16 @@ export function withFunctionOptions(command: Command, extensions: readonly Exten
  * The chosen function and what stands beside it: for a handler of somebody's the project's own function, if there is
  * one, then the article's way and no extension.
  */
-export async function besideOthers(context: CommandContext, first: Chosen): Promise<readonly Subject[]> {
+export async function besideOthers(
+  context: CommandContext,
+  first: Chosen,
+  isAttachedToo = false,
+): Promise<readonly Subject[]> {
   const synthesized = first.synthesized ?? (hasApp(context.project) ? await context.synthesized() : undefined);
-  const like = synthesized ?? { ...first.subject.lambdaFunction, handler: "index.handler" };
+  const like = synthesized ?? { ...first.subject.lambdaFunction, handler: "index.handler", layerPaths: [] };
   return [
     first.subject,
+    ...(isAttachedToo && first.attached !== undefined ? [first.attached] : []),
     ...(first.synthesized === undefined && synthesized !== undefined ? [await asDeployed(context, synthesized)] : []),
     articleSubject(like, join(context.scratch, "article")),
     noExtension(first.subject),
@@ -188,17 +208,28 @@ export function timeoutOption(): Option {
 export async function chosen(context: CommandContext, options: HandlerOptions): Promise<Chosen> {
   const { handler, extension, env } = options;
   checkReporters(options.reporter, options.json);
+  if (options.image !== undefined && (options.attach === true || options.layer !== undefined)) {
+    throw new UsageError("--layer and --attach cannot be used with --image: a container image has no layers");
+  }
+  if (options.attach === true && extension !== undefined && extension !== "internal") {
+    throw new UsageError(`--attach registers an internal extension; leave --extension ${extension} out`);
+  }
   if (handler !== undefined) {
     const standIns = await context.awsStandIns();
     const { subject: brought, compiledFrom } = userSubject(handler, context.scratch, options, standIns);
-    const subject = options.auth === "iam" ? { ...brought, database: await context.iamDatabase() } : brought;
+    const asBrought = options.auth === "iam" ? { ...brought, database: await context.iamDatabase() } : brought;
+    const layer = attachLayer(context.project.root);
+    const subject = options.attach === true ? attached(asBrought, layer, env) : asBrought;
     const runtime = options.runtime ?? RUNTIMES[0];
     if (compiledFrom !== undefined) context.say(`compiled     ${compiledFrom}, with esbuild`);
     context.say(
       `function     ${subject.lambdaFunction.handler} on ${runtime}, code in ${subject.lambdaFunction.directory}`,
     );
     return {
-      ...{ subject, runtime, extensionIsAssumed: extension === undefined },
+      ...{ subject, runtime, extensionIsAssumed: extension === undefined && options.attach !== true },
+      ...(options.attach === true || layer === undefined || !runtime.startsWith("nodejs")
+        ? {}
+        : { attached: { ...attached(asBrought, layer, {}), name: `${asBrought.name}, attached` } }),
       events: eventsOf(options, { quick: {} }),
       adviceContext: { given: Object.keys(env) },
     };
@@ -215,13 +246,14 @@ export async function chosen(context: CommandContext, options: HandlerOptions): 
   const { variables = templateVariables } = ours;
   const filled = ofStandIns(env, await context.awsStandIns());
   const timeoutMs = options.timeout === undefined ? synthesized.timeoutMs : options.timeout * 1_000;
+  const subject: Subject = {
+    ...ours,
+    lambdaFunction: { ...ours.lambdaFunction, timeoutMs, ...settings(options) },
+    variables: (login, addresses) => ({ ...variables(login), ...filledIn(filled, login, addresses) }),
+    ...(options.tcp === undefined ? {} : { tcp: options.tcp }),
+  };
   return {
-    subject: {
-      ...ours,
-      lambdaFunction: { ...ours.lambdaFunction, timeoutMs, ...provisioned(options) },
-      variables: (login, addresses) => ({ ...variables(login), ...filledIn(filled, login, addresses) }),
-      ...(options.tcp === undefined ? {} : { tcp: options.tcp }),
-    },
+    subject: options.attach === true ? attached(subject, attachLayer(context.project.root), env) : subject,
     runtime: synthesized.runtime,
     extensionIsAssumed: false,
     events: eventsOf(options, context.project.events),
@@ -230,8 +262,18 @@ export async function chosen(context: CommandContext, options: HandlerOptions): 
   };
 }
 
-function provisioned(options: HandlerOptions): Pick<LambdaFunction, "isProvisioned"> {
-  return options.provisioned === true ? { isProvisioned: true } : {};
+/** What Lambda knows of a function beside its code. */
+function settings({ provisioned, layer }: HandlerOptions): Pick<LambdaFunction, "isProvisioned" | "layerPaths"> {
+  return {
+    ...(provisioned === true ? { isProvisioned: true } : {}),
+    ...(layer === undefined ? {} : { layerPaths: layer }),
+  };
+}
+
+function layerPath(text: string, before: readonly string[] = []): readonly string[] {
+  const path = fromInvocationDirectory(text);
+  if (existsSync(path)) return [...before, path];
+  throw new InvalidArgumentError("Expected a directory or a zip that exists.");
 }
 
 /** @throws UsageError if Lambda did not find what `--entry` names */
@@ -257,7 +299,7 @@ function userSubject(path: string, scratch: string, options: HandlerOptions, sta
     name: name ?? found.name,
     lambdaFunction: {
       ...{ ...DEFAULTS, ...found, name: functionName(found.name), timeoutMs },
-      ...provisioned(options),
+      ...settings(options),
       environment: {},
     },
     extensions: [],

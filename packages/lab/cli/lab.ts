@@ -7,6 +7,8 @@ import { observeCommand } from "./observe";
 import { reportCommand } from "./report";
 import { runCommand } from "./run";
 import { stormCommand } from "./storm";
+import { AttachError } from "../functions/attach-layer";
+import { LayerError } from "../lambda/layers";
 import { UserFunctionError } from "../functions/user-function";
 import { version } from "../package.json";
 import { UsageError } from "./usage-error";
@@ -54,6 +56,9 @@ function isAboutFiles(error: unknown): boolean {
   return path !== undefined && ["EROFS", "EACCES", "EPERM", "ENOSPC", "ENOTDIR"].includes(code);
 }
 
+/** Errors of whoever called the command. */
+const WRONG_USES = [UsageError, UserFunctionError, LayerError, AttachError];
+
 program.parseAsync().catch((error: unknown) => {
   if (error instanceof CommanderError) {
     // It has said so itself; --help is an error, too, to commander.
@@ -63,6 +68,6 @@ program.parseAsync().catch((error: unknown) => {
   const isFiles = isAboutFiles(error);
   const where = isFiles ? ". The lab needs a directory that it can write to; start it in another one" : "";
   console.error(`error: ${error instanceof Error ? error.message : String(error)}${where}`);
-  const isUsage = error instanceof UsageError || error instanceof UserFunctionError || isFiles;
+  const isUsage = isFiles || WRONG_USES.some((kind) => error instanceof kind);
   process.exitCode = isUsage ? WRONG_USAGE : STOPPED_BY_ERROR;
 });

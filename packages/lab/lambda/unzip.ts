@@ -23,7 +23,7 @@ export function unzip(file: string, directory: string): void {
     filter: ({ name, originalSize }) => {
       bytes += originalSize;
       if (bytes > MAX_UNZIPPED_BYTES) throw new Error("it contains more than the 250 MB that Lambda allows");
-      if (name.includes("\\") || !isInside(directory, join(directory, name))) {
+      if (name.includes("\\") || !isInside(directory, resolve(directory, name))) {
         throw new Error(`its entry "${name}" leads out of it`);
       }
       return !name.endsWith("/");
