@@ -134,6 +134,13 @@ describe("the samples", () => {
     import type { Fault } from "../packages/lab/faults/fault";
     import { freeze, init, invoke, server, thaw } from "../packages/lab/faults/steps";
     SAMPLE`;
+  const DATABASE = `
+    import { FlowLog } from "@cdktf/provider-aws/lib/flow-log";
+    import { IamRole } from "@cdktf/provider-aws/lib/iam-role";
+    import { IamRolePolicyAttachment } from "@cdktf/provider-aws/lib/iam-role-policy-attachment";
+    import type { TerraformStack } from "cdktf";
+    import type { MysqlDatabase } from "lambda-graceful-shutdown-cdktf";
+    export function beside(stack: TerraformStack, mysql: MysqlDatabase): void { SAMPLE }`;
   /** The lines around a sample that its reader has. */
   const AROUND: Readonly<Record<string, readonly string[]>> = {
     "README.md": [FUNCTION],
@@ -142,7 +149,7 @@ describe("the samples", () => {
     "docs/shutdown-extension.md": [STACK],
     "docs/tls.md": [STACK],
     "docs/ci.md": [STACK],
-    "docs/mysql-database.md": [STACK],
+    "docs/mysql-database.md": [STACK, DATABASE, DATABASE],
     "docs/rds-proxy-and-aurora.md": [STACK],
     "docs/faults.md": [FAULTS],
   };
