@@ -1,6 +1,6 @@
 /** A clone on machines with Node.js alone: no Python, no make, no compiler, nothing installed. */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { NODE_VERSIONS, nodePath, type NodeVersion } from "../node-versions";
 import { Fork, succeeded, type Ended } from "./fork";
