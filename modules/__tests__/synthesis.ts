@@ -2,6 +2,7 @@ import { Testing, TerraformStack } from "cdktf";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { removeStaged } from "../code/archive-directory";
 import { GracefulFunction, type GracefulFunctionConfig } from "../graceful-function/graceful-function";
 
 export type Attributes = Readonly<Record<string, unknown>>;
@@ -25,6 +26,7 @@ export function temporaryDirectory(): string {
 }
 
 afterAll(() => {
+  removeStaged();
   for (const directory of directories) rmSync(directory, { recursive: true });
 });
 

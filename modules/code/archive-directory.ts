@@ -104,10 +104,15 @@ function stage(assetHash: string, entries: readonly ArchiveEntry[]): string {
 }
 
 function temporaryDirectory(): string {
-  if (temporary !== undefined) return temporary;
-  const directory = mkdtempSync(path.join(tmpdir(), "lambda-code-"));
-  process.once("exit", () => {
-    rmSync(directory, { recursive: true, force: true });
-  });
-  return (temporary = directory);
+  if (temporary === undefined) {
+    temporary = mkdtempSync(path.join(tmpdir(), "lambda-code-"));
+    process.once("exit", removeStaged);
+  }
+  return temporary;
+}
+
+/** For test runners, in which a module does not see the process exit. */
+export function removeStaged(): void {
+  if (temporary !== undefined) rmSync(temporary, { recursive: true, force: true });
+  temporary = undefined;
 }
