@@ -14,6 +14,7 @@ import { AWS_LIMITS, longInitMs, type ExternalExtension, type LambdaFunction, ty
 import type { LambdaRuntime } from "./lambda-runtime";
 import { Lifecycle, type Journal, type LifecycleConfig } from "./lifecycle";
 import type { LambdaError } from "./runtime-api";
+import { StarvationWatch, type Starvation } from "./starvation";
 import { threadsWait } from "./thawed-threads";
 
 export { InitError, TIMED_OUT } from "./lambda-errors";
@@ -63,6 +64,8 @@ export interface ShutdownResult {
   readonly runtimeMs: number;
   /** Milliseconds of the whole phase. */
   readonly totalMs: number;
+  /** @default - the runtime could run, or nobody can tell */
+  readonly starved?: Starvation;
 }
 
 /** What becomes of the machine: removed for good, or kept for another Init. */
@@ -98,6 +101,7 @@ export class ExecutionEnvironment {
   private isFrozen = false;
   private isRemoved = false;
   private phase: Phase = "Init";
+  private lastStarvation: Starvation | undefined;
 
   constructor(private readonly config: EnvironmentConfig) {
     const { lambdaFunction, limits } = config;
@@ -108,6 +112,11 @@ export class ExecutionEnvironment {
   /** It has begun Init, and was neither reset nor shut down since. */
   get isThere(): boolean {
     return this.lifecycle !== undefined;
+  }
+
+  /** Of the last runtime that got SIGTERM, in a reset as well. @default - it could run, or nobody can tell */
+  get starved(): Starvation | undefined {
+    return this.lastStarvation;
   }
 
   /** Process id of the runtime. @default - Init has not come to it, or the environment was reset or shut down */
@@ -327,22 +336,26 @@ export class ExecutionEnvironment {
     const { runtime } = lifecycle;
     if (runtime === undefined || runtime.isGone) return { endedBy: "gone before", runtimeMs: 0 };
     const listens = listensToSigterm(runtime);
+    const watch = new StarvationWatch(runtime.child.pid ?? 0);
     const isInternal = lifecycle.api.extensions.count("internal") > 0;
     const budget = isInternal ? this.limits.runtimeWithInternalMs : this.limits.runtimeWithExternalMs;
     this.record("SIGTERM to the runtime");
     signalGroup(runtime.child, "SIGTERM");
     const leftInTime = await this.changes.until(begun + budget, () => runtime.isGone);
     if (!leftInTime) {
+      watch.sample();
       this.record(`SIGKILL to the runtime, its ${budget} ms are over`);
       signalGroup(runtime.child, "SIGKILL");
     }
     const how = await runtime.gone;
     const runtimeMs = performance.now() - begun;
+    this.lastStarvation = watch.stop(budget);
     const unheard = listens === false && how === "signal: terminated";
     this.record(`runtime gone (${how}${unheard ? UNHEARD : ""})`);
     return {
       endedBy: leftInTime ? "itself" : "SIGKILL at its deadline",
       ...(unheard ? { unheard } : {}),
+      ...(this.lastStarvation === undefined ? {} : { starved: this.lastStarvation }),
       runtimeMs,
     };
   }

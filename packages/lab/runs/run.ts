@@ -10,6 +10,7 @@ import {
   type ShutdownResult,
   type TimelineEntry,
 } from "../lambda/execution-environment";
+import type { Starvation } from "../lambda/starvation";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import type { Relay, RelayedConnection } from "../mysql/relay";
 import type { LambdaError } from "../lambda/runtime-api";
@@ -59,7 +60,12 @@ export interface RunResult {
   /** Without the one that was to end the environment. */
   readonly invocations: readonly InvocationResult[];
   /** Of the Shutdown phase, or of the reset in its place. */
-  readonly shutdown: { readonly endedBy: EndedBy; readonly runtimeMs: number };
+  readonly shutdown: {
+    readonly endedBy: EndedBy;
+    readonly runtimeMs: number;
+    /** @default - the runtime could run, or nobody can tell */
+    readonly starved?: Starvation;
+  };
   /** Milliseconds from the first signal to COM_QUIT, of the last connection that sent one after the signal. */
   readonly quitMs: number | undefined;
   /** Connections that were closed with COM_QUIT before the first signal. @default 0 */
@@ -308,9 +314,13 @@ class Scene {
     const { goneMs, signalAt } = ending;
     const wasReset = last.endedBy === "gone before";
     this.signalledAt = wasReset && !Number.isNaN(signalAt) ? this.createdAt + signalAt : begun;
-    return wasReset
-      ? { endedBy: endedByOf(ending), runtimeMs: goneMs }
-      : { endedBy: endedByOf(last), runtimeMs: last.runtimeMs };
+    const { starved } = this.environment;
+    return {
+      ...(wasReset
+        ? { endedBy: endedByOf(ending), runtimeMs: goneMs }
+        : { endedBy: endedByOf(last), runtimeMs: last.runtimeMs }),
+      ...(starved === undefined ? {} : { starved }),
+    };
   }
 }
 

@@ -8,9 +8,11 @@ export function stormVerdict(
   result: Pick<StormResult, "subject" | "opened" | "closed" | "aborted" | "leaked" | "endings" | "invocations"> &
     Partial<StormResult>,
 ): Verdict {
-  const { subject, opened, closed, aborted, leaked, endings, invocations, goodbyes, unproven, otherRuntime } = result;
+  const { subject, opened, closed, aborted, leaked, endings, invocations, goodbyes, unproven, otherRuntime, starved } =
+    result;
   return verdictOf({
     ...{ subject, invocations, endings, connections: { opened, closed, aborted, leaked } },
+    ...(starved === undefined ? {} : { starved }),
     ...(goodbyes === undefined ? {} : { goodbyes }),
     ...(unproven === undefined ? {} : { unproven }),
     ...(otherRuntime === undefined ? {} : { otherRuntime }),

@@ -5,6 +5,7 @@ import { ConnectionSampler, type StormSample } from "../mysql/connection-samples
 import type { DatabaseServer } from "../mysql/server";
 import { ExecutionEnvironment, InitError } from "../lambda/execution-environment";
 import { lightened } from "../lambda/fake-insights";
+import type { Starvation } from "../lambda/starvation";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { endedChildrenCpuMs } from "../processes/process-cpu";
 import type { LambdaError } from "../lambda/runtime-api";
@@ -61,6 +62,8 @@ export interface StormResult {
   readonly goneMs: readonly number[];
   /** What ended the runtime's process in how many Shutdown phases. */
   readonly endings: Readonly<Record<string, number>>;
+  /** Runtimes that this machine kept from running in their Shutdown phase; the worst of them. @default none */
+  readonly starved?: Starvation & { readonly environments: number };
   /** Without those that the storm itself cut off or let time out. */
   readonly invocations: { readonly ok: number; readonly failed: number; readonly firstError?: LambdaError };
   /** CPU time of the lab's own process, and of the processes that it ran; null where there is no /proc. */
@@ -137,6 +140,7 @@ class Storm {
   private readonly goneMs: number[] = [];
   private readonly endings: Record<string, number> = {};
   private readonly invocations: { ok: number; failed: number; firstError?: LambdaError } = { ok: 0, failed: 0 };
+  private starved: StormResult["starved"];
   private peak = 0;
   private failedInits = 0;
   private phase: "scale-up" | "storm" | "over" = "scale-up";
@@ -232,6 +236,7 @@ class Storm {
       leaked: last.leaked + otherOutcomes.leaked,
       goneMs: this.goneMs,
       endings: this.endings,
+      ...(this.starved === undefined ? {} : { starved: this.starved }),
       invocations: this.invocations,
       peakEnvironments: this.peak,
       logIn: logInOf(this.variables, connections),
@@ -373,7 +378,14 @@ class Storm {
     this.lifecycles.delete(lifecycle);
     if (!wasThere) return;
     this.endings[endedBy] = (this.endings[endedBy] ?? 0) + 1;
+    if (shutdown.starved !== undefined) this.noteStarvation(shutdown.starved);
     if (endedBy !== "gone before") this.goneMs.push(shutdown.runtimeMs);
+  }
+
+  private noteStarvation(starvation: Starvation): void {
+    const { environments = 0, waitMs = 0 } = this.starved ?? {};
+    const worst = this.starved !== undefined && waitMs > starvation.waitMs ? this.starved : starvation;
+    this.starved = { ...worst, environments: environments + 1 };
   }
 
   private async released(ids: readonly number[]): Promise<void> {

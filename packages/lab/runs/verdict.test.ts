@@ -237,3 +237,34 @@ describe("of many environments", () => {
     expect(verdictOf({ ...MANY, ...findings }).kind).toBe(kind);
   });
 });
+
+const STARVED = { cpuMs: 20, waitMs: 210, budgetMs: 300, load: 12.34 };
+
+test.each<[string, Partial<RunResult>, VerdictKind]>([
+  ["was killed", { shutdown: { ...DEADLINE, starved: STARVED } }, "not proven here"],
+  [
+    "was killed, and lost a connection",
+    { shutdown: { ...DEADLINE, starved: STARVED }, outcomes: ["aborted"] },
+    "not proven here",
+  ],
+  ["gave everything back in time", { shutdown: { ...CLEAN.shutdown, starved: STARVED } }, "clean"],
+])("a machine that kept a function from running, which %s", (_, found, kind) => {
+  const { kind: seen, sentence } = runVerdict({ ...CLEAN, ...found });
+  expect(seen).toBe(kind);
+  if (kind !== "clean") {
+    expect(sentence).toContain("too busy (load 12.3): the process waited 210 ms for a CPU, of the 300 ms that it had");
+  }
+});
+
+test("of many environments, no more is excused than the starved ones can have lost", () => {
+  const findings = (aborted: number, killed: number): Findings => ({
+    subject: "theirs",
+    invocations: { ok: 100, failed: 0 },
+    connections: { opened: 100, closed: 100 - aborted, aborted, leaked: 0 },
+    endings: { itself: 100 - killed, "SIGKILL at its deadline": killed },
+    starved: { ...STARVED, environments: 3 },
+  });
+  expect(verdictOf(findings(3, 3)).kind).toBe("not proven here");
+  expect(verdictOf(findings(4, 3)).kind).toBe("not clean");
+  expect(verdictOf(findings(0, 20)).kind).toBe("not clean");
+});

@@ -1,5 +1,6 @@
 import colors from "picocolors";
 import type { LambdaError } from "../lambda/runtime-api";
+import type { Starvation } from "../lambda/starvation";
 import { firstLine } from "./one-line";
 import type { Outcome } from "./outcome";
 import type { RunResult } from "./run";
@@ -46,6 +47,8 @@ export interface Findings {
   readonly unproven?: keyof typeof UNPROVEN;
   /** What ran in the place of the named runtime. @default - the named one ran */
   readonly otherRuntime?: string;
+  /** This machine kept so many runtimes from running when they had to end; the worst of them. @default none */
+  readonly starved?: Starvation & { readonly environments: number };
   /** What the lab does not watch, in words. @default nothing */
   readonly unwatched?: string;
 }
@@ -87,6 +90,8 @@ function verdictOnThisRuntime(findings: Findings): Verdict {
   const ends = Object.values(endings).reduce((sum, count) => sum + count, 0);
   const killed = endings["SIGKILL at its deadline"] ?? 0;
   const goneBefore = endings["gone before"] ?? 0;
+  const busyMachine = starvedVerdict(findings, ends);
+  if (busyMachine !== undefined) return busyMachine;
   if (connections.aborted + connections.leaked > 0 || closed < opened) {
     const also = failed > 0 ? `, ${plural(failed, "invocation")} failed${because}` : "";
     return verdict("not clean", `${subject} did not give every connection back${also}: ${facts}`);
@@ -118,6 +123,25 @@ function verdictOnThisRuntime(findings: Findings): Verdict {
   return verdict("clean", `${subject} gave every connection back: ${facts}`);
 }
 
+/**
+ * Undefined if the machine was not busy, if all is well all the same, or if more was lost than the runtimes that it kept
+ * from running can have lost.
+ */
+function starvedVerdict(findings: Findings, ends: number): Verdict | undefined {
+  const { subject, connections, endings, starved } = findings;
+  if (starved === undefined) return undefined;
+  const { environments, waitMs, budgetMs, load } = starved;
+  const lost = connections.opened - connections.closed;
+  const killed = endings["SIGKILL at its deadline"] ?? 0;
+  if (lost === 0 && killed <= ends * LATE_SHARE) return undefined;
+  if (lost > Math.ceil((environments * connections.opened) / ends) || killed - environments > ends * LATE_SHARE) {
+    return undefined;
+  }
+  const waited = `waited ${waitMs.toFixed(0)} ms for a CPU, of the ${budgetMs} ms that it had`;
+  const why = `this machine was too busy (load ${load.toFixed(1)}): the process ${waited}${ofMany(environments, ends)}`;
+  return verdict("not proven here", `${subject} could not be judged, because ${why}. Try again: ${factsOf(findings)}`);
+}
+
 /** What a run found, for {@link verdictOf}. */
 export function findingsOf(
   result: Pick<RunResult, "subject" | "shutdown" | "outcomes" | "timeline" | "invocations"> & Partial<RunResult>,
@@ -135,6 +159,7 @@ export function findingsOf(
     invocations: invocationsOf(invocations),
     connections: connectionsOf(outcomes),
     endings: { [shutdown.endedBy]: 1 },
+    ...(shutdown.starved === undefined ? {} : { starved: { ...shutdown.starved, environments: 1 } }),
     ...(tcp.length === 0
       ? {}
       : { goodbyes: goodbyesOf(outcomes.slice(0, outcomes.length - tcp.length).includes("closed"), tcp) }),
