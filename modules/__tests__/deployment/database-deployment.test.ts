@@ -18,6 +18,7 @@ import { ListSecretsCommand, SecretsManagerClient } from "@aws-sdk/client-secret
 import type { ChildProcess } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Synthesized } from "../synthesis";
 import { startArchiveStandIn, type ArchiveStandIn } from "./archive-stand-in";
 import { AwsApi } from "./aws-api";
@@ -83,12 +84,13 @@ function deploymentTests(parts: TerraformParts): void {
 
   /**
    * The AWS provider waits a minute after it has created or deleted an instance, before it asks RDS for the first time.
-   * moto is done at once. So this interrupts Terraform when RDS has answered, as Ctrl-C would.
+   * moto is done at once. So this interrupts Terraform, as Ctrl-C would, when RDS has answered and the provider has had
+   * time to note the answer.
    */
   async function terraformUntil(action: string, command: "apply" | "destroy"): Promise<void> {
     let child: ChildProcess | undefined;
     api.beforeChange = (change) => {
-      if (change.action === action) void change.over.then(() => child?.kill("SIGINT"));
+      if (change.action === action) void change.over.then(() => sleep(5_000)).then(() => child?.kill("SIGINT"));
     };
     const { output } = await project.terraform(
       [command, "-auto-approve"],
