@@ -13,26 +13,14 @@ export interface ExistingRole {
   readonly arn: string;
 }
 
-export interface ExecutionRoleConfig {
+interface ExecutionRoleConfig {
   /** Name of the role; its policies are named after it. */
   readonly name: string;
-
-  /** Name of the function, for the descriptions. */
   readonly functionName: string;
-
   /** The only account whose functions may run with the role. */
   readonly account: string;
-
-  /**
-   * A role to use instead of a new one.
-   * @default - the construct creates the role
-   */
-  readonly existing?: ExistingRole;
-
-  /** @default {} */
-  readonly tags?: Record<string, string>;
-
-  /** Conditions for everything that is created here. */
+  readonly existing: ExistingRole | undefined;
+  readonly tags: Record<string, string> | undefined;
   readonly preconditions: readonly Precondition[];
 }
 

@@ -25,38 +25,33 @@ export interface InsightsLayerBinding {
  *
  * @example InsightsLayer.version("1.0.404.0")
  */
-export abstract class InsightsLayer {
+export class InsightsLayer {
+  private constructor(
+    private readonly version?: string,
+    private readonly layerArn?: string,
+  ) {}
+
   /**
    * The newest version that `insights-layers.json` has for the region and the architecture. `source.read` in that file
    * is the day it is of; a newer layer is taken by its ARN, see `arn`.
    */
   public static latest(): InsightsLayer {
-    return new ListedLayer();
+    return new InsightsLayer();
   }
 
   /** One version of the extension, as `insights-layers.json` names it. */
   public static version(version: string): InsightsLayer {
-    return new ListedLayer(version);
+    return new InsightsLayer(version);
   }
 
   /** A layer version that `insights-layers.json` does not have: a newer one, or a copy in an account of yours. */
   public static arn(arn: string): InsightsLayer {
-    return new LayerByArn(arn);
-  }
-
-  public abstract problems(region: string, architecture: Architecture): string[];
-
-  /** For settings without problems. */
-  public abstract bind(scope: Construct, region: string, architecture: Architecture): InsightsLayerBinding;
-}
-
-class ListedLayer extends InsightsLayer {
-  public constructor(private readonly version?: string) {
-    super();
+    return new InsightsLayer(undefined, arn);
   }
 
   public problems(region: string, architecture: Architecture): string[] {
     if (!isKnown(architecture)) return [];
+    if (this.layerArn !== undefined) return otherArchitectureProblems(this.layerArn, architecture);
     if (this.version !== undefined) {
       const versions = new Set(Object.values(table.layers[architecture]).flatMap(Object.keys));
       if (!versions.has(this.version)) {
@@ -69,7 +64,9 @@ class ListedLayer extends InsightsLayer {
     return [problem("region", region, this.regionExpectation(architecture, hint))];
   }
 
+  /** For settings without problems. */
   public bind(scope: Construct, region: string, architecture: Architecture): InsightsLayerBinding {
+    if (this.layerArn !== undefined) return { arn: this.layerArn, preconditions: [] };
     if (!isKnown(architecture)) return this.bindBoth(scope, region, architecture);
     const arns = this.arns(architecture);
     const arn = arns[region];
@@ -126,22 +123,13 @@ class ListedLayer extends InsightsLayer {
   }
 }
 
-class LayerByArn extends InsightsLayer {
-  public constructor(private readonly value: string) {
-    super();
-  }
-
-  /** With the layer of the other architecture, the extension does not start, and neither does the function. */
-  public problems(_region: string, architecture: Architecture): string[] {
-    const other = ARCHITECTURES.find((each) => each !== architecture);
-    if (other === undefined || this.value.split(":")[6] !== LAYER_NAMES[other]) return [];
-    const expectation = `is for ${other}; ${architecture} needs ${LAYER_NAMES[architecture]}`;
-    return [problem("shutdownExtension", this.value, expectation)];
-  }
-
-  public bind(): InsightsLayerBinding {
-    return { arn: this.value, preconditions: [] };
-  }
+/** With the layer of the other architecture, the extension does not start, and neither does the function. */
+function otherArchitectureProblems(layerArn: string, architecture: Architecture): string[] {
+  const other = ARCHITECTURES.find((each) => each !== architecture);
+  if (other === undefined || layerArn.split(":")[6] !== LAYER_NAMES[other]) return [];
+  return [
+    problem("shutdownExtension", layerArn, `is for ${other}; ${architecture} needs ${LAYER_NAMES[architecture]}`),
+  ];
 }
 
 function byNumber(a: string, b: string): number {
