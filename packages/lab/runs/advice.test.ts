@@ -29,8 +29,8 @@ const EXIT_CALL = { place: "index.mjs:4", isModule: true, packages: [] } as cons
 const ATTACH = "    NODE_OPTIONS=--import=lambda-graceful-shutdown/attach";
 const UNCAUGHT = `Error: terminating connection due to idle-session timeout
     at Parser.parseErrorMessage (/var/task/node_modules/pg-protocol/dist/parser.js:285:98)
-    at Socket.emit (node:events:524:28)
-Emitted 'error' event on BoundPool instance at:`;
+    at Socket.emit (node:events:524:28)`;
+const EMITTED = "Emitted 'error' event on BoundPool instance at:";
 
 function failing(errorType: string, errorMessage: string): Partial<RunResult> {
   return { ...NO_CONNECTION, invocations: [{ ok: false, error: { errorType, errorMessage }, durationMs: 1 }] };
@@ -72,6 +72,14 @@ test.each<[string, Partial<RunResult>, string]>([
     "crashed by an error event",
     { shutdown: CRASHED, outcomes: ["aborted"], uncaught: UNCAUGHT },
     "terminating connection due to idle-session timeout.\n    at Parser.parseErrorMessage",
+  ],
+  [
+    "an invocation crashed by an error event",
+    {
+      ...failing("Runtime.ExitError", "Runtime exited with error: exit status 1"),
+      ...{ shutdown: CRASHED, outcomes: ["closed"], uncaught: UNCAUGHT, logs: [EMITTED] },
+    },
+    `Nothing listens to it (${EMITTED.slice(0, -1)}). Give the object a listener:\n    ….on("error"`,
   ],
   ["killed by the lab", { end: "failure", shutdown: CRASHED, outcomes: ["aborted"] }, "Nothing in the shutdown"],
   [

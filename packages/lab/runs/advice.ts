@@ -50,6 +50,9 @@ function linesOf(result: RunResult, language: Language): string[] {
   const { shutdown, outcomes, end } = result;
   const isClosed = outcomes.every((outcome) => outcome === "closed");
   const failure = result.invocations.find((each) => !each.ok);
+  if (failure?.ok === false && failure.error.errorType === "Runtime.ExitError" && result.uncaught !== undefined) {
+    return crashLines(result);
+  }
   if (isClosed && failure?.ok === false) {
     const { errorType, errorMessage } = failure.error;
     return [`Repair the invocation first, which fails with ${firstLine(`${errorType}: ${errorMessage}`)}.`];
@@ -69,17 +72,17 @@ const HIDDEN =
   "Let it connect without TLS in the lab, such as with sslmode=disable, so that the lab sees what it sends.";
 
 function crashLines({ uncaught, logs }: RunResult): string[] {
-  const error = uncaught ?? logs.findLast((line) => line.includes("Uncaught Exception"));
-  if (error === undefined) return ["Keep the process alive: it ended before any signal, so it could close nothing."];
-  const isUnlistened = error.includes("Emitted 'error' event");
+  if (uncaught === undefined) return ["Keep the process alive: it ended before any signal, so it could close nothing."];
+  // Node.js names the emitter when it prints the error.
+  const emitter = logs.find((line) => line.includes("Emitted 'error' event on "))?.trim().replace(/:$/, "");
   return [
-    `Catch the error that ended the process before any signal: ${firstLine(error)}.`,
-    ...frames(error),
-    ...(isUnlistened ? ["The object that emits the error event has no listener. Give it one:", EMITTER] : []),
+    `Catch the error that ended the process before any signal: ${firstLine(uncaught)}.`,
+    ...frames(uncaught),
+    ...(emitter === undefined ? [] : [`Nothing listens to it (${emitter}). Give the object a listener:`, EMITTER]),
   ];
 }
 
-const EMITTER = '    ….on("error", (error) => console.error(error)); // the pool or connection that emitted it';
+const EMITTER = '    ….on("error", (error) => console.error(error)); // the object that emitted it';
 
 /** Without Node.js's own. */
 function frames(stack: string): readonly string[] {
