@@ -314,7 +314,8 @@ test("a connection that was idle is asked although the clock was set back meanwh
 
 test("the dead connections of one freeze are found out together", async () => {
   const pool = open({ connectionLimit: 5 });
-  await Promise.all(Array.from({ length: 5 }, () => pool.query("SELECT 1")));
+  standIn.script.statement = (sql) => (sql === "SLOW" ? "slow" : undefined);
+  await Promise.all(Array.from({ length: 5 }, () => pool.query("SLOW")));
   expect(standIn.open).toHaveLength(5);
   standIn.script.statement = (_, { number }) => (number <= 5 ? "silent" : undefined);
   laterBy(20_000);
@@ -328,7 +329,8 @@ test("the dead connections of one freeze are found out together", async () => {
 
 test("one that answers is used at once, and no further one is opened", async () => {
   const pool = open({ connectionLimit: 3 });
-  await Promise.all([pool.query("SELECT 1"), pool.query("SELECT 1")]);
+  standIn.script.statement = (sql) => (sql === "SLOW" ? "slow" : undefined);
+  await Promise.all([pool.query("SLOW"), pool.query("SLOW")]);
   standIn.script.statement = (sql, { number }) => (number === 2 && sql === "COM_PING" ? "silent" : undefined);
   laterBy(20_000);
   const begun = process.uptime();

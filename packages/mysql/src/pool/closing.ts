@@ -66,10 +66,14 @@ export async function closeConnections(
     if (!connection.hasGreeted) connection.abandon(shuttingDown("the server has not greeted"));
     if (connection.running === undefined) return;
     if (!outcomes.has(connection)) outcomes.set(connection, "cancelled");
-    await cancel(connection).catch((error: unknown) => {
-      if (outcomes.get(connection) === "cancelled") outcomes.delete(connection);
-      refused = { cancelRefused: (error as Error).message };
-    });
+    await cancel(connection)
+      .catch((error: unknown) => {
+        if (outcomes.get(connection) === "cancelled") outcomes.delete(connection);
+        refused = { cancelRefused: (error as Error).message };
+      })
+      .finally(() => {
+        connection.skipRows();
+      });
   });
   // Each second connection has to end as well, or the server counts it as aborted.
   await Promise.all([allEnded, ...cancelling]);

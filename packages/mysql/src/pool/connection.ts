@@ -274,9 +274,19 @@ export class ServerConnection {
     this.isLeaving = true;
   }
 
-  /** From now on no row is read, which takes most of the CPU of a large result. Its statement fails with the error. */
+  /**
+   * Reads no more of a result that is arriving, which would take most of the CPU until its statement is cancelled. The
+   * statement fails with the error.
+   */
   endReading(error: Error): void {
-    if (this.isReceiving) this.readingEndedBy = error;
+    if (!this.isReceiving) return;
+    this.readingEndedBy = error;
+    this.driver.stream.pause();
+  }
+
+  /** Reads on to the end of the answer, and skips its rows. */
+  skipRows(): void {
+    if (this.readingEndedBy !== undefined) this.driver.stream.resume();
   }
 
   /** Cuts the connection off. Everything that waits for it gets the error. */

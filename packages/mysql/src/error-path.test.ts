@@ -1,0 +1,64 @@
+/** Whatever fails, nothing that the caller passed as a value is in the error or in the log. */
+import { inspect } from "node:util";
+import fc from "fast-check";
+import { DatabaseStandIn, shutdownIn } from "./database-stand-in.ts";
+
+/** The messages of MySQL's errors that quote a value, as the server writes them. */
+const MESSAGES: readonly (readonly [number, (value: string) => string])[] = [
+  [1062, (value) => `Duplicate entry '${value}' for key 'user.email'`],
+  [
+    1064,
+    (value) => `You have an error in your SQL syntax; check the manual for the right syntax near '${value}' at line 1`,
+  ],
+  [1265, () => "Data truncated for column 'age' at row 1"],
+  [1292, (value) => `Truncated incorrect DOUBLE value: '${value}'`],
+  [1366, (value) => `Incorrect integer value: '${value}' for column 'age' at row 1`],
+  [1367, (value) => `Illegal double '${value}' value found during parsing`],
+  [1411, (value) => `Incorrect datetime value: '${value}' for function str_to_date`],
+  [1525, (value) => `Incorrect DATE value: '${value}'`],
+  [1526, (value) => `Table has no partition for value ${value}`],
+  [1690, (value) => `BIGINT UNSIGNED value is out of range in '(${value} - 1)'`],
+  [3140, (value) => `Invalid JSON text: "Invalid value." at position 0 in value for column '${value}'.`],
+];
+
+/** Values that no message, name or stack has by itself. */
+const secret = fc.string({ unit: "grapheme", maxLength: 40 }).map((text) => `s3cr3t${text}t3rc3s`);
+const value = fc.oneof(
+  secret,
+  secret.map((text) => `${text}' for key '${text}`),
+  secret.map((text) => Buffer.from(text)),
+  secret.map((text) => [[text, text]]),
+  secret.map((text) => ({ email: text })),
+);
+
+test("10,000 failing statements with random values", async () => {
+  const standIn = await DatabaseStandIn.start();
+  const database = standIn.database();
+  const log: unknown[] = [];
+  const warn = jest.spyOn(console, "warn").mockImplementation((...args) => void log.push(args));
+  const property = fc.asyncProperty(
+    fc.constantFrom(...MESSAGES),
+    value,
+    secret,
+    async ([code, message], one, literal) => {
+      const quoted = typeof one === "string" ? one : literal;
+      standIn.script.statement = (sql) =>
+        sql.startsWith("INSERT") ? { error: code, message: message(quoted) } : undefined;
+      const sql = `INSERT INTO t VALUES (?, '${literal.replaceAll(/['\\]/g, "")}')`;
+      const error = await database.query(sql, [one]).catch((reason: unknown) => reason as Error);
+      const shown = [
+        inspect(error, { showHidden: true, depth: 9 }),
+        JSON.stringify(error),
+        String((error as Error).stack),
+      ];
+      expect(shown.join("\n")).not.toMatch(/s3cr3t|t3rc3s/);
+      expect(error).toMatchObject({ errno: code });
+      standIn.sessions.forEach(({ statements }) => statements.splice(0));
+    },
+  );
+  await fc.assert(property, { numRuns: 10_000 });
+  expect(inspect(log)).not.toMatch(/s3cr3t|t3rc3s/);
+  warn.mockRestore();
+  await database.close(shutdownIn(500));
+  await standIn.close();
+}, 300_000);
