@@ -18,7 +18,6 @@ const MESSAGES: readonly (readonly [number, (value: string) => string])[] = [
   [1525, (value) => `Incorrect DATE value: '${value}'`],
   [1526, (value) => `Table has no partition for value ${value}`],
   [1690, (value) => `BIGINT UNSIGNED value is out of range in '(${value} - 1)'`],
-  [3140, (value) => `Invalid JSON text: "Invalid value." at position 0 in value for column '${value}'.`],
 ];
 
 /** Values that no message, name or stack has by itself. */
