@@ -63,7 +63,7 @@ export default tseslint.config(
     languageOptions: {
       parserOptions: {
         // Faster than projectService, which opens a project for each folder.
-        project: ["tsconfig.json", "packages/bench/project/hooks/*/tsconfig.json"],
+        project: ["tsconfig.json"],
         tsconfigRootDir: import.meta.dirname ?? new URL(".", import.meta.url).pathname,
       },
     },
