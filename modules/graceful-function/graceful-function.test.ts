@@ -469,6 +469,6 @@ test("code that was changed outside Terraform is a warning of every plan, unless
   const { check } = JSON.parse(Testing.synth(stack)) as { check: Record<string, { assert: Record<string, string> }> };
   const condition = check.function_code?.assert.condition ?? "";
   expect(condition).toMatch(
-    /^\$\{try\(length\((aws_lambda_function\.\w+)\.signing_job_arn\), 0\) > 0 \|\| \1\.code_sha256 == \1\.source_code_hash\}$/,
+    /^\$\{(aws_lambda_function\.\w+)\.package_type == "Image" \|\| try\(length\(\1\.signing_job_arn\), 0\) > 0 \|\| \1\.code_sha256 == \1\.source_code_hash\}$/,
   );
 });

@@ -181,16 +181,15 @@ export class GracefulFunction extends Construct {
     return lambda;
   }
 
-  /** A change outside Terraform leaves `source_code_hash` as it is. The hash of signed code is another in any case. */
-  private warnOfOtherCode({ terraformResourceType, friendlyUniqueId }: LambdaFunction): void {
-    const lambda = `${terraformResourceType}.${friendlyUniqueId}`;
-    const isSigned = `try(length(${lambda}.signing_job_arn), 0) > 0`;
+  /** A change outside Terraform leaves `source_code_hash` as it is. Signed code and images have another hash anyway. */
+  private warnOfOtherCode({ terraformResourceType, fqn }: LambdaFunction): void {
+    const hasOtherHash = `${fqn}.package_type == "Image" || try(length(${fqn}.signing_job_arn), 0) > 0`;
     TerraformStack.of(this).addOverride(`check.${pathName(this)}_code`, {
       assert: {
-        condition: `\${${isSigned} || ${lambda}.code_sha256 == ${lambda}.source_code_hash}`,
+        condition: `\${${hasOtherHash} || ${fqn}.code_sha256 == ${fqn}.source_code_hash}`,
         error_message:
-          `The code of \${${lambda}.function_name} was changed outside Terraform. Deploy another version of the code, ` +
-          `or apply with -replace=${lambda}.`,
+          `The code of \${${fqn}.function_name} was changed outside Terraform. Deploy another version of the code, ` +
+          `or apply with -replace for the ${terraformResourceType} of ${this.node.path}.`,
       },
     });
   }
