@@ -74,7 +74,10 @@ const HIDDEN =
 function crashLines({ uncaught, logs }: RunResult): string[] {
   if (uncaught === undefined) return ["Keep the process alive: it ended before any signal, so it could close nothing."];
   // Node.js names the emitter when it prints the error.
-  const emitter = logs.find((line) => line.includes("Emitted 'error' event on "))?.trim().replace(/:$/, "");
+  const emitter = logs
+    .find((line) => line.includes("Emitted 'error' event on "))
+    ?.trim()
+    .replace(/:$/, "");
   return [
     `Catch the error that ended the process before any signal: ${firstLine(uncaught)}.`,
     ...frames(uncaught),
