@@ -1,6 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { connect } from "node:net";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,7 +10,7 @@ import { layersOf } from "./layers";
 import { processVariables } from "./process-variables";
 import { Descendants } from "../processes/descendants";
 import { runtimeCommand } from "./runtime-command";
-import { freePort } from "../processes/free-port";
+import { freePort, listens } from "../processes/free-port";
 import { isExecutable, programPaths } from "../processes/program-path";
 import { temporaryDirectory, track } from "../processes/reaper";
 
@@ -185,16 +184,4 @@ function environment({ lambdaFunction, runtime, workers }: EmulatorConfig): Node
     }),
     AWS_LAMBDA_FUNCTION_TIMEOUT: String(Math.ceil(lambdaFunction.timeoutMs / 1_000)),
   };
-}
-
-async function listens(port: number): Promise<boolean> {
-  const socket = connect(port, "127.0.0.1");
-  try {
-    await once(socket, "connect");
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
 }

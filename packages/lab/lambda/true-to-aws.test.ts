@@ -5,7 +5,7 @@ import { join } from "node:path";
 const PAGE = readFileSync(join(__dirname, "..", "true-to-aws.md"), "utf8");
 const SOURCES = new Map([...PAGE.matchAll(/^\[([^\]]+)\]: (https:\S+)$/gm)].map(([, name, url]) => [name, url]));
 
-const PHASES = ["Init", "Invoke", "Shutdown", "Managed Instances"];
+const PHASES = ["Init", "Invoke", "Shutdown", "Managed Instances", "Web Functions"];
 
 interface Rule {
   readonly phase: string;
@@ -17,7 +17,7 @@ interface Rule {
 function rules(): Rule[] {
   return PHASES.flatMap((phase) => {
     const section = new RegExp(`^## ${phase}\n(.*?)(?=^## |^<!-- )`, "ms").exec(PAGE)?.[1] ?? "";
-    const [, , ...rows] = section.trim().split("\n");
+    const [, , ...rows] = section.split("\n").filter((line) => line.startsWith("|"));
     return rows.map((row) => {
       const [, rule = "", from = "", tests = "", ...more] = row.split("|").map((cell) => cell.trim());
       if (more.join("") !== "") throw new Error(`a row has more than three columns: ${row}`);
