@@ -38,6 +38,7 @@ class PostgresqlConversation implements Conversation {
   /** ReadyForQuery messages that have to come: one for the log-in. */
   private awaited = 1;
   private isInBatch = false;
+  private hasStarted = false;
   private key: Buffer | undefined;
   private client = new FrameReader(PG_STARTUP, (bytes, at) => {
     this.start(bytes.readUInt32BE(at + 4));
@@ -67,6 +68,10 @@ class PostgresqlConversation implements Conversation {
   }
 
   sent(chunk: Buffer): void {
+    if (this.hasStarted && this.client.framing === PG_STARTUP && this.client.isBetweenFrames)
+      this.client = new FrameReader(PG_MESSAGE, (bytes, at) => {
+        this.sentMessage(String.fromCharCode(bytes[at] ?? 0));
+      });
     this.client.read(chunk);
   }
 
@@ -78,10 +83,7 @@ class PostgresqlConversation implements Conversation {
 
   private start(version: number): void {
     if (version === PG_SSL_REQUEST) this.startsTls = true;
-    else
-      this.client = new FrameReader(PG_MESSAGE, (bytes, at) => {
-        this.sentMessage(String.fromCharCode(bytes[at] ?? 0));
-      });
+    else this.hasStarted = true;
   }
 
   private sentMessage(type: string): void {

@@ -21,7 +21,8 @@ type Init = (this: TLSSocket & Watched, socket: Watched | null | undefined, wrap
 const LEAST_PRUNED = 64;
 
 export class Sockets {
-  private refs = new Set<WeakRef<Watched>>();
+  private readonly refs = new Set<WeakRef<Watched>>();
+  private readonly remembered = new WeakSet<Watched>();
   private pruneAt = LEAST_PRUNED;
   private isTlsWatched = false;
   private isPaused = false;
@@ -71,11 +72,20 @@ export class Sockets {
   }
 
   private remember(socket: Watched): void {
-    if (this.refs.size >= this.pruneAt) {
-      for (const ref of this.refs) if (ref.deref()?.destroyed !== false) this.refs.delete(ref);
-      this.pruneAt = Math.max(LEAST_PRUNED, 2 * this.refs.size);
-    }
+    if (this.remembered.has(socket)) return; // it connects again
+    if (this.refs.size >= this.pruneAt) this.prune();
+    this.remembered.add(socket);
     this.refs.add(new WeakRef(socket));
+  }
+
+  private prune(): void {
+    for (const ref of this.refs) {
+      const socket = ref.deref();
+      if (socket?.destroyed === false) continue;
+      this.refs.delete(ref);
+      if (socket !== undefined) this.remembered.delete(socket);
+    }
+    this.pruneAt = Math.max(LEAST_PRUNED, 2 * this.refs.size);
   }
 
   /** A TLS socket over a socket that is watched takes its place. */
