@@ -214,14 +214,6 @@ function isIn(files: ReadonlyMap<string, unknown>): (file: string) => boolean {
   return (file) => files.has(file) || names.some((name) => name.startsWith(`${file}/`));
 }
 
-/**
- * Whether the archive runs on one architecture only: it has installed packages, which are for one, or native code.
- */
-export function isBoundToArchitecture({ install = [], copy = [], loader = {} }: CodeBundleConfig): boolean {
-  if (install.length > 0 || ".node" in loader) return true;
-  return [...copiedFiles(copy, "").files.values()].some((file) => platformOfAddon(file) !== undefined);
-}
-
 /** Native code for another architecture. */
 function architectureProblems(
   { architecture = "arm64" }: CodeTarget,

@@ -4,7 +4,6 @@ import { statSync } from "node:fs";
 import path from "node:path";
 import { archiveDirectory } from "./archive-directory";
 import { filesBelow } from "./directory-files";
-import { platformOfAddon } from "./native-code";
 import { isInside, projectDirectory, projectPath } from "./project-directory";
 import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 
@@ -57,11 +56,6 @@ function handlerProblems(directory: string, handler: string): string[] {
   if (candidates.some((each) => statSync(projectPath(each), { throwIfNoEntry: false })?.isFile() === true)) return [];
   const expected = candidates.slice(1).join(", ");
   return [problem("code.handler", handler, `names a file that does not exist. Expected one of ${expected}`)];
-}
-
-/** Whether the directory runs on one architecture only: it has native code. */
-export function isBoundToArchitecture({ directory }: CodeDirectoryConfig): boolean {
-  return [...filesOf(directory).values()].some((file) => platformOfAddon(file) !== undefined);
 }
 
 /** Refuses a directory that contains one of these. Otherwise each synthesis would deploy the output of the last one. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 const ROOT = join(__dirname, "../../..");
 
 /** What commands write, and git ignores. */
-const IGNORED = ["node_modules", "cdktf.out", "coverage", "dist", "terraform-module", ".git", ".terraform"];
+const IGNORED = ["node_modules", "cdktf.out", "coverage", "dist", "terraform-module", "layer", ".git", ".terraform"];
 
 /** The files of this project, relative to its folder, whether or not it is a git repository. */
 export function projectFiles(folder = ""): readonly string[] {

@@ -60,7 +60,7 @@ ${VARIABLES_HELP}${EXIT_CODES}`,
     });
 }
 
-export async function compare(context: CommandContext, options: CompareOptions): Promise<Compared> {
+async function compare(context: CommandContext, options: CompareOptions): Promise<Compared> {
   const first = await chosen(context, options);
   const subjects = await besideOthers(context, first, true);
   const runtime = await context.runtime(first.runtime, options.image);
@@ -87,7 +87,7 @@ export async function compare(context: CommandContext, options: CompareOptions):
 }
 
 /** @returns the verdict on the first of them */
-export function show(
+function show(
   { runtime, database, results, extensionIsAssumed, adviceContext }: Compared,
   options: Pick<HandlerOptions, "json" | "reporter"> = {},
 ): Verdict {

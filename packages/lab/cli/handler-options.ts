@@ -200,7 +200,7 @@ export function authOption(): Option {
 }
 
 /** For the commands in which a time-out is not of the command's making. */
-export function timeoutOption(): Option {
+function timeoutOption(): Option {
   const description = "time that an invocation may take (default: the stack's; 3 for a handler of yours)";
   return new Option("--timeout <seconds>", description).argParser(seconds);
 }
@@ -345,7 +345,7 @@ function withoutPassword(variables: Readonly<Record<string, string>>): Readonly<
 /**
  * What the command line says goes first. lab.config.json is about the project's own function, not about a --handler.
  */
-export function eventsOf(options: Pick<HandlerOptions, "event" | "slowEvent">, defaults: Events): Events {
+function eventsOf(options: Pick<HandlerOptions, "event" | "slowEvent">, defaults: Events): Events {
   return {
     ...defaults,
     ...("event" in options ? { quick: options.event } : {}),

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 export const WITH_OPT = 'mount --bind "$0/opt" /opt && mount -o remount,bind,ro /opt && exec "$@"';
 
 /** A user other than root may have namespaces of his own. */
-export function unshare(): readonly string[] {
+function unshare(): readonly string[] {
   return ["unshare", ...(process.getuid?.() === 0 ? [] : ["--map-root-user"]), "--mount"];
 }
 

@@ -23,11 +23,11 @@ import { RuntimeApi, type LambdaError } from "./runtime-api";
 import { StarvationWatch } from "./starvation";
 
 /** How many requests an environment has at once. AWS allows 1 to 128. */
-export const WEB_CONCURRENCY = 64;
+const WEB_CONCURRENCY = 64;
 /** The server has to listen by then. */
-export const WEB_INIT_MS = 10_000;
+const WEB_INIT_MS = 10_000;
 /** SIGTERM → SIGKILL. */
-export const WEB_RUNTIME_MS = 1_000;
+const WEB_RUNTIME_MS = 1_000;
 const POLL_EVERY_MS = 5;
 const ENTRYPOINT = "AWS_LAMBDA_NODEJS_ENTRYPOINT";
 

@@ -6,7 +6,7 @@ import { RelayTls } from "./relay-tls";
 import type { Mutable, RelayedConnection, WatchProtocol } from "./relayed-connection";
 import { RelayedSide } from "./relayed-side";
 
-export type { Protocol, ProtocolWatch, RelayedConnection, Watched, WatchProtocol } from "./relayed-connection";
+export type { RelayedConnection, Watched, WatchProtocol } from "./relayed-connection";
 
 export interface RelayConfig {
   /** The server's host. */

@@ -19,7 +19,7 @@ export interface TcpConnection {
 }
 
 /** The end message of each protocol, by its name in the protocol. */
-export const GOODBYE = {
+const GOODBYE = {
   MySQL: "COM_QUIT",
   PostgreSQL: "Terminate",
   Redis: "QUIT",

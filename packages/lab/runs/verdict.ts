@@ -221,7 +221,7 @@ export function goodbyesOf(isMysqlClosed: boolean, tcp: readonly TcpConnection[]
 }
 
 /** Where a PostgreSQL server shows what it counts, which the lab does not ask it. */
-export const POSTGRESQL_COUNTER = "pg_stat_database.sessions_abandoned, and the log with log_disconnections";
+const POSTGRESQL_COUNTER = "pg_stat_database.sessions_abandoned, and the log with log_disconnections";
 
 function factsOf(findings: Findings): string {
   const { connections, endings, abortedClients, goodbyes = ["COM_QUIT"], hasPostgresql = false } = findings;

@@ -15,7 +15,6 @@ import { Transaction } from "./pool/transaction.ts";
 
 export type { CloseResult } from "./pool/closing.ts";
 export {
-  CancelRefusedError,
   CommitOutcomeUnknownError,
   DatabaseUnreachableError,
   NotRunError,

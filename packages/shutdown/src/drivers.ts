@@ -14,7 +14,7 @@ export interface Driver {
 }
 
 /** From the most specific one: a client matches the first row that fits. */
-export const DRIVERS: readonly Driver[] = [
+const DRIVERS: readonly Driver[] = [
   {
     name: "drizzle", // https://orm.drizzle.team/docs/get-started: the driver's own client is `$client`
     matches: (client) => isClient(client["$client"]),
