@@ -8,7 +8,7 @@ import { bundle, HANDLER, type Bundle, type BundleSettings } from "./bundle";
 import { copiedFiles, type CopiedPath } from "./copied-files";
 import { ARCHITECTURES, type Architecture } from "../graceful-function/architecture";
 import { installedIn, installedPackages } from "./installed-packages";
-import { addonProblems, platformOfAddon } from "./native-code";
+import { addonProblems } from "./native-code";
 import { prismaClient } from "./prisma-client";
 import { projectDirectory, projectPath } from "./project-directory";
 import { choiceProblems, notOneOf, problem, ConstructSettingsError } from "../terraform/construct-settings-error";
