@@ -4,6 +4,7 @@ import { createServer, request, type IncomingMessage, type ServerResponse } from
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
+import { FunctionSettings } from "./function-settings";
 
 /** One request that changes something, as it came in. */
 export interface Change {
@@ -33,6 +34,8 @@ export class AwsApi {
   readonly changes: Change[] = [];
   /** Called before a change is passed on, which waits for it; what its client has given up by then is not. */
   beforeChange: (change: Change) => Promise<void> | void = () => undefined;
+
+  private readonly settings = new FunctionSettings();
 
   private constructor(
     private readonly motoPort: number,
@@ -105,13 +108,21 @@ export class AwsApi {
       await this.beforeChange(change);
       if (response.destroyed) return;
     }
-    const { method, url: path, headers } = incoming;
+    const { method = "GET", url: path = "/", headers } = incoming;
     // With the host of the door, which is what was signed.
     const outgoing = request({ host: "127.0.0.1", port: this.motoPort, method, path, headers });
     outgoing.end(body);
     const [answer] = (await once(outgoing, "response")) as [IncomingMessage];
-    response.writeHead(answer.statusCode ?? 502, answer.headers);
-    answer.pipe(response);
+    const { statusCode = 502 } = answer;
+    if (!this.settings.isAboutFunction(path) || statusCode >= 300) {
+      response.writeHead(statusCode, answer.headers);
+      answer.pipe(response);
+      return;
+    }
+    this.settings.note(method, path, body);
+    const completed = this.settings.complete(await buffer(answer));
+    response.writeHead(statusCode, { ...answer.headers, "content-length": completed.length });
+    response.end(completed);
   }
 }
 
