@@ -7,6 +7,7 @@ import { checkNamespace, inManagedNamespace, inNamespace } from "./emulator-name
 import type { ExternalExtension, LambdaFunction, ShutdownResult } from "./execution-environment";
 import type { LambdaRuntime } from "./lambda-runtime";
 import { layersOf } from "./layers";
+import { CONCURRENCY_PER_VCPU } from "./managed-environment";
 import { processVariables } from "./process-variables";
 import { Descendants } from "../processes/descendants";
 import { runtimeCommand } from "./runtime-command";
@@ -180,7 +181,7 @@ function environment({ lambdaFunction, runtime, workers }: EmulatorConfig): Node
       lambdaFunction,
       runtime,
       process: "runtime",
-      ...(workers === undefined ? {} : { workers }),
+      ...(workers === undefined ? {} : { managed: { workers, concurrency: CONCURRENCY_PER_VCPU } }),
     }),
     AWS_LAMBDA_FUNCTION_TIMEOUT: String(Math.ceil(lambdaFunction.timeoutMs / 1_000)),
   };

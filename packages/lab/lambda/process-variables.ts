@@ -14,9 +14,9 @@ export interface ProcessVariablesConfig {
   readonly process: string;
   /** What the lab's APIs tell where they are. @default none */
   readonly apis?: Readonly<Record<string, string>>;
-  /** Worker threads of Managed Instances. @default - an environment with one invocation at a time */
-  readonly workers?: number;
-  /** @default "on-demand", or "lambda-managed-instances" with workers */
+  /** Of Managed Instances: worker threads, and invocations on all of them. @default - one invocation at a time */
+  readonly managed?: { readonly workers: number; readonly concurrency: number };
+  /** @default "on-demand", or "lambda-managed-instances" where {@link managed} is set */
   readonly initializationType?: InitializationType;
 }
 
@@ -42,10 +42,10 @@ export const COMMON_VARIABLES = {
 
 /** The function gets Lambda's variables, and none of this machine's. */
 export function processVariables(config: ProcessVariablesConfig): NodeJS.ProcessEnv {
-  const { lambdaFunction, runtime, process, apis, workers } = config;
+  const { lambdaFunction, runtime, process, apis, managed } = config;
   const { name, directory, handler, memorySizeMb, environment, layerPaths = [] } = lambdaFunction;
   const initializationType =
-    config.initializationType ?? (workers === undefined ? "on-demand" : "lambda-managed-instances");
+    config.initializationType ?? (managed === undefined ? "on-demand" : "lambda-managed-instances");
   const all: NodeJS.ProcessEnv = {
     ...COMMON_VARIABLES,
     ...(layerPaths.length === 0 ? {} : layerVariables(runtime.name, COMMON_VARIABLES.PATH, programsOf(runtime))),
@@ -57,7 +57,7 @@ export function processVariables(config: ProcessVariablesConfig): NodeJS.Process
     AWS_LAMBDA_LOG_GROUP_NAME: `/aws/lambda/${name}`,
     AWS_LAMBDA_LOG_STREAM_NAME: "lab",
     LAMBDA_TASK_ROOT: directory,
-    ...workerVariables(workers),
+    ...workerVariables(managed),
     ...environment,
     ...apis,
     _HANDLER: handler,
@@ -76,7 +76,8 @@ function executionEnv(runtime: string): Readonly<Record<string, string>> {
   return isProvided(runtime) ? {} : { AWS_EXECUTION_ENV: `AWS_Lambda_${runtime}` };
 }
 
-function workerVariables(workers: number | undefined): Readonly<Record<string, string>> {
-  if (workers === undefined) return {};
-  return { AWS_LAMBDA_MAX_CONCURRENCY: String(workers), AWS_LAMBDA_NODEJS_WORKER_COUNT: String(workers) };
+function workerVariables(managed: ProcessVariablesConfig["managed"]): Readonly<Record<string, string>> {
+  if (managed === undefined) return {};
+  const { workers, concurrency } = managed;
+  return { AWS_LAMBDA_MAX_CONCURRENCY: String(concurrency), AWS_LAMBDA_NODEJS_WORKER_COUNT: String(workers) };
 }
