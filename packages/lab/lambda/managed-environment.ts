@@ -33,7 +33,7 @@ const INITIALIZATION_TYPE = "lambda-managed-instances";
 /** AWS's client starts this many workers for each vCPU. */
 export const WORKERS_PER_VCPU = 8;
 
-/** https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-execution-environment.html */
+/** https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-nodejs-runtime.html */
 export const CONCURRENCY_PER_VCPU = 64;
 
 export interface ManagedConfig {
