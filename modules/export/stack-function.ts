@@ -1,10 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { OWN_VARIABLES } from "../graceful-function/environment";
 import { ShutdownExtension } from "../graceful-function/shutdown-extension";
 import { ConstructSettingsError } from "../terraform/construct-settings-error";
-
-/** The construct makes these from settings that are variables of the module, and the zip has all of RDS's authorities. */
-const OWNED = /^(DB_\w+|SHUTDOWN_(EXTENSION|BUDGET_MS))$/;
 
 type Elements<T> = Readonly<Record<string, T & { readonly "//": { readonly metadata: { readonly path: string } } }>>;
 
@@ -65,6 +63,7 @@ export function stackFunction(outdir: string, wanted?: string) {
     directory: archive.source_dir.replace("${path.module}", directory),
     excludes: archive.excludes ?? [],
     auth: lambda.environment?.variables["DB_AUTH"],
+    tlsServerName: lambda.environment?.variables["DB_TLS_SERVER_NAME"],
     settings: settingsOf(lambda),
     logRetentionDays: ownGroup?.retention_in_days ?? 365,
     paths: pathsWithin(construct, text),
@@ -86,11 +85,15 @@ function settingsOf(lambda: Lambda) {
     memorySize: lambda.memory_size,
     timeout: lambda.timeout,
     reservedConcurrency: lambda.reserved_concurrent_executions ?? -1,
-    environment: Object.fromEntries(variables.filter(([name, value]) => !OWNED.test(name) && !value.includes("${"))),
+    environment: Object.fromEntries(variables.filter(([name, value]) => !isOwn(name) && !value.includes("${"))),
     ...extensionOf(lambda),
     ephemeralStorage: lambda.ephemeral_storage?.size ?? 512,
     tracing: lambda.tracing_config?.mode ?? "PassThrough",
   };
+}
+
+function isOwn(name: string): boolean {
+  return OWN_VARIABLES.some((each) => each === name);
 }
 
 function extensionOf({ layers = [], environment }: Lambda) {

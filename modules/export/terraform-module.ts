@@ -3,6 +3,7 @@ import { AwsProvider } from "@cdktf/provider-aws/lib/provider";
 import { Fn, TerraformElement, TerraformStack, TerraformVariable, Token } from "cdktf";
 import type { Construct, Node } from "constructs";
 import type { Database } from "../graceful-function/database";
+import { OWN_VARIABLES } from "../graceful-function/environment";
 import { GracefulFunction } from "../graceful-function/graceful-function";
 import type { StackFunction } from "./stack-function";
 
@@ -16,6 +17,10 @@ const VALIDATIONS: Readonly<Record<string, readonly [condition: string, expectat
   memory_size: ["var.memory_size >= 128 && var.memory_size <= 10240", "128 to 10240"],
   timeout: ["var.timeout >= 1 && var.timeout <= 900", "1 to 900"],
   reserved_concurrency: ["var.reserved_concurrency >= -1", "-1 or more"],
+  environment: [
+    `length(setintersection(keys(var.environment), ${JSON.stringify(OWN_VARIABLES)})) == 0`,
+    `a map without ${OWN_VARIABLES.join(", ")}`,
+  ],
   db_host: ['can(regex("^[^:/]+$", var.db_host))', "a host name without port and protocol"],
   db_port: ["var.db_port >= 1 && var.db_port <= 65535", "1 to 65535"],
   db_secret_arn: ['can(regex("^arn:[^:]+:secretsmanager:", var.db_secret_arn))', "the ARN of a secret"],
@@ -96,7 +101,7 @@ export class TerraformModule extends TerraformStack {
       environment: this.environment(environment),
       logGroup: { retentionDays: this.number("log_retention_days") },
       tags: Token.asStringMap(this.variable("tags").value),
-      ...(source.auth === undefined ? {} : { database: this.database(source.auth) }),
+      ...(source.auth === undefined ? {} : { database: this.database(source.auth, source.tlsServerName) }),
       // Two empty lists are no VPC, by the documentation of aws_lambda_function.
       vpc: { subnetIds: this.list("subnet_ids"), securityGroupIds: this.list("security_group_ids"), reachesLogs: true },
     });
@@ -135,8 +140,9 @@ export class TerraformModule extends TerraformStack {
     return Object.keys(own).length === 0 ? further : Token.asStringMap(Fn.merge([own, further]));
   }
 
-  private database(auth: string): Database {
-    const name = { host: this.text("db_host"), port: this.number("db_port"), name: this.text("db_name") };
+  private database(auth: string, tlsServerName: string | undefined): Database {
+    const server = { host: this.text("db_host"), port: this.number("db_port"), tlsServerName };
+    const name = { ...server, name: this.text("db_name") };
     return auth === "iam"
       ? { ...name, user: this.text("db_user"), auth: { type: "iam", resourceId: this.text("db_resource_id") } }
       : { ...name, auth: { type: "secret", secretArn: this.text("db_secret_arn") } };

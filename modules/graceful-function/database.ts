@@ -1,4 +1,4 @@
-import { Fn, Op, Token } from "cdktf";
+import { Fn, Op, Token, Tokenization } from "cdktf";
 import { isIP } from "node:net";
 import { arn, type Place } from "../terraform/arn";
 import type { OwnVariables } from "./environment";
@@ -131,14 +131,19 @@ export function databaseEnvironment(database: Database, timeout: number): OwnVar
   const { host, port = 3306, name, user, auth, tlsServerName } = database;
   return {
     DB_HOST: host,
-    DB_PORT: String(port),
+    DB_PORT: textOf(port),
     DB_NAME: name,
     ...(user === undefined ? {} : { DB_USER: user }),
     DB_AUTH: auth.type,
     ...(auth.type === "secret" ? { DB_SECRET_ARN: auth.secretArn } : {}),
     ...(tlsServerName === undefined ? {} : { DB_TLS_SERVER_NAME: tlsServerName }),
-    DB_CONNECT_TIMEOUT_MS: String(connectTimeoutMs(timeout)),
+    DB_CONNECT_TIMEOUT_MS: textOf(connectTimeoutMs(timeout)),
   };
+}
+
+/** Not `String(…)`: within a call of Terraform's `merge`, CDKTF would write the name of a variable and not its value. */
+function textOf(value: number): string {
+  return Token.isUnresolved(value) ? Token.asString(Tokenization.reverseNumber(value)) : String(value);
 }
 
 /**

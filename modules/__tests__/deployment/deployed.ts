@@ -22,3 +22,8 @@ export function deployed(tests: (parts: TerraformParts) => void): void {
     });
   }
 }
+
+/** Arguments and blocks that a plan changes, without `logging_config` of a function, which moto 5.2 does not keep. */
+export function changesOf(plan: string): readonly string[] {
+  return plan.replaceAll(/\+ logging_config \{[^}]*\}/g, "").match(/^ +[-+~] (?!resource |update in-place).*$/gm) ?? [];
+}
