@@ -4,7 +4,9 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createSecureContext } from "node:tls";
 import { lambdaRuntime, type LambdaRuntime } from "../lambda/lambda-runtime";
+import { createCertificates } from "../mysql/certificates";
 import { startDatabaseServer } from "../mysql/database-server";
 import type { DatabaseServer } from "../mysql/server";
 import { withExtension, type Subject } from "../functions/subject";
@@ -118,6 +120,45 @@ test.each([...LEAKING, ...OTHERS].map((handler) => [handler.name, handler] as co
     verdict: "clean",
     hooks: [{ name: "attach", result: "done", givenUp: 0, ...counts }],
   });
+});
+
+test.each([
+  ["mysql2", `${pool(`${URI}, ssl: { rejectUnauthorized: false }`)}\n${QUERY}`],
+  [
+    "mysql",
+    `const pool = require("mysql").createPool(process.env.MYSQL_URL + "?ssl=" + JSON.stringify({ rejectUnauthorized: false }));
+exports.handler = () => new Promise((done, failed) => pool.query("SELECT 1", (error, rows) => error ? failed(error) : done(rows)));`,
+  ],
+])("%s under TLS", async (name, code) => {
+  const { certificateFile, keyFile } = createCertificates(layer).rightName;
+  const tls = createSecureContext({ cert: readFileSync(certificateFile), key: readFileSync(keyFile) });
+  const result = await run({ ...(await attached({ name, code, verdict: "clean" })), tls }, runtime, database);
+  expect(result.logIn).toMatchObject({ tls: expect.anything() as unknown });
+  expect(hooksOf(result)).toMatchObject([{ name: "attach", closed: 1, givenUp: 0, mysql: 1 }]);
+  expect(runVerdict(result).kind).toBe("clean");
+});
+
+test("HTTP clients beside the pool are left alone", async () => {
+  const code = `${pool()}
+const http = require("node:http"), http2 = require("node:http2");
+const server = http.createServer((request, response) => response.end("answer")).listen(0, "127.0.0.1");
+const second = http2.createServer((request, response) => response.end("answer")).listen(0, "127.0.0.1");
+const agent = new http.Agent({ keepAlive: true });
+exports.handler = async () => {
+  const { port } = server.address();
+  await new Promise((done) => http.get({ port, host: "127.0.0.1", agent }, (response) => response.resume().on("end", done)));
+  const text = await (await fetch("http://127.0.0.1:" + port)).text();
+  const session = http2.connect("http://127.0.0.1:" + second.address().port);
+  await new Promise((done) => session.request({ ":path": "/" }).resume().on("end", done).end());
+  await pool.query("SELECT 1");
+  return text;
+};`;
+  const result = await run(await attached({ name: "http", code, verdict: "clean" }), runtime, database);
+  const [hook] = hooksOf(result);
+  expect(hook).toMatchObject({ name: "attach", closed: 1, mysql: 1, givenUp: 0 });
+  expect(hook).not.toHaveProperty("other");
+  expect(hook).not.toHaveProperty("unknownSockets");
+  expect(runVerdict(result).kind).toBe("clean");
 });
 
 describe("a statement that runs at the time-out of the invocation", () => {
