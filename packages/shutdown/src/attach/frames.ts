@@ -25,15 +25,16 @@ export class FrameReader {
   }
 
   read(chunk: Buffer): void {
+    if (this.isBroken) return;
     const bytes = this.partial === undefined ? chunk : Buffer.concat([this.partial, chunk]);
     this.partial = undefined;
     let at = this.rest;
     this.rest = 0;
-    while (at < bytes.length && !this.isBroken) {
-      const { headerBytes, headBytes } = this.framing;
+    const { headerBytes, headBytes, length: lengthOf } = this.framing;
+    while (at < bytes.length) {
       const left = bytes.length - at;
-      const length = left < headerBytes ? Infinity : this.framing.length(bytes, at);
-      if (left < Math.min(headBytes, length)) {
+      const length = left < headerBytes ? Infinity : lengthOf(bytes, at);
+      if (left < headBytes && left < length) {
         this.partial = Buffer.from(bytes.subarray(at));
         return;
       }

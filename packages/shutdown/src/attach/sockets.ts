@@ -140,21 +140,21 @@ export function guardEnd(connection: Connection, onGoodbye: () => void): void {
   connection.guardEnd(inherited(connection.socket, "write"), onGoodbye);
 }
 
-function write(this: Watched, ...args: unknown[]): boolean {
+function write(this: Watched, chunk: unknown, encoding?: unknown, done?: unknown): boolean {
   const connection = this[CONNECTION];
-  if (connection?.isClosed === true) return connection.dropWrite(args, inherited(this, "push"));
-  if (connection !== undefined && !connection.sent(args[0], args[1])) leaveAlone(this);
-  return Reflect.apply(inherited(this, "write"), this, args as [string]);
+  if (connection?.isClosed === true) return connection.dropWrite([encoding, done], inherited(this, "push"));
+  if (connection !== undefined && !connection.sent(chunk, encoding)) leaveAlone(this);
+  return inherited(this, "write").call(this, chunk as string, encoding as "utf8", done as () => void);
 }
 
-function push(this: Watched, ...args: unknown[]): boolean {
+function push(this: Watched, chunk: unknown, encoding?: unknown): boolean {
   const connection = this[CONNECTION];
   if (connection !== undefined) {
-    if (args[0] === null) connection.hasServerEnded = true;
+    if (chunk === null) connection.hasServerEnded = true;
     if (connection.isClosed) return true;
-    if (!connection.received(args[0])) leaveAlone(this);
+    if (!connection.received(chunk)) leaveAlone(this);
   }
-  return Reflect.apply(inherited(this, "push"), this, args as [unknown]);
+  return inherited(this, "push").call(this, chunk, encoding as "utf8");
 }
 
 function targetOf(args: readonly unknown[]): Target {
