@@ -74,4 +74,4 @@ const zip = zipSync(
   ),
 );
 writeFileSync(`${directory}.zip`, zip);
-console.log(`${directory}\n${directory}.zip (${zip.length} bytes)`);
+console.error(`${directory}\n${directory}.zip (${zip.length} bytes)`); // npm pack --json has the standard output

@@ -130,7 +130,7 @@ test.each([
 exports.handler = () => new Promise((done, failed) => pool.query("SELECT 1", (error, rows) => error ? failed(error) : done(rows)));`,
   ],
 ])("%s under TLS", async (name, code) => {
-  const { certificateFile, keyFile } = createCertificates(layer).rightName;
+  const { certificateFile, keyFile } = (await createCertificates(layer)).rightName;
   const tls = createSecureContext({ cert: readFileSync(certificateFile), key: readFileSync(keyFile) });
   const result = await run({ ...(await attached({ name, code, verdict: "clean" })), tls }, runtime, database);
   expect(result.logIn).toMatchObject({ tls: expect.anything() as unknown });
