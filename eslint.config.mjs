@@ -40,7 +40,18 @@ function borders([room, mayImport]) {
 }
 
 export default tseslint.config(
-  { ignores: ["examples/", "cdktf.out/", "**/dist/", "**/.build-*/", "packages/shutdown/layer/", "**/node_modules/", "coverage/", "**/.gen/"] },
+  {
+    ignores: [
+      "examples/",
+      "cdktf.out/",
+      "**/dist/",
+      "**/.build-*/",
+      "packages/shutdown/layer/",
+      "**/node_modules/",
+      "coverage/",
+      "**/.gen/",
+    ],
+  },
   js.configs.recommended,
   {
     plugins: { regexp },

@@ -385,7 +385,7 @@ async function flushTelemetry({ api, runtime }: Lifecycle): Promise<void> {
 }
 
 /** A handler answers with JSON, a program of another kind with any text. */
-function parse(text: string): unknown {
+export function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
