@@ -3,6 +3,7 @@ import { join, relative } from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { fromInvocationDirectory } from "./invocation-directory";
 import type { LambdaFunction } from "../lambda/lambda-function";
+import { canReplaceOpt } from "../lambda/mount-namespace";
 import { RUNTIMES } from "../lambda/lambda-runtime";
 import type { LambdaError } from "../lambda/runtime-api";
 import type { AwsStandIns } from "../functions/aws-stand-ins";
@@ -227,7 +228,7 @@ export async function chosen(context: CommandContext, options: HandlerOptions): 
     );
     return {
       ...{ subject, runtime, extensionIsAssumed: extension === undefined && options.attach !== true },
-      ...(options.attach === true || layer === undefined || !runtime.startsWith("nodejs")
+      ...(options.attach === true || layer === undefined || !runtime.startsWith("nodejs") || !canReplaceOpt()
         ? {}
         : { attached: { ...attached(asBrought, layer, {}), name: `${asBrought.name}, attached` } }),
       events: eventsOf(options, { quick: {} }),

@@ -5,7 +5,7 @@ import { zipSync, type Zippable } from "fflate";
 import { ExecutionEnvironment, InitError, type EnvironmentConfig } from "./execution-environment";
 import { lambdaRuntime, type LambdaRuntime } from "./lambda-runtime";
 import { LayerError, layersOf } from "./layers";
-import { checkMountNamespace } from "./mount-namespace";
+import { canReplaceOpt } from "./mount-namespace";
 import { testEnvironments } from "./test-handlers/test-environments";
 
 const lab = testEnvironments();
@@ -15,15 +15,6 @@ const onLinux = canReplaceOpt()
   : (name: string, body: () => Promise<void>): void => {
       test.skip(`NOT PROVEN without a mount namespace: ${name}`, body);
     };
-
-function canReplaceOpt(): boolean {
-  try {
-    checkMountNamespace("");
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 let runtime: LambdaRuntime;
 beforeAll(() => {

@@ -13,12 +13,17 @@ export function withOpt(parent: string, command: readonly string[]): readonly st
   return [...unshare(), "/bin/sh", "-c", WITH_OPT, parent, ...command];
 }
 
+/** Whether this process may have a mount namespace with another /opt. */
+export function canReplaceOpt(): boolean {
+  return canRun([...unshare(), "/bin/sh", "-c", "mount --bind /opt /opt"]);
+}
+
 /**
  * @param what needs it, at the beginning of the message
  * @throws if this process may not have a mount namespace
  */
 export function checkMountNamespace(what: string): void {
-  if (canRun([...unshare(), "/bin/sh", "-c", "mount --bind /opt /opt"])) return;
+  if (canReplaceOpt()) return;
   const how = process.platform === "linux" ? "run the lab as root" : "run the lab on Linux, as root";
   throw new Error(
     `${what} /opt, which the lab replaces in a mount namespace; ${unshare().join(" ")} does not work here: ${how}, with util-linux and a directory /opt`,
