@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
-import { PROTOCOLS, type Conversation } from "./protocols.ts";
+import type { Conversation } from "./conversation.ts";
+import { PROTOCOLS } from "./protocols.ts";
 
 /** Where a socket connects to, for a second connection to the same server. */
 export interface Target {

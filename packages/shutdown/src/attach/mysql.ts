@@ -1,6 +1,6 @@
 import { now } from "../clock.ts";
+import type { Conversation } from "./conversation.ts";
 import { FrameReader } from "./frames.ts";
-import type { Conversation } from "./protocols.ts";
 
 /** https://dev.mysql.com/doc/dev/mysql-server/latest/group__group__cs__capabilities__flags.html */
 const CLIENT_COMPRESS = 1 << 5;

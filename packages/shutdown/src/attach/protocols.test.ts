@@ -1,4 +1,5 @@
-import { PROTOCOLS, type Conversation } from "./protocols.ts";
+import type { Conversation } from "./conversation.ts";
+import { PROTOCOLS } from "./protocols.ts";
 
 /** A side, its bytes, and whether the connection is busy after them. */
 type Step = readonly [side: "client" | "server", bytes: Buffer, isBusy: boolean];
