@@ -198,7 +198,7 @@ function deploymentTests(parts: TerraformParts): void {
     api.forget();
     await terraformUntil("DeleteDBInstance", "destroy");
     expect(api.changes.map(({ action }) => action)).toEqual(["DeleteDBInstance"]);
-    await cdktf("destroy", DATABASE_STACK, "--skip-synth");
+    await project.terraform(["destroy", "-auto-approve"], undefined, databaseDirectory);
     const { DBInstances } = await rds.send(new DescribeDBInstancesCommand({}));
     const { DBSnapshots } = await rds.send(new DescribeDBSnapshotsCommand({}));
     const { Functions } = await lambda.send(new ListFunctionsCommand({}));
