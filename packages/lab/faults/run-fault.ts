@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Login } from "../mysql/server";
 import { endingOf } from "../lambda/ending";
+import { severed } from "../mysql/severed";
 import { ExecutionEnvironment, InitError, type InvocationResult } from "../lambda/execution-environment";
 import { FAKE_INSIGHTS } from "../lambda/fake-insights";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
@@ -50,9 +51,7 @@ export async function runFault(
   const environment = new ExecutionEnvironment({
     runtime: testBed.runtime,
     extensions: extension === "internal" ? [] : [FAKE_INSIGHTS],
-    onGone: () => {
-      relay.sever();
-    },
+    onGone: (endedBy) => severed([relay], endedBy),
     lambdaFunction: {
       name: "faulted",
       ...(fault.slowImport === true

@@ -8,7 +8,7 @@ import type { DatabaseServer } from "../mysql/server";
 import type { Subject } from "../functions/subject";
 import { databaseAccess } from "./database-access";
 import { busyWorkers, withinStart, type ManagedRunConfig } from "./managed-run";
-import { severed } from "./severed";
+import { severed } from "../mysql/severed";
 import { TcpRelays } from "./tcp-connections";
 import { connectionsOf, verdictOf, type VerdictKind } from "./verdict";
 import type { End, Outcome, RunResult } from "./run";

@@ -6,7 +6,7 @@ import type { DatabaseServer } from "../mysql/server";
 import type { Subject } from "../functions/subject";
 import { databaseAccess } from "./database-access";
 import { logInOf, type LogIn } from "./log-in";
-import { severed } from "./severed";
+import { severed } from "../mysql/severed";
 import { connectionsOf, invocationsOf, verdictOf, type Verdict } from "./verdict";
 import type { Outcome, RunResult } from "./run";
 

@@ -21,7 +21,7 @@ import { codeOrigin, type CodeOrigin } from "../functions/code-origin";
 import { isFakeInsights, type Subject } from "../functions/subject";
 import { databaseAccess } from "./database-access";
 import { logInOf, type LogIn } from "./log-in";
-import { severed } from "./severed";
+import { severed } from "../mysql/severed";
 import { unwatchedConnections } from "./unwatched-connections";
 
 export type { Outcome } from "./outcome";

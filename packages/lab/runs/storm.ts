@@ -15,7 +15,7 @@ import type { Subject } from "../functions/subject";
 import { databaseAccess } from "./database-access";
 import { logInOf, type LogIn } from "./log-in";
 import { endedByOf, hasOwnCounter } from "./run";
-import { severed } from "./severed";
+import { severed } from "../mysql/severed";
 import { randomNumbers } from "./storm-random";
 import { checkRoom } from "./storm-room";
 import { Turns } from "./storm-turns";
