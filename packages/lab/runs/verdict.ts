@@ -39,6 +39,8 @@ export interface Findings {
   readonly goodbyes?: readonly string[];
   /** How often what ended the runtime's process. */
   readonly endings: Readonly<Record<string, number>>;
+  /** Answers of a Web Function that were cut off at its end. @default 0 */
+  readonly cutOff?: number;
   /** Rise of the server's own counter. @default - the server has none */
   readonly abortedClients?: number;
   /** A connection was to a PostgreSQL server. @default false */
@@ -101,6 +103,9 @@ function verdictOnThisRuntime(findings: Findings): Verdict {
       "not clean",
       `${failed} of ${plural(ok + failed, "invocation")} of ${subject} failed${because}: ${facts}`,
     );
+  }
+  if ((findings.cutOff ?? 0) > 0) {
+    return verdict("not clean", `${plural(findings.cutOff ?? 0, "answer")} of ${subject} were cut off: ${facts}`);
   }
   if (opened === 0) {
     return verdict(
