@@ -26,8 +26,6 @@ export async function handler(event: { readonly sleepSeconds?: unknown } | null)
     throw new TypeError(`sleepSeconds ${JSON.stringify(seconds)} is not a number from 0 to 900 (set it in the event)`);
   }
   if (seconds > 0) await database.query("SELECT SLEEP(?)", [seconds]);
-  const [row] = await database.query<Answer>(
-    "SELECT CONNECTION_ID() AS connectionId, DATE_FORMAT(UTC_TIMESTAMP(3), '%Y-%m-%dT%T.%fZ') AS serverTime",
-  );
-  return row;
+  const [row] = await database.query<Answer>("SELECT CONNECTION_ID() AS connectionId, UTC_TIMESTAMP(3) AS serverTime");
+  return row && { ...row, serverTime: `${row.serverTime.replace(" ", "T")}Z` };
 }

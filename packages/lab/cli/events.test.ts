@@ -35,8 +35,8 @@ test.each([
   expect(() => read(text)).toThrow("Expected a JSON array of events, or one event a line.");
 });
 
-test("a file that is not there is refused by its name", () => {
-  expect(() => events(join(directory, "none.json"))).toThrow("none.json");
+test("a file that is not there is refused, and commander names it", () => {
+  expect(() => events(join(directory, "none.json"))).toThrow("There is no such file");
 });
 
 test("an event on the command line is JSON", () => {

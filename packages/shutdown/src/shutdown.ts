@@ -105,8 +105,12 @@ export function install(): SharedState {
   return state;
 }
 
-/** Runs a hook that does nothing. This compiles hooks, isolation and line in Init, which has more time than the end. */
+/**
+ * Runs a hook that does nothing. This compiles hooks, isolation and line, and loads what the loop's guard needs, in Init,
+ * which has more time than the end.
+ */
 function warmUp(): void {
+  guardLoop(Infinity, () => undefined).disable();
   void cleanUp("SIGTERM", { registrations: [{ name: "warm-up", hook: () => ({}) }] }, isolateFakeProcess());
 }
 
