@@ -104,7 +104,10 @@ test("main.ts and modules/ pass its type check, without CDKTF", () => {
   const read = stdout.split("\n");
   expect(read.filter((file) => file.startsWith(join(ROOT, "modules/"))).length).toBeGreaterThan(0);
   const others = ["cdktf", "@cdktf", "constructs"].map((name) => join(ROOT, "node_modules", name, "/"));
-  expect(read.filter((file) => others.some((other) => file.startsWith(other)))).toEqual([]);
+  // The export formats HCL with it, whichever of the two the constructs run on.
+  const formatter = join(ROOT, "node_modules/@cdktf/hcl-tools", "/");
+  const foreign = read.filter((file) => others.some((other) => file.startsWith(other)) && !file.startsWith(formatter));
+  expect(foreign).toEqual([]);
 });
 
 test("the tests of modules/ pass without CDKTF", () => {
