@@ -21,7 +21,8 @@ const KEPT_SCRIPTS = ["cdktf.mjs", "run-node.mjs", "setup.mjs"];
 
 /** Tools of the template itself, and of its own tests. */
 const DEV_DEPENDENCIES = [
-  "@eslint/js @swc/core @swc/jest @types/jest eslint eslint-config-prettier jest prettier typescript-eslint typescript7",
+  "@eslint/js @swc/core @swc/jest @types/jest eslint eslint-config-prettier eslint-plugin-regexp jest prettier",
+  "typescript-eslint typescript7",
   "concurrently",
 ]
   .join(" ")

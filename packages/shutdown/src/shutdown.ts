@@ -82,7 +82,7 @@ export function addHook(
   check(typeof name === "string", "ERR_LGS_HOOK_NAME", `the name is of type ${typeof name}, not a string`);
   check(typeof hook === "function", "ERR_LGS_HOOK", `the hook is of type ${typeof hook}, not a function`);
   const areNames = Array.isArray(names) && names.every((other) => typeof other === "string");
-  check(areNames, "ERR_LGS_HOOK_BEFORE", `"before" is not the name of a hook or a list of names`);
+  check(areNames, "ERR_LGS_HOOK_BEFORE", `"before" is not a name or a list of names`);
   const registration = { name, hook, before: names, ...order };
   const { registrations, run } = install();
   registrations.push(registration);
@@ -111,7 +111,7 @@ export function install(): SharedState {
  */
 function warmUp(): void {
   guardLoop(Infinity, () => undefined).disable();
-  void cleanUp("SIGTERM", { registrations: [{ name: "warm-up", hook: () => ({}) }] }, isolateFakeProcess());
+  void cleanUp("SIGTERM", { registrations: [{ name: "", hook: () => ({}) }] }, isolateFakeProcess());
 }
 
 function listen(state: SharedState): void {
