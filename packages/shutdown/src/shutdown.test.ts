@@ -116,7 +116,7 @@ test("a hook that is registered while the hooks run starts as well, one that com
 test.each([
   [`onShutdown(undefined as never, () => 0)`, "onShutdown(undefined): the name is of type undefined, not a string"],
   [`onShutdown("a", undefined as never)`, 'onShutdown("a"): the hook is of type undefined, not a function'],
-  [`onShutdown("a", () => 0, { before: [1] as never })`, 'onShutdown("a"): "before" is not the name of a hook'],
+  [`onShutdown("a", () => 0, { before: [1] as never })`, 'onShutdown("a"): "before" is not a name'],
 ])("%s is refused at once", async (call, message) => {
   const { output } = await end(`try { ${call}; } catch (error) { console.log(String(error)); }`);
   expect(output).toContain(`TypeError: ${message}`);
