@@ -372,3 +372,10 @@ describe("a statement's own time limit", () => {
     expect((await failing(open().query("SELECT 1", [], { timeoutMs: -1 }))).error).toBeInstanceOf(TypeError);
   });
 });
+
+test.each([4031, 1927])("a log-in in which the server ends the session with %i is repeated at once", async (code) => {
+  standIn.script.login = ({ number }) => (number === 1 ? code : undefined);
+  const database = open();
+  expect(await database.query("SELECT 1")).toHaveLength(1);
+  expect(standIn.sessions).toHaveLength(2);
+});

@@ -22,6 +22,7 @@ const ACCOUNT_REFUSALS = new Set([1044, 1045, 1130, 1698, 1820, 1862, 3118, 3955
 
 /** The server ends the connection: at its shutdown (1053), or because somebody killed it (MariaDB's 1927, MySQL's 3169). */
 const SESSION_ENDED = new Set([1053, 1152, 1927, 3169]);
+const ER_CLIENT_INTERACTION_TIMEOUT = 4031;
 
 /** InnoDB or its data dictionary is read only (1836, 1874, as on Aurora's readers), or the server is offline (3032). */
 const READ_ONLY_SERVER = new Set([1836, 1874, 3032]);
@@ -89,6 +90,15 @@ export function isTemporaryRefusal(error: unknown): boolean {
 export function isNetworkError(error: unknown): boolean {
   const { code } = (error ?? {}) as { readonly code?: unknown };
   return serverErrorNumber(error) === undefined && typeof code === "string" && NETWORK_ERRORS.has(code);
+}
+
+/**
+ * Whether the server ended the session, and refused nothing: also because it was idle (4031), which a log-in is for the
+ * server while the execution environment is frozen in the middle of it.
+ */
+export function isEndOfSession(error: unknown): boolean {
+  const number = serverErrorNumber(error) ?? 0;
+  return number === ER_CLIENT_INTERACTION_TIMEOUT || SESSION_ENDED.has(number);
 }
 
 /** Whether the connection was lost, rather than a statement refused. */

@@ -7,7 +7,13 @@ import { ServerConnection } from "./connection.ts";
 import { ConnectionAttempt, ConnectTimeoutError } from "./connection-attempt.ts";
 import type { ConnectionRequest } from "./connection-request.ts";
 import { ShuttingDownError, unreachable } from "./database-errors.ts";
-import { isAccountRefusal, isNetworkError, isTemporaryRefusal, serverErrorNumber } from "./error-origin.ts";
+import {
+  isAccountRefusal,
+  isEndOfSession,
+  isNetworkError,
+  isTemporaryRefusal,
+  serverErrorNumber,
+} from "./error-origin.ts";
 import { answersPing, socketsRead } from "./liveness.ts";
 import { isClean, prepareForReuse } from "./reuse.ts";
 import type { Transaction } from "./transaction.ts";
@@ -188,7 +194,8 @@ export class ConnectionPool {
   /** Decides whether the attempt is repeated: at once, after a while, or not. */
   private attemptFailed(error: unknown, { login, hasGreeted }: ConnectionAttempt): void {
     this.failure = error instanceof RefusedLoginError ? error.refusal : error;
-    const isRefused = serverErrorNumber(error) !== undefined && !isTemporaryRefusal(error);
+    const isLost = isNetworkError(error) || isEndOfSession(error);
+    const isRefused = serverErrorNumber(error) !== undefined && !isTemporaryRefusal(error) && !isLost;
     if (isRefused && login !== undefined) this.logins.refused(login, error);
     // At once: the secret is read again, and no password that was refused is sent.
     if (isAccountRefusal(error) && this.logins.canChange) return;
@@ -198,7 +205,7 @@ export class ConnectionPool {
       return;
     }
     // After a failover, another server may be there at once.
-    if (isNetworkError(error) && (this.lostLogins += 1) < MOST_LOST_LOGINS) return;
+    if (isLost && (this.lostLogins += 1) < MOST_LOST_LOGINS) return;
     // Statements can still wait for the connections that are in use.
     if ([...this.connections].some((connection) => connection.isServing)) this.startBackOff();
     else void this.rejectAll(() => unreachable(this.settings, error));
