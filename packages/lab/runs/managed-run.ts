@@ -8,7 +8,8 @@ import { databaseAccess } from "./database-access";
 import { logInOf, type LogIn } from "./log-in";
 import { severed } from "../mysql/severed";
 import { connectionsOf, invocationsOf, verdictOf, type Verdict } from "./verdict";
-import type { Outcome, RunResult } from "./run";
+import { outcomesOf } from "./outcome";
+import type { RunResult } from "./run";
 
 /** What became of the connections of one execution environment of Managed Instances. */
 export interface ManagedRunResult extends Pick<
@@ -71,9 +72,7 @@ export async function runManaged(config: ManagedRunConfig): Promise<ManagedRunRe
       ...{ subject: subject.name, workers, invocations, busy, shutdown },
       ...(runtime.isAwsClient ? { poolThreads: Number(variables()["UV_THREADPOOL_SIZE"] ?? LIBUV_THREADS) } : {}),
       logIn: logInOf(variables(), connections),
-      outcomes: connections.map(({ quitAt, closedAt }): Outcome =>
-        quitAt !== undefined ? "closed" : closedAt === undefined ? "leaked" : "aborted",
-      ),
+      outcomes: outcomesOf(connections),
       ...(database.kind === "stand-in" ? {} : { abortedClients: (await database.abortedClients()) - abortedBefore }),
       logs: environment.logs,
     };

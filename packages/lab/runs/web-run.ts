@@ -7,7 +7,8 @@ import { severed } from "../mysql/severed";
 import type { Subject } from "../functions/subject";
 import { databaseAccess } from "./database-access";
 import { logInOf, type LogIn } from "./log-in";
-import type { Outcome, RunResult } from "./run";
+import { outcomesOf } from "./outcome";
+import type { RunResult } from "./run";
 import { connectionsOf, invocationsOf, verdictOf, type Verdict } from "./verdict";
 
 /** What became of the connections and the requests of one environment of a Web Function. */
@@ -64,9 +65,7 @@ export async function runWeb(config: WebRunConfig): Promise<WebRunResult> {
     return {
       ...{ subject: subject.name, initError, answers, inFlight, shutdown },
       logIn: logInOf(variables(), connections),
-      outcomes: connections.map(({ quitAt, closedAt }): Outcome =>
-        quitAt !== undefined ? "closed" : closedAt === undefined ? "leaked" : "aborted",
-      ),
+      outcomes: outcomesOf(connections),
       ...(database.kind === "stand-in" ? {} : { abortedClients: (await database.abortedClients()) - abortedBefore }),
       logs: environment.logs,
     };
