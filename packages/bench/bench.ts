@@ -8,6 +8,7 @@ import { claimsOf, holds, type Claim } from "./claims";
 import { coldRatio, meanCpu, SHARE_KEYS, type ColdStarts } from "./cold-start";
 import { distribution } from "./distribution";
 import { measure, type Effort, type Figures } from "./figures";
+import { printLoads } from "./load";
 import { apart, difference, ratio } from "./lifecycles";
 import { markdown, summary } from "./summary";
 
@@ -20,6 +21,7 @@ const command = new Command("npm run bench --")
     "also measure the cold start of an earlier build: its code, as cdktf synth wrote it below cdktf.out/stacks",
     codeDirectory,
   )
+  .option("--load", "measure only how many callers on one pool fare, beside mysql2's pool, and print the ratios")
   .option("--from <file>", "measure nothing, print what an earlier run wrote, such as packages/bench/reference.json")
   .option("--markdown", "print the README's table, and nothing else, on standard output")
   .option("--json", "print the figures as JSON, and nothing else, on standard output")
@@ -29,6 +31,7 @@ interface Options extends Effort {
   readonly from?: string;
   readonly markdown?: true;
   readonly json?: true;
+  readonly load?: true;
 }
 
 function positive(text: string): number {
@@ -203,7 +206,11 @@ function readFigures(file: string): Figures {
   }
 }
 
-async function main({ from, json, markdown: asMarkdown, ...effort }: Options): Promise<boolean> {
+async function main({ load, from, json, markdown: asMarkdown, ...effort }: Options): Promise<boolean> {
+  if (load === true) {
+    await printLoads();
+    return true;
+  }
   const figures =
     from === undefined
       ? await inCommandContext((context) =>

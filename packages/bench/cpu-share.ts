@@ -10,7 +10,7 @@ const PERIOD_US = 20_000;
 /** As much of a CPU as a function with this memory has. */
 export interface CpuShare {
   /** The command, run with that share. */
-  limited(command: readonly string[]): readonly string[];
+  readonly limited: (command: readonly string[]) => readonly string[];
   remove(): void;
 }
 
