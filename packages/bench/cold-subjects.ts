@@ -1,8 +1,8 @@
 import { cpSync } from "node:fs";
 import { join } from "node:path";
-import { startIamServer } from "../lab/mysql/iam-server";
+import { startFakeDatabaseServer } from "../lab/mysql/fake-database-server";
 import { findServerProgram, startThrowawayServer } from "../lab/mysql/throwaway-server";
-import { startAwsStandIns } from "../lab/functions/aws-stand-ins";
+import { startFakeAws } from "../lab/functions/fake-aws";
 import { deployedVariables } from "../lab/functions/log-in";
 import { templateVariables, type Subject } from "../lab/functions/subject";
 import { stageUnbundled } from "../lab/functions/unbundled-code";
@@ -25,13 +25,13 @@ export interface ColdSubjects {
 }
 
 /**
- * Starts what a deployed function talks to: a server with TLS, the stand-in for Secrets Manager behind TLS, and the
+ * Starts what a deployed function talks to: a server with TLS, the fake of Secrets Manager behind TLS, and the
  * lab's half of MySQL's protocol for IAM tokens, which no server at hand takes. All of them show certificates of the
  * lab's own authority.
  *
  * @param scratch an existing directory, where AWS's SDK is found above the code, as in Lambda
  * @param earlier the code of an earlier build, which is measured beside today's @default - none
- * @throws Error where there is no server program: the stand-in has no TLS
+ * @throws Error where there is no server program: the fake has no TLS
  */
 export async function startColdSubjects(
   { ours, floor, article }: Readonly<Record<Extract<SubjectKey, "ours" | "floor" | "article">, Subject>>,
@@ -39,12 +39,12 @@ export async function startColdSubjects(
   earlier?: string,
 ): Promise<ColdSubjects> {
   const program = await findServerProgram(undefined);
-  if (program === undefined) throw new Error("cold starts need mariadbd or mysqld: the stand-in server has no TLS");
-  const standIns = await startAwsStandIns(scratch);
-  const { certificate } = standIns;
+  if (program === undefined) throw new Error("cold starts need mariadbd or mysqld: the fake server has no TLS");
+  const aws = await startFakeAws(scratch);
+  const { certificate } = aws;
   const database = await startThrowawayServer(program, { certificate });
-  const iamDatabase = await startIamServer(certificate);
-  standIns.secretsManager.put({ username: database.user, password: database.password });
+  const iamDatabase = await startFakeDatabaseServer(certificate);
+  aws.secretsManager.put({ username: database.user, password: database.password });
 
   const documented = join(scratch, "aws-docs");
   stageUnbundled(join(__dirname, "subjects/aws-docs"), documented, ["mysql2"]);
@@ -58,7 +58,7 @@ export async function startColdSubjects(
 
   const login = { ...database, host: "localhost" };
   const password = templateVariables(login);
-  const secret = deployedVariables("secret", login, standIns);
+  const secret = deployedVariables("secret", login, aws);
   const subject = (name: string, { lambdaFunction, extensions }: Subject, variables: ColdSubject["variables"]) => ({
     ...{ name, lambdaFunction, extensions, variables },
   });
@@ -66,19 +66,19 @@ export async function startColdSubjects(
     subjects: {
       floor: subject("an empty handler", floor, {}),
       password: subject("this function: password", ours, password),
-      passwordTls: subject("this function: password, TLS", ours, deployedVariables("password", login, standIns)),
+      passwordTls: subject("this function: password, TLS", ours, deployedVariables("password", login, aws)),
       secretTls: subject("this function: secret, TLS", ours, secret),
       iamTls: subject(
         "this function: IAM, TLS",
         ours,
-        deployedVariables("iam", { ...iamDatabase, host: "localhost" }, standIns),
+        deployedVariables("iam", { ...iamDatabase, host: "localhost" }, aws),
       ),
       article: subject("the article's way: password", article, password),
       awsDocs: subject("AWS's documentation: SDK, mysql2, TLS", own(documented), secret),
       ...(before === undefined ? {} : { earlier: subject("the earlier build: secret, TLS", own(before), secret) }),
     },
     stop: async () => {
-      await Promise.all([standIns.stop(), iamDatabase.stop(), database.stop()]);
+      await Promise.all([aws.stop(), iamDatabase.stop(), database.stop()]);
     },
   };
 }

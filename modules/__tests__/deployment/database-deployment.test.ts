@@ -20,7 +20,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Synthesized } from "../synthesis";
-import { startArchiveStandIn, type ArchiveStandIn } from "./archive-stand-in";
+import { startFakeArchive, type FakeArchive } from "./fake-archive";
 import { AwsApi } from "./aws-api";
 import { changesOf, deployed, scratch } from "./deployed";
 import { Project } from "./project";
@@ -36,7 +36,7 @@ function deploymentTests(parts: TerraformParts): void {
 
   let api: AwsApi;
   let project: Project;
-  let archive: ArchiveStandIn | undefined;
+  let archive: FakeArchive | undefined;
   let ec2: EC2Client;
   let lambda: LambdaClient;
   let rds: RDSClient;
@@ -55,7 +55,7 @@ function deploymentTests(parts: TerraformParts): void {
     project.edit("main.ts", / {2}ConstructSettingsError,/, "$& ShutdownExtension,");
     if (parts.awsIsOlder) project.edit("main.ts", /runtime: "nodejs\d+\.x"/, 'runtime: "nodejs22.x"');
     if (!parts.hasArchive) {
-      archive = await startArchiveStandIn(project.stackDirectory);
+      archive = await startFakeArchive(project.stackDirectory);
       project.reattach = archive.reattach;
     }
     const client = { endpoint: api.url, region: "us-east-1", credentials: project.credentials };

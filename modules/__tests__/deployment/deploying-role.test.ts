@@ -1,7 +1,7 @@
 /** docs/ci.md lists what Terraform changes when it deploys and destroys: real Terraform, moto's API. */
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { startArchiveStandIn, type ArchiveStandIn } from "./archive-stand-in";
+import { startFakeArchive, type FakeArchive } from "./fake-archive";
 import { AwsApi } from "./aws-api";
 import { deployed, scratch } from "./deployed";
 import { Project } from "./project";
@@ -28,7 +28,7 @@ function deploymentTests(parts: TerraformParts): void {
 
   let api: AwsApi;
   let project: Project;
-  let archive: ArchiveStandIn | undefined;
+  let archive: FakeArchive | undefined;
 
   beforeAll(async () => {
     api = await AwsApi.start({ account: "123456789012" });
@@ -41,7 +41,7 @@ function deploymentTests(parts: TerraformParts): void {
     project.edit("main.ts", /} satisfies GracefulFunctionConfig/, internal);
     project.edit("main.ts", /^/, 'import { ShutdownExtension } from "lambda-graceful-shutdown-cdktf";\n');
     if (!parts.hasArchive) {
-      archive = await startArchiveStandIn(project.stackDirectory);
+      archive = await startFakeArchive(project.stackDirectory);
       project.reattach = archive.reattach;
     }
   }, 60_000);

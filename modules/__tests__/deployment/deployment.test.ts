@@ -29,7 +29,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { synthesizedFunction, type SynthesizedFunction } from "./synthesized-function";
 import type { GracefulFunctionConfig } from "../../graceful-function/graceful-function";
-import { startArchiveStandIn, type ArchiveStandIn } from "./archive-stand-in";
+import { startFakeArchive, type FakeArchive } from "./fake-archive";
 import { AwsApi } from "./aws-api";
 import { deployed, scratch } from "./deployed";
 import { Project } from "./project";
@@ -68,7 +68,7 @@ function deploymentTests(parts: TerraformParts): void {
   let layer: { readonly account: string; readonly name: string; readonly number: number };
   let api: AwsApi;
   let project: Project;
-  let archive: ArchiveStandIn | undefined;
+  let archive: FakeArchive | undefined;
   let ec2: EC2Client;
   let lambda: LambdaClient;
   let iam: IAMClient;
@@ -92,7 +92,7 @@ function deploymentTests(parts: TerraformParts): void {
     // Providers check the runtime against a list of their own; that the same code runs on both, the lab shows.
     if (parts.awsIsOlder) project.edit("main.ts", /runtime: "nodejs\d+\.x"/, 'runtime: "nodejs22.x"');
     if (!parts.hasArchive) {
-      archive = await startArchiveStandIn(project.stackDirectory);
+      archive = await startFakeArchive(project.stackDirectory);
       project.reattach = archive.reattach;
     }
 

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { unzipSync } from "fflate";
-import { startArchiveStandIn, type ArchiveStandIn } from "./archive-stand-in";
+import { startFakeArchive, type FakeArchive } from "./fake-archive";
 import { AwsApi } from "./aws-api";
 import { deployed, scratch } from "./deployed";
 import { Project, type CommandResult } from "./project";
@@ -61,7 +61,7 @@ function deploymentTests(parts: TerraformParts): void {
 
   let api: AwsApi;
   let project: Project;
-  let archive: ArchiveStandIn | undefined;
+  let archive: FakeArchive | undefined;
   /** What a second machine gets of the first one's: all that is synthesized, and the plan. */
   const elsewhere = join(scratch, "elsewhere");
 
@@ -79,7 +79,7 @@ function deploymentTests(parts: TerraformParts): void {
       );
     }
     if (!parts.hasArchive) {
-      archive = await startArchiveStandIn(project.stackDirectory);
+      archive = await startFakeArchive(project.stackDirectory);
       project.reattach = archive.reattach;
     }
     const created = await fetch(`${api.url}/${BUCKET}`, { method: "PUT" });

@@ -60,9 +60,7 @@ export function findTerraformParts(directory: string): TerraformParts | MissingP
     hasArchive: archive !== undefined,
     description:
       `hashicorp/aws ${from(aws)}, ` +
-      (archive === undefined
-        ? "a stand-in of the test's own for hashicorp/archive"
-        : `hashicorp/archive ${from(archive)}`),
+      (archive === undefined ? "a fake of the test's own for hashicorp/archive" : `hashicorp/archive ${from(archive)}`),
   };
 }
 

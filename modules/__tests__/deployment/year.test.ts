@@ -4,7 +4,7 @@ import { zipSync } from "fflate";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { GracefulFunctionConfig } from "../../graceful-function/graceful-function";
-import { startArchiveStandIn, type ArchiveStandIn } from "./archive-stand-in";
+import { startFakeArchive, type FakeArchive } from "./fake-archive";
 import { AwsApi } from "./aws-api";
 import { deployed, scratch } from "./deployed";
 import { Project } from "./project";
@@ -52,7 +52,7 @@ function deploymentTests(parts: TerraformParts): void {
   const directory = join(scratch, "project");
   let api: AwsApi;
   let project: Project;
-  let archive: ArchiveStandIn | undefined;
+  let archive: FakeArchive | undefined;
 
   beforeAll(async () => {
     api = await AwsApi.start({ account: "123456789012" });
@@ -60,7 +60,7 @@ function deploymentTests(parts: TerraformParts): void {
     project = new Project({ directory, parts, apiUrl: api.url });
     writeFileSync(join(directory, "orders.ts"), 'export const handler = async () => Promise.resolve("orders");\n');
     if (!parts.hasArchive) {
-      archive = await startArchiveStandIn(project.stackDirectory);
+      archive = await startFakeArchive(project.stackDirectory);
       project.reattach = archive.reattach;
     }
   }, 60_000);

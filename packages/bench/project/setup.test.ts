@@ -80,7 +80,7 @@ const PROGRAMS = [
 const APT_GET =
   '#!/bin/sh\necho "$@" >>"$APT_LOG"\ncase "$*" in *"$REFUSED"*) echo "E: no $REFUSED here"; exit 100;; esac';
 
-/** Setting up a machine that has no browser; what is asked of its apt-get, a stand-in. */
+/** Setting up a machine that has no browser; what is asked of its apt-get, a fake. */
 function setupWithoutBrowser(refused: string) {
   const machine = mkdtempSync(join(scratch, "bin-"));
   for (const name of PROGRAMS) {

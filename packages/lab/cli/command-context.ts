@@ -6,11 +6,11 @@ import { INTERRUPTED } from "./exit-codes";
 import { canAnimate } from "./terminal";
 import { containerRuntime } from "../lambda/container-image";
 import { startDatabaseServer } from "../mysql/database-server";
-import { startIamServer } from "../mysql/iam-server";
+import { startFakeDatabaseServer } from "../mysql/fake-database-server";
 import type { DatabaseServer } from "../mysql/server";
 import { lambdaRuntime, type LambdaRuntime } from "../lambda/lambda-runtime";
 import { temporaryDirectory } from "../processes/reaper";
-import { startAwsStandIns, type AwsStandIns } from "../functions/aws-stand-ins";
+import { startFakeAws, type FakeAws } from "../functions/fake-aws";
 import { findProject, type Project } from "../functions/project";
 import { synth } from "../functions/synth";
 import { synthesizedFunction, type SynthesizedFunction } from "../functions/synthesized-function";
@@ -38,7 +38,7 @@ export interface CommandContext {
   /** @param image a container image instead of this machine's Node.js */
   runtime(name: string, image?: string): Promise<LambdaRuntime>;
   /** The same at each call. The first call starts them, and they are stopped at the end. */
-  awsStandIns(): Promise<AwsStandIns>;
+  fakeAws(): Promise<FakeAws>;
   /** The server to talk to, whose log-in the secret holds from then on; it is stopped at the end. */
   database(): Promise<DatabaseServer>;
   /** One for IAM tokens; it is stopped at the end. */
@@ -61,8 +61,8 @@ export async function inCommandContext<T>(work: (context: CommandContext) => Pro
   const progress = ora({ stream: process.stderr, isEnabled: isAnimated, discardStdin: false });
   const scratch = temporaryDirectory();
   const databases: DatabaseServer[] = [];
-  let standIns: Promise<AwsStandIns> | undefined;
-  const awsStandIns: CommandContext["awsStandIns"] = () => (standIns ??= startAwsStandIns(scratch.path));
+  let aws: Promise<FakeAws> | undefined;
+  const fakeAws: CommandContext["fakeAws"] = () => (aws ??= startFakeAws(scratch.path));
   const step: CommandContext["step"] = async (title, doIt, done) => {
     progress.start(title);
     let lastLine = performance.now();
@@ -106,23 +106,23 @@ export async function inCommandContext<T>(work: (context: CommandContext) => Pro
       database: async () => {
         const server = await step(
           "starting the database",
-          async () => startDatabaseServer({ certificate: (await awsStandIns()).certificate }),
+          async () => startDatabaseServer({ certificate: (await fakeAws()).certificate }),
           ({ description }) => `database     ${description}`,
         );
         databases.push(server);
-        (await awsStandIns()).secretsManager.put({ username: server.user, password: server.password });
+        (await fakeAws()).secretsManager.put({ username: server.user, password: server.password });
         return server;
       },
-      awsStandIns,
+      fakeAws,
       iamDatabase: async () => {
-        const server = await startIamServer((await awsStandIns()).certificate);
+        const server = await startFakeDatabaseServer((await fakeAws()).certificate);
         databases.push(server);
         return server;
       },
     });
   } finally {
     progress.stop();
-    await Promise.all([...databases.map((server) => server.stop()), standIns?.then((each) => each.stop())]);
+    await Promise.all([...databases.map((server) => server.stop()), aws?.then((each) => each.stop())]);
     scratch.remove();
   }
 }

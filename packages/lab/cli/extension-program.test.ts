@@ -42,7 +42,7 @@ function program(name: string, mode = 0o755): string {
   return path;
 }
 
-test("an extension of one's own takes the place of the stand-in, and hears the Telemetry API", async () => {
+test("an extension of one's own takes the place of the fake, and hears the Telemetry API", async () => {
   const notes = join(scratch, "notes");
   const { output } = await run("--extension-program", program("mine"), "--env", `NOTES=${notes}`);
   expect(output).toContain("extension mine registered");

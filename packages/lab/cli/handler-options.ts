@@ -6,7 +6,7 @@ import type { LambdaFunction } from "../lambda/lambda-function";
 import { canReplaceOpt } from "../lambda/mount-namespace";
 import { RUNTIMES } from "../lambda/lambda-runtime";
 import type { LambdaError } from "../lambda/runtime-api";
-import type { AwsStandIns } from "../functions/aws-stand-ins";
+import type { FakeAws } from "../functions/fake-aws";
 import { AUTH_KINDS, authOf, deployed, deployedVariables, type AuthKind } from "../functions/log-in";
 import { attached, attachLayer } from "../functions/attach-layer";
 import { filledIn, userFunction, userVariables } from "../functions/user-function";
@@ -77,7 +77,7 @@ A handler of your own finds the server in the usual variables: DB_HOST, DB_PORT,
 DB_DATABASE; MYSQL_HOST, MYSQL_PORT, MYSQL_USER, MYSQL_PASSWORD and MYSQL_DATABASE; MYSQL_URL and DATABASE_URL.
 For others, --env NAME=VALUE fills in {host} {port} {user} {password} {database} {url}. The server takes TLS as well:
 {ca} is the file of the lab's certificate authority. With --auth secret, {secret} is the ARN of the lab's secret, and
-AWS_ENDPOINT_URL_SECRETS_MANAGER leads to the lab's stand-in.`;
+AWS_ENDPOINT_URL_SECRETS_MANAGER leads to the lab's fake.`;
 
 /** Adds what `run`, `compare` and `faults` have in common. */
 export function withHandlerOptions(command: Command, extensions: readonly ExtensionKind[] = EXTENSION_KINDS): Command {
@@ -182,12 +182,12 @@ async function asDeployed(
   synthesized: SynthesizedFunction,
   auth?: AuthKind,
 ): Promise<Subject> {
-  const standIns = await context.awsStandIns();
-  const ours = { ...thisFunction(synthesized), tls: standIns.tls() };
+  const aws = await context.fakeAws();
+  const ours = { ...thisFunction(synthesized), tls: aws.tls() };
   const kind = auth ?? authOf(synthesized);
   if (kind === undefined) return ours;
   return {
-    ...(await deployed(ours, kind, standIns)),
+    ...(await deployed(ours, kind, aws)),
     ...(kind === "iam" ? { database: await context.iamDatabase() } : {}),
   };
 }
@@ -216,8 +216,8 @@ export async function chosen(context: CommandContext, options: HandlerOptions): 
     throw new UsageError(`--attach registers an internal extension; leave --extension ${extension} out`);
   }
   if (handler !== undefined) {
-    const standIns = await context.awsStandIns();
-    const { subject: brought, compiledFrom } = userSubject(handler, context.scratch, options, standIns);
+    const aws = await context.fakeAws();
+    const { subject: brought, compiledFrom } = userSubject(handler, context.scratch, options, aws);
     const asBrought = options.auth === "iam" ? { ...brought, database: await context.iamDatabase() } : brought;
     const layer = attachLayer(context.project.root);
     const subject = options.attach === true ? attached(asBrought, layer, env) : asBrought;
@@ -245,7 +245,7 @@ export async function chosen(context: CommandContext, options: HandlerOptions): 
   const asItIs = await asDeployed(context, synthesized, options.auth);
   const ours = extension === undefined ? asItIs : withExtension(asItIs, extension);
   const { variables = templateVariables } = ours;
-  const filled = ofStandIns(env, await context.awsStandIns());
+  const filled = withFakeAws(env, await context.fakeAws());
   const timeoutMs = options.timeout === undefined ? synthesized.timeoutMs : options.timeout * 1_000;
   const subject: Subject = {
     ...ours,
@@ -291,11 +291,11 @@ interface Brought {
   readonly compiledFrom?: string;
 }
 
-function userSubject(path: string, scratch: string, options: HandlerOptions, standIns: AwsStandIns): Brought {
+function userSubject(path: string, scratch: string, options: HandlerOptions, aws: FakeAws): Brought {
   const { entry, name, runtime, timeout, extension, auth } = options;
   const { compiledFrom, ...found } = userFunction(fromInvocationDirectory(path), scratch, entry, runtime);
   const timeoutMs = timeout === undefined ? DEFAULTS.timeoutMs : timeout * 1_000;
-  const env = ofStandIns(options.env, standIns);
+  const env = withFakeAws(options.env, aws);
   const subject: Subject = {
     name: name ?? found.name,
     lambdaFunction: {
@@ -309,9 +309,9 @@ function userSubject(path: string, scratch: string, options: HandlerOptions, sta
       const own = filledIn(env, login, addresses);
       if (auth === undefined) return { ...usual, ...own };
       const known = auth === "password" ? usual : withoutPassword(usual);
-      return { ...known, ...deployedVariables(auth, { ...login, host: "localhost" }, standIns), ...own };
+      return { ...known, ...deployedVariables(auth, { ...login, host: "localhost" }, aws), ...own };
     },
-    tls: standIns.tls(),
+    tls: aws.tls(),
     ...(options.tcp === undefined ? {} : { tcp: options.tcp }),
   };
   return {
@@ -326,9 +326,9 @@ function functionName(name: string): string {
 }
 
 /** `{secret}` and `{ca}` filled in. */
-function ofStandIns(
+function withFakeAws(
   env: HandlerOptions["env"],
-  { secretArn, authorityFile }: AwsStandIns,
+  { secretArn, authorityFile }: FakeAws,
 ): Readonly<Record<string, string>> {
   return Object.fromEntries(
     Object.entries(env).map(([name, value]) => [

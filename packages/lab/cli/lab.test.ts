@@ -37,7 +37,7 @@ async function lab(...args: readonly string[]): Promise<Outcome> {
   return labIn(environment, ...args);
 }
 
-/** A server program that is found first and does not start, so that the lab uses the stand-in. */
+/** A server program that is found first and does not start, so that the lab uses the fake. */
 function withoutServer(): NodeJS.ProcessEnv {
   const directory = join(scratch, "no-server");
   mkdirSync(directory, { recursive: true });
@@ -116,7 +116,7 @@ test("what is deployed does not log in to a server whose certificate it does not
   expect({ clean, logIn: result.logIn }).toEqual({ clean: false, logIn: { auth: "secret", tls: "unknown" } });
   const other = await lab("run", "--end", "idle", "--env", "DB_SECRET_ARN=arn:aws:secretsmanager:us-east-1:0:secret:b");
   expect(other.stdout).toContain("ResourceNotFoundException");
-  expect(other.stdout).toContain("log-in: secret from the lab's Secrets Manager stand-in, no connection");
+  expect(other.stdout).toContain("log-in: secret from the lab's Secrets Manager fake, no connection");
 });
 
 const READS_A_SECRET = `
@@ -440,7 +440,7 @@ test("--help of each command has examples and the exit codes, and ends with 0", 
 });
 
 describe("without a MySQL server", () => {
-  test("run plays what is deployed: the relay is the end of TLS, which the stand-in does not have", async () => {
+  test("run plays what is deployed: the relay is the end of TLS, which the fake does not have", async () => {
     const { code, stdout } = await labIn(withoutServer(), "run", "--end", "idle", "--json");
     const { clean, result } = JSON.parse(stdout) as Printed;
     expect({ code, clean, logIn: result.logIn, outcomes: result.outcomes }).toEqual({
@@ -448,11 +448,11 @@ describe("without a MySQL server", () => {
     });
   });
 
-  test("a storm counts what the lab saw, and no counter that the stand-in does not have", async () => {
+  test("a storm counts what the lab saw, and no counter that the fake does not have", async () => {
     const theirs = ["--handler", join(USER_HANDLERS, "exits"), "--entry", "index.main", "--env", "THEIR_DSN={url}"];
     const args = [...theirs, "--subject", "ours", "--extension", "none", "--environments", "2", "--seconds", "1"];
     const { stdout, stderr } = await labIn(withoutServer(), "storm", ...args);
-    expect(stderr).toContain("stand-in: mysql2's server half");
+    expect(stderr).toContain("fake: the lab's half of MySQL's protocol");
     expect(stdout).toContain("aborted (as the lab saw it)");
     expect(stdout).not.toMatch(/NaN|Aborted_clients/);
   }, 120_000);

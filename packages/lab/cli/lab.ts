@@ -16,7 +16,7 @@ import { UsageError } from "./usage-error";
 const program = new Command("lambda-shutdown-lab")
   .description(
     "Lambda's Init, Invoke and Shutdown phases on this machine, on AWS's own runtime client, with the database watching.\n" +
-      "The database is MYSQL_URL if that is set, else a mariadbd or mysqld on the PATH, else an embedded stand-in.",
+      "The database is MYSQL_URL if that is set, else a mariadbd or mysqld on the PATH, else an embedded fake.",
   )
   .version(version)
   .exitOverride()

@@ -50,7 +50,7 @@ interface RunOptions extends HandlerOptions {
   readonly logs?: boolean;
   /** A path, or the one on the PATH. @default - the lab alone judges */
   readonly emulator?: string | true;
-  /** @default - the stand-in for Lambda Insights, where there is an external extension */
+  /** @default - the fake of Lambda Insights, where there is an external extension */
   readonly extensionProgram?: readonly ExternalExtension[];
   /** A Web Function: an HTTP server. @default false */
   readonly web?: boolean;
@@ -117,7 +117,7 @@ export function runCommand(): Command {
     )
     .option(
       "--extension-program <path>",
-      "an external extension of yours, a program as in /opt/extensions, in the place of the stand-in; may be repeated",
+      "an external extension of yours, a program as in /opt/extensions, in the place of the fake; may be repeated",
       extensionProgram,
     )
     .option("--logs", "print what the function logged as well")

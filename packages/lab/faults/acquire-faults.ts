@@ -1,4 +1,4 @@
-import { hangUp, refuseAndEnd, reset, type Reaction } from "../mysql/misbehaving-server-reaction";
+import { hangUp, refuseAndEnd, reset, type Reaction } from "#fake-mysql";
 import { connectsAtMost } from "./checks";
 import { mysql, NONE, ONE_CLOSED } from "./expected";
 import type { Fault } from "./fault";
@@ -34,7 +34,7 @@ export const ACQUIRE_FAULTS: readonly Fault[] = [
     happens: "The network has dropped all five connections of a pool while the environment was frozen.",
     answer: "The function finds all five at the same time, and the statement runs on a new one.",
     environment: { POOL_SIZE: "5" },
-    misbehaving: {},
+    fake: {},
     needs: ["the faults' events"],
     steps: [
       ...[init, invoke({ parallel: 5 }), freeze],
@@ -56,7 +56,7 @@ export const ACQUIRE_FAULTS: readonly Fault[] = [
     happens: "The server ends each connection as soon as it has logged in.",
     answer: "The invocation fails after two log-ins at the most.",
     environment: NOT_IN_INIT,
-    misbehaving: { script: { loggedIn: () => hangUp } },
+    fake: { script: { loggedIn: () => hangUp } },
     needs: ["the faults' events"],
     steps: [init, invoke("quick")],
     invocations: [/DatabaseUnreachableError/],
@@ -68,7 +68,7 @@ export const ACQUIRE_FAULTS: readonly Fault[] = [
     happens: "The server refuses two connections because it has too many, then has room.",
     answer: "The function tries again, each time a little later, and the invocation succeeds.",
     environment: NOT_IN_INIT,
-    misbehaving: { script: { connect: ({ connectionId }) => tooManyFor(connectionId <= 9) } },
+    fake: { script: { connect: ({ connectionId }) => tooManyFor(connectionId <= 9) } },
     needs: ["the faults' events"],
     steps: [init, invoke("quick")],
     invocations: ["ok"],
@@ -80,7 +80,7 @@ export const ACQUIRE_FAULTS: readonly Fault[] = [
     happens: "The server refuses the first three connections because it has too many; twenty statements wait for two.",
     answer: "All statements share the attempts, one for each free place, and succeed.",
     environment: { ...NOT_IN_INIT, POOL_SIZE: "2" },
-    misbehaving: { script: { connect: ({ connectionId }) => tooManyFor(connectionId <= 10) } },
+    fake: { script: { connect: ({ connectionId }) => tooManyFor(connectionId <= 10) } },
     needs: ["the faults' events"],
     steps: [init, invoke({ parallel: 20 })],
     invocations: ["ok"],
@@ -92,7 +92,7 @@ export const ACQUIRE_FAULTS: readonly Fault[] = [
     happens: "Two connections are reset before the server's greeting, as in a failover; the third one is not.",
     answer: "The function tries again, each time a little later, and the invocation succeeds.",
     environment: NOT_IN_INIT,
-    misbehaving: { script: { connect: ({ connectionId }) => resetFor(connectionId <= 9) } },
+    fake: { script: { connect: ({ connectionId }) => resetFor(connectionId <= 9) } },
     needs: ["known statements"],
     steps: [init, invoke("quick")],
     invocations: ["ok"],
@@ -104,7 +104,7 @@ export const ACQUIRE_FAULTS: readonly Fault[] = [
     happens: "The server refuses two log-ins because the user has too many connections, then has room.",
     answer: "The function tries again, each time a little later, and the invocation succeeds.",
     environment: NOT_IN_INIT,
-    misbehaving: { script: { login: ({ connectionId }) => (connectionId <= 9 ? refuseAndEnd(1226) : undefined) } },
+    fake: { script: { login: ({ connectionId }) => (connectionId <= 9 ? refuseAndEnd(1226) : undefined) } },
     needs: ["the faults' events"],
     steps: [init, invoke("quick")],
     invocations: ["ok"],
@@ -116,7 +116,7 @@ export const ACQUIRE_FAULTS: readonly Fault[] = [
     happens: "The server refuses every connection because it has too many.",
     answer: "The function tries a few times, each time later, and fails with the server's words.",
     environment: { ...NOT_IN_INIT, DB_CONNECT_TIMEOUT_MS: "2000" },
-    misbehaving: { script: { connect: () => tooManyFor(true) } },
+    fake: { script: { connect: () => tooManyFor(true) } },
     needs: ["the faults' events"],
     timeoutMs: 6_000,
     withinMs: 5_500,

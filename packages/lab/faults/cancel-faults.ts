@@ -55,7 +55,7 @@ export const CANCEL_FAULTS: readonly Fault[] = [
       "A reader endpoint sends the connection that cancels to another server, where the number is another client's.",
     answer: "No other client's statement is cancelled. The function gives its statement up, and the line says so.",
     leaves: STAYS,
-    misbehaving: { backends: 2 },
+    fake: { backends: 2 },
     needs: ["slow event", "known statements"],
     steps: [
       ...STATEMENT,
@@ -73,7 +73,7 @@ export const CANCEL_FAULTS: readonly Fault[] = [
     happens: "A proxy's greeting gives the connection a number that is another client's on the server.",
     answer: "No other client's statement is cancelled. The line says what became of the function's statement.",
     leaves: STAYS,
-    misbehaving: { threadIdInGreeting: (connectionId) => connectionId + 1_000 },
+    fake: { threadIdInGreeting: (connectionId) => connectionId + 1_000 },
     needs: ["slow event", "known statements"],
     steps: [
       server((half) => {
@@ -114,7 +114,7 @@ export const CANCEL_FAULTS: readonly Fault[] = [
     happens: "A statement runs at the SIGTERM, and the user may have no second connection to cancel it.",
     answer: "The statement is given up in time, and the line says so.",
     leaves: STAYS,
-    misbehaving: { limit: { connections: 1, code: 1226 } },
+    fake: { limit: { connections: 1, code: 1226 } },
     needs: ["slow event", "known statements"],
     steps: STATEMENT,
     invocations: [TERMINATED],

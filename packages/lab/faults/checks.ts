@@ -13,25 +13,25 @@ export function entries(entry: string, times: number): Check {
   };
 }
 
-/** How often the misbehaving server was asked for something. */
+/** How often the fake server was asked for something. */
 export function asked(what: RegExp, times: number): Check {
-  return ({ misbehaving }) => {
-    const found = misbehaving?.statements.filter((statement) => what.test(statement)).length ?? NaN;
+  return ({ fake }) => {
+    const found = fake?.statements.filter((statement) => what.test(statement)).length ?? NaN;
     return found === times ? [] : [`the server was asked ${found} times for ${what.source}, not ${times}`];
   };
 }
 
 /** How many connections the function has tried, from Init to the end. */
 export function connectsAtMost(most: number): Check {
-  return ({ misbehaving }) => {
-    const found = misbehaving?.sessions.length ?? NaN;
+  return ({ fake }) => {
+    const found = fake?.sessions.length ?? NaN;
     return found <= most ? [] : [`it connected ${found} times, more than ${most}`];
   };
 }
 
 /** No KILL has reached a statement that is not the function's. */
-export const nobodyElseWasKilled: Check = ({ misbehaving }) =>
-  (misbehaving?.kills ?? [])
+export const nobodyElseWasKilled: Check = ({ fake }) =>
+  (fake?.kills ?? [])
     .filter(({ hit }) => hit !== "own")
     .map(({ what, connectionId, hit }) => `KILL ${what} ${connectionId} has hit ${hit}`);
 

@@ -1,4 +1,4 @@
-import { refuse } from "../mysql/misbehaving-server-reaction";
+import { refuse } from "#fake-mysql";
 import { asked, entries } from "./checks";
 import { ONE_CLOSED } from "./expected";
 import type { Fault } from "./fault";
@@ -51,7 +51,7 @@ export const DATA_FAULTS: readonly Fault[] = [
     happens:
       "A statement fails on the server, with a message that contains the driver's words for a closed connection.",
     answer: "The statement is not run a second time.",
-    misbehaving: {},
+    fake: {},
     needs: ["the faults' events"],
     steps: [
       script(() => ({
@@ -131,7 +131,7 @@ export const DATA_FAULTS: readonly Fault[] = [
     name: "SIGNAL with the number of a farewell",
     happens: "A trigger answers with error 4031, which MySQL sends to a connection that it ends.",
     answer: "The caller gets the error, and the statement is not run a second time.",
-    misbehaving: {},
+    fake: {},
     needs: ["the faults' events"],
     steps: [
       script(() => ({

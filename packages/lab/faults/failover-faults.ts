@@ -1,4 +1,4 @@
-import { farewell, refuse, refuseAndEnd } from "../mysql/misbehaving-server-reaction";
+import { farewell, refuse, refuseAndEnd } from "#fake-mysql";
 import { asked, connectsAtMost, entries } from "./checks";
 import { ONE_CLOSED } from "./expected";
 import type { Fault } from "./fault";
@@ -43,7 +43,7 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
     name: `failover, read-only (${code})`,
     happens: `After a failover the connection leads to a reader, which refuses an INSERT with error ${code}.`,
     answer: "The connection is dropped, and the INSERT runs on a new one.",
-    misbehaving: {},
+    fake: {},
     needs: ["the faults' events"],
     steps: [init, invoke({ insert: "a" }), failOver(code), invoke({ insert: "b" }), invoke({ insert: "c" })],
     invocations: ["ok", "ok", "ok"],
@@ -54,7 +54,7 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
     name: "failover in a transaction",
     happens: "After a failover the connection leads to a reader, which refuses a statement inside a transaction.",
     answer: "The transaction fails. Only the caller can repeat it. The function closes the connection.",
-    misbehaving: {},
+    fake: {},
     needs: ["the faults' events"],
     steps: [
       ...[init, invoke({ transactionInsert: "a" }), failOver(1792)],
@@ -68,16 +68,14 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
     name: "failover before COMMIT",
     happens: "The server becomes read-only while a transaction is open, and refuses its COMMIT with error 1290.",
     answer: "The transaction fails and is rolled back; the connection is dropped.",
-    misbehaving: {},
+    fake: {},
     needs: ["the faults' events"],
     steps: [
       script((half) => ({
         statement: (sql, session) => (sql === "COMMIT" && session === half.sessions[0] ? refuse(1290) : undefined),
       })),
       ...[init, invoke({ transactionInsert: "a" }), invoke({ transactionInsert: "b" })],
-      expectThat("the first connection is gone", ({ misbehaving }) =>
-        Promise.resolve(misbehaving?.sessions[0]?.quit === true),
-      ),
+      expectThat("the first connection is gone", ({ fake }) => Promise.resolve(fake?.sessions[0]?.quit === true)),
     ],
     invocations: [/read-only/, "ok"],
     line: IDLE,
@@ -96,7 +94,7 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
     name: "statement that an option prevents (1290)",
     happens: "The server refuses a statement with error 1290 because of secure_file_priv; it accepts writes.",
     answer: "The statement fails, is not repeated, and the connection is used again.",
-    misbehaving: {},
+    fake: {},
     needs: ["the faults' events"],
     steps: [
       script(() => ({
@@ -112,7 +110,7 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
     name: "server shuts down at the log-in",
     happens: "The server refuses two log-ins with error 1053, since it shuts down; then another one is there.",
     answer: "The function tries again, each time a little later, and the invocation succeeds.",
-    misbehaving: {},
+    fake: {},
     needs: ["known statements"],
     steps: [
       script((half) => ({ login: () => (half.logIns.length <= 2 ? refuseAndEnd(1053) : undefined) })),
@@ -125,7 +123,7 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
     name: "farewell crosses a statement",
     happens: "MySQL ends the connection with error 4031 in front of the FIN while a statement is on its way to it.",
     answer: "The statement has not run, and runs on a new connection.",
-    misbehaving: {},
+    fake: {},
     needs: ["the faults' events"],
     steps: [init, invoke("quick"), farewellCrosses(4031, /^INSERT/), invoke({ insert: "a" })],
     invocations: ["ok", "ok"],
@@ -135,7 +133,7 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
     name: "farewell crosses BEGIN",
     happens: "The server shuts down, and its error 1053 crosses the first statement of a transaction.",
     answer: "Nothing has run, and the transaction begins on a new connection.",
-    misbehaving: {},
+    fake: {},
     needs: ["the faults' events"],
     steps: [
       ...[init, invoke("quick"), farewellCrosses(1053, /^(START TRANSACTION|BEGIN)/)],
@@ -149,7 +147,7 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
     name: "farewell while frozen",
     happens: "MySQL ends the idle connection with error 4031 in front of the FIN while the environment is frozen.",
     answer: "The invocation after the thaw succeeds on a new connection.",
-    misbehaving: {},
+    fake: {},
     needs: ["known statements"],
     steps: [init, invoke("quick"), freeze, server((half) => half.endIdle(4031)), thaw, invoke("quick")],
     invocations: ["ok", "ok"],

@@ -1,5 +1,5 @@
 import { lambdaRuntime, type LambdaRuntime } from "../lambda/lambda-runtime";
-import { createCertificates } from "../mysql/certificates";
+import { createCertificates } from "#fake-mysql";
 import type { Fault } from "./fault";
 import type { FaultedFunction, FaultResult } from "./fault-result";
 import type { ShutdownExtension } from "./shutdown-extension";

@@ -1,4 +1,4 @@
-import type { MisbehavingServerConfig } from "../mysql/misbehaving-server";
+import type { FakeMysqlConfig } from "#fake-mysql";
 import type { Check } from "./checks";
 import type { ShutdownExtension } from "./shutdown-extension";
 import type { HookEntry } from "./shutdown-line";
@@ -43,7 +43,7 @@ export interface Fault {
   /** A server of its own, since the next fault could not use it any more. @default - one that others use as well */
   readonly ownServer?: { readonly certificate: "right name" | "wrong name" | "name only" | "address only" };
   /** A server that does what the steps tell it to, instead of a real one. @default - a real one */
-  readonly misbehaving?: Omit<MisbehavingServerConfig, "certificate">;
+  readonly fake?: Omit<FakeMysqlConfig, "certificate">;
   /** With TLS, and whose certificates the function trusts. @default - without TLS */
   readonly trusts?: "authority" | "other authority";
   readonly environment?: Readonly<Record<string, string>>;

@@ -1,4 +1,4 @@
-import { refuseAndEnd } from "../mysql/misbehaving-server-reaction";
+import { refuseAndEnd } from "#fake-mysql";
 import { connectsAtMost } from "./checks";
 import { ONE_CANCELLED, ONE_CLOSED } from "./expected";
 import type { Fault } from "./fault";
@@ -29,7 +29,7 @@ const LATE_SECRETS: readonly Fault[] = [
       "For half a second the server has the next password, and the secret still the last one; ten statements wait.",
     answer: "One log-in is refused. The function reads the secret until it has another password, and all succeed.",
     environment: { DB_AUTH: "secret", FAULT_OPEN: "never" },
-    misbehaving: {},
+    fake: {},
     needs: ["DB_AUTH, DB_TLS", "AWS SDK", "the faults' events"],
     steps: [
       ...[passwordAtServer("second"), init, begin({ parallel: 10 })],
@@ -44,7 +44,7 @@ const LATE_SECRETS: readonly Fault[] = [
     happens: `After a rotation the server refuses the account with error ${code}, and the secret names another later.`,
     answer: "The function reads the secret again, and the invocation succeeds after one refused log-in.",
     environment: { DB_AUTH: "secret", FAULT_OPEN: "never" },
-    misbehaving: {},
+    fake: {},
     needs: ["DB_AUTH, DB_TLS", "AWS SDK", "the faults' events"],
     // Nothing in it depends on the extension.
     extensions: ["external"],
@@ -65,7 +65,7 @@ export const LOGIN_FAULTS: readonly Fault[] = [
     happens:
       "The server asks for the password, encrypted with its key, and answers byte by byte; then it ends the connection.",
     answer: "The first log-in sends the password, the second one a hash.",
-    misbehaving: { delivery: "bytes" },
+    fake: { delivery: "bytes" },
     needs: ["known statements"],
     steps: [init, invoke("quick"), dropConnections, wait(50), invoke("quick")],
     invocations: ["ok", "ok"],
@@ -75,7 +75,7 @@ export const LOGIN_FAULTS: readonly Fault[] = [
     name: "MySQL 8.4 over TLS",
     happens: "The server asks for the password itself, over TLS, and sends each packet by itself.",
     answer: "The function understands the log-in and the answers, and cancels a statement over TLS.",
-    misbehaving: { delivery: "packets" },
+    fake: { delivery: "packets" },
     trusts: "authority",
     needs: ["slow event", "DB_AUTH, DB_TLS", "known statements"],
     steps: [init, invoke("quick"), begin("slow"), statementRuns],
@@ -87,7 +87,7 @@ export const LOGIN_FAULTS: readonly Fault[] = [
     happens: "The server switches to a password in clear text, which is an IAM token; a statement runs at the SIGTERM.",
     answer:
       "The token goes over verified TLS only. A new one, which needs no request, opens the connection that cancels.",
-    misbehaving: {
+    fake: {
       ...{ plugin: "mysql_clear_password", greetingPlugin: "caching_sha2_password" },
       token: /^localhost:\d+\/\?.*DBUser=lab.*X-Amz-Signature=[0-9a-f]{64}/,
     },

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import type { Fault } from "./fault";
 import { BUDGET_MS, type ShutdownExtension } from "./shutdown-extension";
-import { createCertificates } from "../mysql/certificates";
+import { createCertificates } from "#fake-mysql";
 import { runFault, startServer, type TestBed } from "./run-fault";
 import {
   begin,
@@ -61,7 +61,7 @@ interface Happening {
   /** What its invocations come to. @default none */
   readonly comesTo?: readonly RegExp[];
   /** Only a server that misbehaves does that. @default false */
-  readonly needsMisbehavingServer?: boolean;
+  readonly needsFakeMysql?: boolean;
 }
 
 const OK = [/^ok/];
@@ -87,9 +87,9 @@ const HAPPENINGS: Readonly<Record<string, Happening>> = {
       invoke({ insert: "written" }),
     ],
     comesTo: [...OK, ...OK],
-    needsMisbehavingServer: true,
+    needsFakeMysql: true,
   },
-  farewell: { steps: [freeze, server((half) => half.endIdle(4031)), wait(30), thaw], needsMisbehavingServer: true },
+  farewell: { steps: [freeze, server((half) => half.endIdle(4031)), wait(30), thaw], needsFakeMysql: true },
   // Whether it is met depends on whether a connection is there.
   "secret outage": { steps: [secretsManager("refused"), invoke({}), secretsManager("well")], comesTo: [/^ok|secret/i] },
 };
@@ -142,7 +142,7 @@ async function runLifecycle({ happenings, ending, extension, poolSize, login, li
       ...(login === "secret" ? { DB_AUTH: "secret" } : {}),
       ...(listener === "nothing" ? {} : { FAULT_LISTENER: listener }),
     },
-    ...(happened.some(({ needsMisbehavingServer = false }) => needsMisbehavingServer) ? { misbehaving: {} } : {}),
+    ...(happened.some(({ needsFakeMysql = false }) => needsFakeMysql) ? { fake: {} } : {}),
     timeoutMs: TIMEOUT_MS,
   };
   const result = await runFault(fault, ours, extension, testBed);

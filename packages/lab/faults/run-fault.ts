@@ -8,10 +8,10 @@ import { FAKE_INSIGHTS } from "../lambda/fake-insights";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { Relay } from "../mysql/relay";
 import { findServerProgram, startThrowawayServer, type ThrowawayServer } from "../mysql/throwaway-server";
-import { MisbehavingServer } from "../mysql/misbehaving-server";
+import { FakeMysql } from "#fake-mysql";
 import { droppedPackets, silentServer, type BlackHole } from "../mysql/black-hole";
 import { freePort } from "../processes/free-port";
-import type { Certificates } from "../mysql/certificates";
+import type { Certificates } from "#fake-mysql";
 import type { Fault } from "./fault";
 import type { FaultedFunction, FaultResult } from "./fault-result";
 import { BUDGET_MS, type ShutdownExtension } from "./shutdown-extension";
@@ -43,8 +43,8 @@ export async function runFault(
 ): Promise<FaultResult> {
   const server = await serverFor(fault, testBed);
   const secrets = await startFakeSecretsManager(SECRET_ARN);
-  const misbehaving = await misbehavingServer(fault, testBed.certificates);
-  const { host, port, user, password } = loginOf(misbehaving ?? server);
+  const fake = await fakeServer(fault, testBed.certificates);
+  const { host, port, user, password } = loginOf(fake ?? server);
   const relay = await Relay.start({ host, port });
   const target = await targetOf(fault, relay);
   const createdAt = performance.now();
@@ -69,7 +69,7 @@ export async function runFault(
         ...login(fault, password, secrets.endpoint),
         ...tls(fault, testBed.certificates),
         ...fault.environment,
-        ...faulted.userVariables?.({ ...loginOf(misbehaving ?? server), port: target.port }),
+        ...faulted.userVariables?.({ ...loginOf(fake ?? server), port: target.port }),
       },
     },
   });
@@ -77,13 +77,13 @@ export async function runFault(
     await prepare(server);
     secrets.put({ username: user, password });
     const scenario: Scenario = {
-      ...{ environment, server, misbehaving, secrets },
+      ...{ environment, server, fake, secrets },
       events: faulted.events ?? { quick: {}, slow: { sleepSeconds: 30 } },
       invocations: [],
       pendingInit: Promise.resolve(),
       serverIs: "well",
       problems: [],
-      abortedBefore: misbehaving === undefined ? await server.abortedClients() : 0,
+      abortedBefore: fake === undefined ? await server.abortedClients() : 0,
     };
     const failedInit = await carryOut(fault.steps, scenario);
     await environment.shutdown();
@@ -129,7 +129,7 @@ export async function runFault(
   } finally {
     await environment.shutdown();
     await relay.close();
-    await Promise.all([secrets.close(), target.close(), misbehaving?.close()]);
+    await Promise.all([secrets.close(), target.close(), fake?.close()]);
     if (server === testBed.server) await endConnections(server);
     else await server.stop();
   }
@@ -163,12 +163,9 @@ export async function startServer(
   return startThrowawayServer(program, { certificate: shown });
 }
 
-async function misbehavingServer(
-  { misbehaving, trusts }: Fault,
-  { rightName }: Certificates,
-): Promise<MisbehavingServer | undefined> {
-  if (misbehaving === undefined) return undefined;
-  return MisbehavingServer.start({ ...misbehaving, ...(trusts === undefined ? {} : { certificate: rightName }) });
+async function fakeServer({ fake, trusts }: Fault, { rightName }: Certificates): Promise<FakeMysql | undefined> {
+  if (fake === undefined) return undefined;
+  return FakeMysql.start({ ...fake, ...(trusts === undefined ? {} : { certificate: rightName }) });
 }
 
 async function serverFor({ ownServer }: Fault, { server, certificates }: TestBed): Promise<ThrowawayServer> {
@@ -222,7 +219,7 @@ function describe(result: InvocationResult): string {
     : `ok ${JSON.stringify(result.payload)}`;
 }
 
-function loginOf(server: ThrowawayServer | MisbehavingServer): Login {
+function loginOf(server: ThrowawayServer | FakeMysql): Login {
   const { host, port, database } = server;
   return "account" in server
     ? { host, port, database, user: server.account.user, password: server.account.password }

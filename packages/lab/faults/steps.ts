@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ExecutionEnvironment, InvocationResult } from "../lambda/execution-environment";
-import type { MisbehavingServer, Script } from "../mysql/misbehaving-server";
+import type { FakeMysql, Script } from "#fake-mysql";
 import type { ThrowawayServer } from "../mysql/throwaway-server";
 import type { FakeSecretsManager, SecretsManagerBehaviour } from "../lambda/fake-secrets-manager";
 
@@ -9,7 +9,7 @@ export interface Scenario {
   readonly environment: ExecutionEnvironment;
   readonly server: ThrowawayServer;
   /** What the function talks to in its place, if the fault asks for that. */
-  readonly misbehaving: MisbehavingServer | undefined;
+  readonly fake: FakeMysql | undefined;
   readonly secrets: FakeSecretsManager;
   /** What makes this handler run a statement: one that is done at once, and one that takes 30 seconds. */
   readonly events: { readonly quick: unknown; readonly slow: unknown };
@@ -135,10 +135,10 @@ export function passwords(atServer: string, inSecret: string): Step {
   };
 }
 
-/** What Secrets Manager says is the password of the misbehaving server's account. */
+/** What Secrets Manager says is the password of the fake server's account. */
 export function passwordInSecret(password: string): Step {
   return (scenario) => {
-    scenario.secrets.put({ username: misbehavingOf(scenario).account.user, password });
+    scenario.secrets.put({ username: fakeOf(scenario).account.user, password });
   };
 }
 
@@ -161,8 +161,8 @@ export const dropOneConnection: Step = async (scenario) => {
 
 /** Ends the function's connections at the server's end, as a failover does. */
 export const dropConnections: Step = async (scenario) => {
-  if (scenario.misbehaving !== undefined) {
-    await scenario.misbehaving.endIdle();
+  if (scenario.fake !== undefined) {
+    await scenario.fake.endIdle();
     return;
   }
   // More than once: a connection that is being opened becomes the function's while the server is at it.
@@ -180,27 +180,27 @@ export async function endConnections(server: ThrowawayServer): Promise<void> {
 }
 
 /** How many connections the server holds for the function. */
-export async function connections({ server, misbehaving }: Scenario): Promise<number> {
-  return misbehaving?.openSessions.length ?? count(server, "user = ?");
+export async function connections({ server, fake }: Scenario): Promise<number> {
+  return fake?.openSessions.length ?? count(server, "user = ?");
 }
 
 /** How many of the function's statements the server runs. */
-export async function statements({ server, misbehaving }: Scenario): Promise<number> {
-  const running = misbehaving?.openSessions.filter(({ running }) => running !== undefined);
+export async function statements({ server, fake }: Scenario): Promise<number> {
+  const running = fake?.openSessions.filter(({ running }) => running !== undefined);
   return running?.length ?? count(server, "user = ? AND command = 'Query'");
 }
 
 /** Connections that ended without COM_QUIT, and not because of the server. */
-export async function abortedClients({ server, misbehaving }: Scenario): Promise<number> {
-  const aborted = misbehaving?.sessions.filter(
+export async function abortedClients({ server, fake }: Scenario): Promise<number> {
+  const aborted = fake?.sessions.filter(
     ({ loggedIn, isOpen, quit, endedBy }) => loggedIn && !isOpen && !quit && endedBy === "client",
   );
   return aborted?.length ?? server.abortedClients();
 }
 
 /** Whether somebody else can change the row that the function may have locked. */
-export async function locksAreFree({ server, misbehaving }: Scenario): Promise<boolean> {
-  if (misbehaving !== undefined) return !misbehaving.openSessions.some(({ state }) => state.holdsLock);
+export async function locksAreFree({ server, fake }: Scenario): Promise<boolean> {
+  if (fake !== undefined) return !fake.openSessions.some(({ state }) => state.holdsLock);
   await server.administer("SET SESSION innodb_lock_wait_timeout = ?", [LOCK_WAIT_SECONDS]);
   return server.administer("UPDATE lab.account SET balance = balance + 1 WHERE id = 1").then(
     () => true,
@@ -208,24 +208,24 @@ export async function locksAreFree({ server, misbehaving }: Scenario): Promise<b
   );
 }
 
-/** Changes the state of the misbehaving server. */
-export function server(change: (misbehaving: MisbehavingServer) => unknown): Step {
+/** Changes the state of the fake server. */
+export function server(change: (fake: FakeMysql) => unknown): Step {
   return async (scenario) => {
-    await change(misbehavingOf(scenario));
+    await change(fakeOf(scenario));
   };
 }
 
-/** What the misbehaving server does wrong from now on. */
-export function script(of: (misbehaving: MisbehavingServer) => Script): Step {
+/** What the fake server does wrong from now on. */
+export function script(of: (fake: FakeMysql) => Script): Step {
   return (scenario) => {
-    const misbehaving = misbehavingOf(scenario);
-    misbehaving.script = of(misbehaving);
+    const fake = fakeOf(scenario);
+    fake.script = of(fake);
   };
 }
 
-function misbehavingOf({ misbehaving }: Scenario): MisbehavingServer {
-  if (misbehaving === undefined) throw new Error("the fault has no misbehaving server: set its `misbehaving`");
-  return misbehaving;
+function fakeOf({ fake }: Scenario): FakeMysql {
+  if (fake === undefined) throw new Error("the fault has no fake server: set its `fake`");
+  return fake;
 }
 
 /** Changes how Secrets Manager answers from now on. */

@@ -1,17 +1,17 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startAwsStandIns, type AwsStandIns } from "./aws-stand-ins";
+import { startFakeAws, type FakeAws } from "./fake-aws";
 import { authOf, deployed, type AuthKind } from "./log-in";
 import type { Subject } from "./subject";
 
 const scratch = mkdtempSync(join(tmpdir(), "log-in-"));
-let standIns: AwsStandIns;
+let aws: FakeAws;
 beforeAll(async () => {
-  standIns = await startAwsStandIns(scratch);
+  aws = await startFakeAws(scratch);
 });
 afterAll(async () => {
-  await standIns.stop();
+  await aws.stop();
   rmSync(scratch, { recursive: true, force: true });
 });
 
@@ -33,7 +33,7 @@ async function variables(
   auth: AuthKind,
   environment: Readonly<Record<string, string>>,
 ): Promise<Readonly<Record<string, string>>> {
-  const made = await deployed(subject(environment), auth, standIns);
+  const made = await deployed(subject(environment), auth, aws);
   return { ...made.lambdaFunction.environment, ...made.variables?.(LOGIN) };
 }
 
@@ -42,7 +42,7 @@ const COMMON = { DB_HOST: "localhost", DB_PORT: "4711", DB_NAME: "shop", DB_TLS:
 test("a secret: no password, no user, and the stack's own secret gives way to the lab's", async () => {
   const stack = { DB_AUTH: "secret", DB_SECRET_ARN: "arn:aws:secretsmanager:us-east-1:1:secret:theirs", STAGE: "test" };
   const found = await variables("secret", stack);
-  expect(found).toMatchObject({ ...COMMON, DB_AUTH: "secret", DB_SECRET_ARN: standIns.secretArn, STAGE: "test" });
+  expect(found).toMatchObject({ ...COMMON, DB_AUTH: "secret", DB_SECRET_ARN: aws.secretArn, STAGE: "test" });
   expect(found["AWS_ENDPOINT_URL_SECRETS_MANAGER"]).toMatch(/^https:/);
   expect(JSON.stringify(found)).not.toContain("hush");
   expect(found).not.toHaveProperty("DB_USER");
@@ -65,9 +65,9 @@ test("another log-in than the stack's leaves nothing of the stack's, which the f
 });
 
 test("the relay shows a certificate for the name that the stack expects", async () => {
-  expect((await deployed(subject({}), "secret", standIns)).tls).toBe(standIns.tls());
-  const named = await deployed(subject({ DB_TLS_SERVER_NAME: "db.example.com" }), "secret", standIns);
-  expect(named.tls).not.toBe(standIns.tls());
+  expect((await deployed(subject({}), "secret", aws)).tls).toBe(aws.tls());
+  const named = await deployed(subject({ DB_TLS_SERVER_NAME: "db.example.com" }), "secret", aws);
+  expect(named.tls).not.toBe(aws.tls());
   expect(named.lambdaFunction.environment).toEqual({ DB_TLS_SERVER_NAME: "db.example.com" });
 });
 

@@ -1,5 +1,5 @@
 import type { Login } from "../mysql/server";
-import type { AwsStandIns } from "./aws-stand-ins";
+import type { FakeAws } from "./fake-aws";
 import type { Subject } from "./subject";
 
 export const AUTH_KINDS = ["secret", "password", "iam"] as const;
@@ -18,12 +18,12 @@ const OF_THE_LOG_IN = ["DB_USER", "DB_AUTH", "DB_PASSWORD", "DB_SECRET_ARN"];
 
 /**
  * What this template's function reads where it is deployed: TLS that it verifies, a secret from Secrets Manager or an IAM
- * token. In the place of AWS's services are the lab's stand-ins.
+ * token. In the place of AWS's services are the lab's fakes.
  */
 export function deployedVariables(
   auth: AuthKind,
   { host, port, user, password, database }: Login,
-  { authorityFile, secretArn, secretsManager }: Pick<AwsStandIns, "authorityFile" | "secretArn" | "secretsManager">,
+  { authorityFile, secretArn, secretsManager }: Pick<FakeAws, "authorityFile" | "secretArn" | "secretsManager">,
 ): Readonly<Record<string, string>> {
   const common = {
     ...{ DB_HOST: host, DB_PORT: String(port), DB_NAME: database, DB_AUTH: auth, DB_TLS: "verify" },
@@ -49,14 +49,14 @@ export function authOf({ environment }: Subject["lambdaFunction"]): AuthKind | u
 }
 
 /** The same function, which logs in as it would where it is deployed. */
-export async function deployed(subject: Subject, auth: AuthKind, standIns: AwsStandIns): Promise<Subject> {
+export async function deployed(subject: Subject, auth: AuthKind, aws: FakeAws): Promise<Subject> {
   const { environment } = subject.lambdaFunction;
   const kept = Object.entries(environment).filter(([name]) => !OF_THE_LOG_IN.includes(name));
   return {
     ...subject,
-    tls: await standIns.tlsFor(environment["DB_TLS_SERVER_NAME"]),
+    tls: await aws.tlsFor(environment["DB_TLS_SERVER_NAME"]),
     lambdaFunction: { ...subject.lambdaFunction, environment: Object.fromEntries(kept) },
     // A name, as a deployed function has, and not an address: the certificate is checked against it.
-    variables: (login) => deployedVariables(auth, { ...login, host: "localhost" }, standIns),
+    variables: (login) => deployedVariables(auth, { ...login, host: "localhost" }, aws),
   };
 }

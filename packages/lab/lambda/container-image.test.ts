@@ -19,8 +19,8 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** The environment of a machine whose Docker client is a stand-in. */
-function standIn(script: string): NodeJS.ProcessEnv {
+/** The environment of a machine whose Docker client is a fake. */
+function fakeDocker(script: string): NodeJS.ProcessEnv {
   const file = join(folder, "bin", "docker");
   mkdirSync(join(folder, "bin"), { recursive: true });
   writeFileSync(file, `#!/bin/sh\n[ "$1" = --host ] && shift 2\n${script}`, { mode: 0o755 });
@@ -33,13 +33,13 @@ test("without Docker's client the error says so", () => {
 });
 
 test("without an engine the error says so", () => {
-  const machine = standIn("exit 1");
+  const machine = fakeDocker("exit 1");
   const why = "docker: no engine answers; start Docker or leave --image out";
   expect(() => containerRuntime(IMAGE, "nodejs24.x", machine)).toThrow(why);
 });
 
 test("an image that cannot be pulled is named", () => {
-  const machine = standIn('[ "$1" = version ] && echo 28.0.0');
+  const machine = fakeDocker('[ "$1" = version ] && echo 28.0.0');
   const why = `--image "${IMAGE}": docker cannot pull it, see above; correct the name or leave --image out`;
   expect(() => containerRuntime(IMAGE, "nodejs24.x", machine)).toThrow(why);
 });
@@ -48,7 +48,7 @@ test("an image that cannot be pulled is named", () => {
 test("the container gets the code, the variables by name, and the end that the runtime gets", async () => {
   const client = join(__dirname, "runtime-client.mjs");
   const written = (file: string): string[] => readFileSync(join(folder, file), "utf8").trim().split("\n");
-  const machine = standIn(`case "$1" in
+  const machine = fakeDocker(`case "$1" in
   version) echo 28.0.0 ;;
   context) echo unix:///nowhere ;;
   run) printf '%s\\n' "$@" >"${folder}/run"; LAMBDA_TASK_ROOT="${folder}" exec "${process.execPath}" "${client}" ;;

@@ -12,7 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { lambdaRuntime } from "./lambda-runtime";
 
 const ROOT = join(__dirname, "../../..");
-const IMAGE = "lambda-graceful-shutdown/base-image-stand-in";
+const IMAGE = "lambda-graceful-shutdown/fake-base-image";
 const CONTAINERS = ["ps", "--all", "--quiet", "--filter", `ancestor=${IMAGE}`];
 
 /** For a container that has started: its Init and the first, quick invocation take a fraction of it. */

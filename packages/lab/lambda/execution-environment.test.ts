@@ -447,7 +447,7 @@ describe("Shutdown", () => {
     expect(lab.noted("outside got SHUTDOWN")).toEqual([]);
   });
 
-  test("the stand-in for Insights makes Lambda send SIGTERM, and leaves on SHUTDOWN", async () => {
+  test("the fake of Insights makes Lambda send SIGTERM, and leaves on SHUTDOWN", async () => {
     const layers = ["arn:aws:lambda:us-east-1:580247275435:layer:LambdaInsightsExtension:60"];
     const { extensions } = thisFunction({
       name: "",

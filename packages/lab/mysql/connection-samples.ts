@@ -13,7 +13,7 @@ export interface StormSample {
   readonly connections: number;
   /** Of these, those of environments that are gone. */
   readonly leaked: number;
-  /** Rise of the server's own `Aborted_clients`; null on the stand-in, which has no such counter. */
+  /** Rise of the server's own `Aborted_clients`; null on the fake, which has no such counter. */
   readonly aborted: number | null;
 }
 
@@ -78,8 +78,7 @@ export class ConnectionSampler {
       environments,
       connections: held.size,
       leaked: [...held].filter((id) => gone.has(id)).length,
-      aborted:
-        this.#database.kind === "stand-in" ? null : (await this.#database.abortedClients()) - this.#abortedBefore,
+      aborted: this.#database.kind === "fake" ? null : (await this.#database.abortedClients()) - this.#abortedBefore,
     };
     this.samples.push(sample);
     return sample;

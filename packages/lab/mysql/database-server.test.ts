@@ -206,13 +206,13 @@ describe("a server program that does not start", () => {
     await expect(start).rejects.toThrow(/mariadbd did not start: .*\n.*disk is full, said after .*--bootstrap/);
   });
 
-  test("is reported, and the lab uses the stand-in", async () => {
+  test("is reported, and the lab uses the fake", async () => {
     install("mariadbd", "10.11.19-MariaDB");
     const messages: string[] = [];
     const server = await startDatabaseServer({ url: "", onProgress: (message) => messages.push(message) });
     await server.stop();
-    expect(server.kind).toBe("stand-in");
-    expect(messages.join("\n")).toMatch(/starting .*mariadbd(.|\n)*disk is full(.|\n)*MYSQL_URL(.|\n)*stand-in/);
+    expect(server.kind).toBe("fake");
+    expect(messages.join("\n")).toMatch(/starting .*mariadbd(.|\n)*disk is full(.|\n)*MYSQL_URL(.|\n)*fake/);
   });
 
   test("is initialized Oracle's way if it is Oracle's", async () => {
@@ -237,7 +237,7 @@ describe("a server program that does not start", () => {
     const messages: string[] = [];
     const server = await startDatabaseServer({ url: "", onProgress: (message) => messages.push(message) });
     await server.stop();
-    expect(server.kind).toBe("stand-in");
+    expect(server.kind).toBe("fake");
     expect(messages).toEqual([expect.stringContaining("MYSQL_URL")]);
   });
 });

@@ -1,7 +1,7 @@
 import { ANSWER_WITHIN_MS, Observer } from "./observer";
 import type { DatabaseServer, Login } from "./server";
-import type { ServerCertificate } from "./certificates";
-import { startStandInServer } from "./stand-in-server";
+import type { ServerCertificate } from "#fake-mysql";
+import { startFakeDatabaseServer } from "./fake-database-server";
 import { DIRECTORIES_BESIDE_PATH, findServerProgram, startThrowawayServer } from "./throwaway-server";
 
 export interface DatabaseServerConfig {
@@ -12,11 +12,11 @@ export interface DatabaseServerConfig {
   readonly url?: string;
   /**
    * The kind of server that it must be.
-   * @default - the first that is to be had, in the order url, mariadbd, mysqld, stand-in
+   * @default - the first that is to be had, in the order url, mariadbd, mysqld, fake
    */
   readonly kind?: DatabaseServer["kind"];
   /**
-   * What a server of the lab's own shows to clients that ask for TLS; the stand-in has no TLS.
+   * What a server of the lab's own shows to clients that ask for TLS; the fake has no TLS.
    * @default - it does not speak TLS
    */
   readonly certificate?: ServerCertificate;
@@ -31,7 +31,7 @@ export async function startDatabaseServer(config: DatabaseServerConfig = {}): Pr
   const url = config.url ?? process.env["MYSQL_URL"] ?? "";
   const { kind, certificate, onProgress = () => undefined } = config;
 
-  if (kind === "stand-in") return startStandInServer();
+  if (kind === "fake") return startFakeDatabaseServer();
   if (kind === "url" || (kind === undefined && url !== "")) return useServer(url);
 
   const program = await findServerProgram(kind);
@@ -42,8 +42,8 @@ export async function startDatabaseServer(config: DatabaseServerConfig = {}): Pr
     } catch (error) {
       // Such as Ubuntu's mysqld, which AppArmor keeps to its own directories.
       if (kind !== undefined) throw error;
-      onProgress(`${messageOf(error)}\nset MYSQL_URL to use another server; until then the lab uses a stand-in`);
-      return startStandInServer();
+      onProgress(`${messageOf(error)}\nset MYSQL_URL to use another server; until then the lab uses a fake`);
+      return startFakeDatabaseServer();
     }
   }
   if (kind !== undefined) {
@@ -51,8 +51,8 @@ export async function startDatabaseServer(config: DatabaseServerConfig = {}): Pr
       kind === "mariadbd" ? "on Debian and Ubuntu: apt install mariadb-server-core" : "see mysql.com";
     throw new Error(`no ${kind} on PATH or in ${DIRECTORIES_BESIDE_PATH.join(", ")}; install one (${installation})`);
   }
-  onProgress("no MYSQL_URL, and neither mariadbd nor mysqld on PATH: the lab uses a stand-in");
-  return startStandInServer();
+  onProgress("no MYSQL_URL, and neither mariadbd nor mysqld on PATH: the lab uses a fake");
+  return startFakeDatabaseServer();
 }
 
 async function useServer(url: string): Promise<DatabaseServer> {

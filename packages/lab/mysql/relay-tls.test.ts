@@ -8,10 +8,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import tls from "node:tls";
 import mysql, { type RowDataPacket } from "mysql2/promise";
-import { createCertificates, type Certificates } from "./certificates";
+import { createCertificates, type Certificates } from "#fake-mysql";
 import { startDatabaseServer } from "./database-server";
-import { MisbehavingServer } from "./misbehaving-server";
-import { CAPABILITIES, greeting, ok } from "./misbehaving-server-packets";
+import { FakeMysql } from "#fake-mysql";
+import { CAPABILITIES, greeting, ok } from "#fake-mysql";
 import { Relay, type RelayedConnection } from "./relay";
 import type { DatabaseServer } from "./server";
 
@@ -58,13 +58,13 @@ async function connect(server: Account, options: mysql.ConnectionOptions = {}): 
   return [client, relay];
 }
 
-describe.each(["MariaDB with TLS", "MariaDB without TLS", "the stand-in, which has no TLS"])("to %s", (kind) => {
+describe.each(["MariaDB with TLS", "MariaDB without TLS", "the fake, which has no TLS"])("to %s", (kind) => {
   let server: DatabaseServer;
-  const hasCounter = !kind.startsWith("the stand-in");
+  const hasCounter = !kind.startsWith("the fake");
 
   beforeAll(async () => {
     const certificate = kind === "MariaDB with TLS" ? { certificate: certificates.rightName } : {};
-    server = await startDatabaseServer({ kind: hasCounter ? "mariadbd" : "stand-in", ...certificate });
+    server = await startDatabaseServer({ kind: hasCounter ? "mariadbd" : "fake", ...certificate });
   });
   afterAll(() => server.stop());
 
@@ -169,7 +169,7 @@ test.each([
   ["caching_sha2_password under TLS", "caching_sha2_password", true],
   ["mysql_native_password, with TLS up to the relay only", "mysql_native_password", false],
 ] as const)("a log-in that comes byte by byte and switches the plugin: %s", async (_, plugin, withTls) => {
-  const server = await MisbehavingServer.start({
+  const server = await FakeMysql.start({
     ...{ plugin, delivery: "bytes", ...(withTls ? { certificate: certificates.rightName } : {}) },
     greetingPlugin: plugin === "mysql_native_password" ? "caching_sha2_password" : "mysql_native_password",
   });
@@ -213,7 +213,7 @@ test("a server without TLS gets a log-in that does not speak of TLS, and a reset
 });
 
 test("what is no TLS behind the request for it ends the connection", async () => {
-  const server = await startDatabaseServer({ kind: "stand-in" });
+  const server = await startDatabaseServer({ kind: "fake" });
   relay = await Relay.start({ host: server.host, port: server.port, tls: secureContext });
   const client = net.connect(relay.port, "127.0.0.1").on("error", () => undefined);
   await once(client, "data");
@@ -226,7 +226,7 @@ test("what is no TLS behind the request for it ends the connection", async () =>
 });
 
 test("a server that refuses with its first packet is passed on", async () => {
-  const server = await MisbehavingServer.start({ limit: { connections: 0, code: 1040 } });
+  const server = await FakeMysql.start({ limit: { connections: 0, code: 1040 } });
   const { host, port, account } = server;
   await expect(connect({ host, port, user: account.user, password: account.password })).rejects.toThrow(
     "Too many connections",

@@ -1,6 +1,6 @@
 import tls, { TLSSocket, type SecureContext } from "node:tls";
-import { isTlsRequest } from "./misbehaving-server-login";
-import { CAPABILITIES } from "./misbehaving-server-packets";
+import { isTlsRequest } from "#fake-mysql";
+import { CAPABILITIES } from "#fake-mysql";
 import type { RelayedSide } from "./relayed-side";
 
 const HEADER_LENGTH = 4;

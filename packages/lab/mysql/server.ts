@@ -8,7 +8,7 @@ export interface Login {
 
 /** The MySQL server that watches how the function leaves. */
 export interface DatabaseServer {
-  readonly kind: "url" | "mariadbd" | "mysqld" | "stand-in";
+  readonly kind: "url" | "mariadbd" | "mysqld" | "fake";
   /** One line for the report: which server this is, and where it comes from. */
   readonly description: string;
   readonly host: string;

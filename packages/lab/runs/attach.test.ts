@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createSecureContext } from "node:tls";
 import { lambdaRuntime, type LambdaRuntime } from "../lambda/lambda-runtime";
-import { createCertificates } from "../mysql/certificates";
+import { createCertificates } from "#fake-mysql";
 import { startDatabaseServer } from "../mysql/database-server";
 import type { DatabaseServer } from "../mysql/server";
 import { withExtension, type Subject } from "../functions/subject";

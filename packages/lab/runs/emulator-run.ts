@@ -107,7 +107,7 @@ async function inEmulator(
         ),
         ...tcp.connections().map(({ outcome }) => outcome),
       ],
-      ...(database.kind === "stand-in" ? {} : { abortedClients: (await database.abortedClients()) - abortedBefore }),
+      ...(database.kind === "fake" ? {} : { abortedClients: (await database.abortedClients()) - abortedBefore }),
       logs: emulator.logs,
     };
   } finally {

@@ -23,7 +23,7 @@ beforeAll(async () => {
   synthesized = synthesizedFunction(await synth(join(scratch, "cdktf.out")));
   runtime = lambdaRuntime(synthesized.runtime);
   database = await startDatabaseServer();
-  if (database.kind === "stand-in") throw new Error("a real server is needed: install mariadb-server-core");
+  if (database.kind === "fake") throw new Error("a real server is needed: install mariadb-server-core");
 }, 120_000);
 
 afterAll(async () => {

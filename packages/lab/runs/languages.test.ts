@@ -11,7 +11,7 @@ let database: DatabaseServer;
 
 beforeAll(async () => {
   database = await startDatabaseServer();
-  if (database.kind === "stand-in") throw new Error("a real server is needed: install mariadb-server-core");
+  if (database.kind === "fake") throw new Error("a real server is needed: install mariadb-server-core");
 });
 
 afterAll(async () => {

@@ -85,7 +85,7 @@ beforeAll(async () => {
   synthesized = synthesizedFunction(await synth(join(scratch, "cdktf.out")));
   runtime = lambdaRuntime(synthesized.runtime);
   database = await startDatabaseServer();
-  if (database.kind === "stand-in") throw new Error("a real server is needed: install mariadb-server-core");
+  if (database.kind === "fake") throw new Error("a real server is needed: install mariadb-server-core");
   cpSync(synthesized.directory, deployed, { recursive: true });
   addPreload(deployed);
 }, 120_000);

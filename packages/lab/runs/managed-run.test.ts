@@ -27,7 +27,7 @@ beforeAll(async () => {
   const synthesized = synthesizedFunction(await synth(join(scratch, "cdktf.out")));
   runtime = lambdaRuntime(synthesized.runtime);
   database = await startDatabaseServer();
-  if (database.kind === "stand-in") throw new Error("a real server is needed: install mariadb-server-core");
+  if (database.kind === "fake") throw new Error("a real server is needed: install mariadb-server-core");
   program = builtEmulator();
   directory = join(scratch, "deployed");
   cpSync(synthesized.directory, directory, { recursive: true });

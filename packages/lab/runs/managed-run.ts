@@ -73,7 +73,7 @@ export async function runManaged(config: ManagedRunConfig): Promise<ManagedRunRe
       ...(runtime.isAwsClient ? { poolThreads: Number(variables()["UV_THREADPOOL_SIZE"] ?? LIBUV_THREADS) } : {}),
       logIn: logInOf(variables(), connections),
       outcomes: outcomesOf(connections),
-      ...(database.kind === "stand-in" ? {} : { abortedClients: (await database.abortedClients()) - abortedBefore }),
+      ...(database.kind === "fake" ? {} : { abortedClients: (await database.abortedClients()) - abortedBefore }),
       logs: environment.logs,
     };
   } finally {

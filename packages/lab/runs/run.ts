@@ -71,7 +71,7 @@ export interface RunResult {
   /** Connections that were closed with COM_QUIT before the first signal. @default 0 */
   readonly closedBefore?: number;
   readonly outcomes: readonly Outcome[];
-  /** Rise of the server's own `Aborted_clients` during the run. @default - the stand-in has no such counter */
+  /** Rise of the server's own `Aborted_clients` during the run. @default - the fake has no such counter */
   readonly abortedClients?: number;
   /** The runtime's client stood in for AWS's. @default false */
   readonly isLabClient?: true;

@@ -66,7 +66,7 @@ function openFilesLimit(): number {
 }
 
 async function maxConnections(database: DatabaseServer): Promise<number> {
-  if (database.kind === "stand-in") return Infinity;
+  if (database.kind === "fake") return Infinity;
   const { host, port, user, password } = database;
   const client = await mysql.createConnection({ host, port, user, password, database: database.database });
   const [[row]] = await client.query<RowDataPacket[]>("SELECT @@max_connections AS most");

@@ -210,10 +210,10 @@ describe("an Init that timed out", () => {
   });
 });
 
-test("the stand-in has no Aborted_clients, so the verdict does not mention it", () => {
-  const { abortedClients, ...onStandIn } = CLEAN;
+test("the fake has no Aborted_clients, so the verdict does not mention it", () => {
+  const { abortedClients, ...onFake } = CLEAN;
   expect(abortedClients).toBe(0);
-  expect(runVerdict(onStandIn).sentence).not.toContain("Aborted_clients");
+  expect(runVerdict(onFake).sentence).not.toContain("Aborted_clients");
 });
 
 describe("of many environments", () => {

@@ -66,7 +66,7 @@ export async function runWeb(config: WebRunConfig): Promise<WebRunResult> {
       ...{ subject: subject.name, initError, answers, inFlight, shutdown },
       logIn: logInOf(variables(), connections),
       outcomes: outcomesOf(connections),
-      ...(database.kind === "stand-in" ? {} : { abortedClients: (await database.abortedClients()) - abortedBefore }),
+      ...(database.kind === "fake" ? {} : { abortedClients: (await database.abortedClients()) - abortedBefore }),
       logs: environment.logs,
     };
   } finally {

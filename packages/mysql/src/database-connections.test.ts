@@ -4,23 +4,24 @@ import dns from "node:dns";
 import { createServer, type AddressInfo } from "node:net";
 import { once } from "node:events";
 import { DatabaseUnreachableError, StatementTimeoutError, type Database } from "./database.ts";
-import { DatabaseStandIn, shutdownIn } from "./database-stand-in.ts";
+import { hangUp, refuse, silent, wait } from "lambda-fake-mysql";
+import { FakeDatabase, shutdownIn } from "./fake-database.ts";
 
-let standIn: DatabaseStandIn;
+let fake: FakeDatabase;
 const databases: Database[] = [];
 
 beforeEach(async () => {
-  standIn = await DatabaseStandIn.start();
+  fake = await FakeDatabase.start();
 });
 
 afterEach(async () => {
   jest.restoreAllMocks();
   await Promise.all(databases.splice(0).map((database) => database.close(shutdownIn(300))));
-  await standIn.close();
+  await fake.close();
 });
 
-function open(...config: Parameters<DatabaseStandIn["database"]>): Database {
-  const database = standIn.database(...config);
+function open(...config: Parameters<FakeDatabase["database"]>): Database {
+  const database = fake.database(...config);
   databases.push(database);
   return database;
 }
@@ -46,7 +47,7 @@ test("a statement inside a transaction that needs a second connection is refused
   expect(error).toBeInstanceOf(DatabaseUnreachableError);
   expect(error.message).toContain("use the query that transaction() passes to your code, or raise connectionLimit");
   expect(ms).toBeLessThan(900);
-  expect(standIn.statements).toContain("ROLLBACK");
+  expect(fake.statements).toContain("ROLLBACK");
 });
 
 test("a connection makes no room for prepared statements, of which the function has none", async () => {
@@ -58,14 +59,12 @@ test("a connection makes no room for prepared statements, of which the function 
 test.each([NaN, 0, -1, 1.5, Infinity])(
   "connectionLimit %d is refused: it would be no limit, or no connection",
   (limit) => {
-    expect(() => standIn.database({ connectionLimit: limit })).toThrow(
-      `connectionLimit ${limit} is not a whole number`,
-    );
+    expect(() => fake.database({ connectionLimit: limit })).toThrow(`connectionLimit ${limit} is not a whole number`);
   },
 );
 
 test.each([NaN, 0, -1, Infinity])("acquireTimeoutMs %d is refused", (ms) => {
-  expect(() => standIn.database({ acquireTimeoutMs: ms })).toThrow(`acquireTimeoutMs ${ms} is not a number of`);
+  expect(() => fake.database({ acquireTimeoutMs: ms })).toThrow(`acquireTimeoutMs ${ms} is not a number of`);
 });
 
 test("two transactions that wait for each other's connection: one is refused, the other goes on", async () => {
@@ -106,14 +105,14 @@ test("statements side by side at a server that does not greet fail together, and
 });
 
 test.each([
-  ["refuses", { login: () => 1045 }, 1],
-  ["ends", { statement: () => "hang up" as const }, 2],
+  ["refuses", { login: () => refuse(1045) }, 1],
+  ["ends", { statement: () => hangUp }, 2],
 ])("a server that %s each log-in is logged in to as rarely as can be", async (_, script, logIns) => {
-  standIn.script = script;
+  Object.assign(fake.script, script);
   const database = open({ connectionLimit: 3 });
   const failures = await Promise.all([1, 2, 3, 4].map(() => failing(database.query("SELECT 1"))));
   for (const { error } of failures) expect(error).toBeInstanceOf(DatabaseUnreachableError);
-  expect(standIn.sessions).toHaveLength(logIns);
+  expect(fake.sessions).toHaveLength(logIns);
 });
 
 describe("statements that wait", () => {
@@ -131,13 +130,13 @@ describe("statements that wait", () => {
   });
 
   test("64 callers of 0.1 s each on one connection all get it, with the default limits", async () => {
-    standIn.script.statement = (sql) => (sql === "SLOW" ? "slow" : undefined);
+    fake.script.statement = (sql) => (sql === "SLOW" ? wait(100) : undefined);
     const database = open();
     const failures = await Promise.all(
       Array.from({ length: 64 }, () => database.query("SLOW").catch((e: unknown) => e)),
     );
     expect(failures.filter((each) => each instanceof Error)).toEqual([]);
-    expect(standIn.sessions).toHaveLength(1);
+    expect(fake.sessions).toHaveLength(1);
   }, 20_000);
 
   test("cost no more each, the more they are", async () => {
@@ -168,22 +167,25 @@ describe("statements that wait", () => {
 });
 
 test("64 statements share the attempts at a server with too many connections", async () => {
-  standIn.script.login = ({ number }) => (number < 4 ? 1040 : undefined);
+  fake.script.login = ({ number }) => (number < 4 ? refuse(1040) : undefined);
   const database = open({ connectionLimit: 4 });
   await Promise.all(Array.from({ length: 64 }, () => database.query("SELECT 1")));
-  expect(standIn.sessions.length).toBeLessThanOrEqual(3 + 4);
+  expect(fake.sessions.length).toBeLessThanOrEqual(3 + 4);
 });
 
 test("a server that cannot be reached for a moment is tried again", async () => {
-  const { port } = standIn.settings;
+  const { port } = fake.settings;
   const database = open({}, { connectTimeoutMs: 3_000 });
-  await standIn.close();
+  await fake.close();
   const answer = database.query("SELECT 1");
-  setTimeout(() => void DatabaseStandIn.start({}, port).then((again) => (standIn = again)), 300);
+  setTimeout(() => void FakeDatabase.start({ port }).then((again) => (fake = again)), 300);
   expect(await answer).toHaveLength(1);
 });
 
 describe("a secret under rotation", () => {
+  const setPassword = (password: string): void => {
+    fake.server.account = { ...fake.server.account, password };
+  };
   const ARN = "arn:aws:secretsmanager:eu-west-1:1:secret:x";
   const login = { type: "secret", secretArn: ARN, user: undefined } as const;
   const secret = (password: string): object => ({ SecretString: JSON.stringify({ username: "app", password }) });
@@ -192,60 +194,65 @@ describe("a secret under rotation", () => {
     "is read again after %i until it has another password, and none is sent twice",
     async (code) => {
       let password = "old";
-      standIn.script.login = ({ number }) => (number === 1 ? code : undefined);
+      fake.script.login = ({ number }) => (number === 1 ? refuse(code) : undefined);
       const stages: unknown[] = [];
       const getSecretValue = ({ VersionStage: stage }: { VersionStage?: string }): Promise<object> => {
         stages.push(stage);
         return stage === undefined ? Promise.resolve(secret(password)) : Promise.reject(new Error("no such stage"));
       };
       const database = open({ connectionLimit: 4 }, { login, secretsManager: { getSecretValue } });
+      setPassword("new");
       setTimeout(() => (password = "new"), 300);
       await Promise.all(Array.from({ length: 64 }, () => database.query("SELECT 1")));
-      expect(standIn.sessions.length).toBeLessThanOrEqual(1 + 4);
+      expect(fake.sessions.length).toBeLessThanOrEqual(1 + 4);
       expect(stages.filter((stage) => stage === "AWSPENDING")).toHaveLength(1);
     },
   );
 
   test("works with the password that the rotation has ready (AWSPENDING)", async () => {
-    standIn.script.login = ({ number }) => (number === 1 ? 1045 : undefined);
+    fake.script.login = ({ number }) => (number === 1 ? refuse(1045) : undefined);
+    setPassword("new");
     const getSecretValue = jest.fn(({ VersionStage: stage }: { VersionStage?: string }) =>
       Promise.resolve(secret(stage === undefined ? "old" : "new")),
     );
     const database = open({}, { login, secretsManager: { getSecretValue } });
     await Promise.all([1, 2, 3].map(() => database.query("SELECT 1")));
-    expect(standIn.sessions).toHaveLength(2);
+    expect(fake.sessions).toHaveLength(2);
     expect(getSecretValue).toHaveBeenCalledTimes(3);
   });
 
   test("fails with the server's refusal when the time is over, after one log-in", async () => {
-    standIn.script.login = () => 1045;
+    fake.script.login = () => refuse(1045);
     const getSecretValue = (): Promise<object> => Promise.resolve(secret("old"));
     const database = open({}, { login, secretsManager: { getSecretValue } });
     const { error, ms } = await failing(database.query("SELECT 1"));
-    expect(error.message).toContain("refused by the stand-in");
+    expect(error.message).toContain("Access denied for user");
     expect(ms).toBeGreaterThan(900);
-    expect(standIn.sessions).toHaveLength(1);
+    expect(fake.sessions).toHaveLength(1);
   });
 
   test("whose password has expired (1820) leaves no such connection in the pool", async () => {
     let password = "old";
-    standIn.script.statement = (_, { number }) => (number === 1 ? { error: 1820 } : undefined);
+    setPassword("old");
+    fake.script.statement = (_, { number }) => (number === 1 ? refuse(1820) : undefined);
     const getSecretValue = (): Promise<object> => Promise.resolve(secret(password));
     const database = open({}, { login, secretsManager: { getSecretValue } });
-    setTimeout(() => (password = "new"), 100);
+    setTimeout(() => {
+      setPassword((password = "new"));
+    }, 100);
     await database.query("SELECT 1");
-    expect(standIn.sessions).toMatchObject([{ quit: true }, { quit: false }]);
+    expect(fake.sessions).toMatchObject([{ quit: true }, { quit: false }]);
   });
 });
 
 test.each([1040, 1203, 1226, 1053])("a server with too many connections (%i) is asked again", async (code) => {
-  standIn.script.login = ({ number }) => (number < 4 ? code : undefined);
+  fake.script.login = ({ number }) => (number < 4 ? refuse(code) : undefined);
   await open().query("SELECT 1");
-  expect(standIn.sessions).toHaveLength(4);
+  expect(fake.sessions).toHaveLength(4);
 });
 
 test("the caller's own limit has its own name in the error", async () => {
-  standIn.script.login = () => undefined;
+  fake.script.login = () => undefined;
   const database = open({ acquireTimeoutMs: 150 });
   void failing(database.query("SELECT SLEEP(9)"));
   const { error } = await failing(database.query("SELECT 1"));
@@ -256,17 +263,17 @@ test.each([["abc"], [{ id: 1 }], [null], [7]])("values that are no array are ref
   const { error } = await failing(open().query("SELECT ?", values as never));
   expect(error).toBeInstanceOf(TypeError);
   expect(error.message).toContain("not an array");
-  expect(standIn.statements).toEqual([]);
+  expect(fake.statements).toEqual([]);
 });
 
 test("a statement that is longer than max_allowed_packet is not sent, and says so", async () => {
-  standIn.script.maxPacket = 1_000;
+  fake.script.variables = () => ({ max_allowed_packet: 1_000 });
   const database = open();
   const { error } = await failing(database.query("SELECT ?", ["x".repeat(1_000)]));
   expect(error).toMatchObject({ name: "StatementTooLongError", code: "ERR_LGS_STATEMENT_TOO_LONG" });
   expect(error.message).toContain("max_allowed_packet");
   await database.query("SELECT 1");
-  expect(standIn.statements).toEqual(["SELECT 1"]);
+  expect(fake.statements).toEqual(["SELECT 1"]);
 });
 
 test("ten statements that time out together are cancelled over one more connection", async () => {
@@ -275,16 +282,16 @@ test("ten statements that time out together are cancelled over one more connecti
     Array.from({ length: 10 }, () => failing(database.query("SELECT SLEEP(9)", [], { timeoutMs: 300 }))),
   );
   for (const { error } of failures) expect(error).toBeInstanceOf(StatementTimeoutError);
-  expect(standIn.kills).toHaveLength(10);
-  expect(standIn.sessions.length).toBeLessThanOrEqual(13); // those that began late may need another
+  expect(fake.kills).toHaveLength(10);
+  expect(fake.sessions.length).toBeLessThanOrEqual(13); // those that began late may need another
 });
 
 test("a server that keeps its too many connections is asked more and more rarely", async () => {
-  standIn.script.login = () => 1040;
+  fake.script.login = () => refuse(1040);
   const { error, ms } = await failing(open().query("SELECT 1"));
-  expect(error.message).toContain("refused by the stand-in");
+  expect(error.message).toContain("Too many connections");
   expect(ms).toBeLessThan(1_500);
-  expect(standIn.sessions.length).toBeLessThan(7);
+  expect(fake.sessions.length).toBeLessThan(7);
 });
 
 test("after a failover the host is looked up anew, since its name may lead to another server by then", async () => {
@@ -299,7 +306,8 @@ test("after a failover the host is looked up anew, since its name may lead to an
   await database.query("SELECT 1");
   await database.query("SELECT 1");
   expect(lookup).toHaveBeenCalledTimes(1);
-  standIn.script.statement = (sql, { number }) => (sql === "INSERT 1" && number === 1 ? { error: 1290 } : undefined);
+  fake.script.statement = (sql, { number }) => (sql === "INSERT 1" && number === 1 ? refuse(1290) : undefined);
+  fake.script.variables = ({ number }) => ({ read_only: number === 1 ? 1 : 0 });
   await database.query("INSERT 1");
   expect(lookup.mock.calls.map(([host]) => host)).toEqual(["db.example", "db.example"]);
 });
@@ -309,40 +317,38 @@ test("a connection that was idle is asked although the clock was set back meanwh
   await database.query("SELECT 1");
   laterBy(-60_000);
   await database.query("SELECT 1");
-  expect(standIn.statements).toEqual(["SELECT 1", "COM_PING", "SELECT 1"]);
+  expect(fake.statements).toEqual(["SELECT 1", "COM_PING", "SELECT 1"]);
 });
 
 test("the dead connections of one freeze are found out together", async () => {
   const pool = open({ connectionLimit: 5 });
-  standIn.script.statement = (sql) => (sql === "SLOW" ? "slow" : undefined);
+  fake.script.statement = (sql) => (sql === "SLOW" ? wait(100) : undefined);
   await Promise.all(Array.from({ length: 5 }, () => pool.query("SLOW")));
-  expect(standIn.open).toHaveLength(5);
-  standIn.script.statement = (_, { number }) => (number <= 5 ? "silent" : undefined);
+  expect(fake.server.openSessions).toHaveLength(5);
+  fake.script.statement = (_, { number }) => (number <= 5 ? silent : undefined);
   laterBy(20_000);
   const begun = process.uptime();
   await pool.query("SELECT 1");
   expect(process.uptime() - begun).toBeLessThan(1.5);
-  expect(standIn.sessions.slice(0, 5).flatMap(({ statements }) => statements.at(-1))).toEqual(
-    Array(5).fill("COM_PING"),
-  );
+  expect(fake.sessions.slice(0, 5).flatMap(({ statements }) => statements.at(-1))).toEqual(Array(5).fill("COM_PING"));
 });
 
 test("one that answers is used at once, and no further one is opened", async () => {
   const pool = open({ connectionLimit: 3 });
-  standIn.script.statement = (sql) => (sql === "SLOW" ? "slow" : undefined);
+  fake.script.statement = (sql) => (sql === "SLOW" ? wait(100) : undefined);
   await Promise.all([pool.query("SLOW"), pool.query("SLOW")]);
-  standIn.script.statement = (sql, { number }) => (number === 2 && sql === "COM_PING" ? "silent" : undefined);
+  fake.script.statement = (sql, { number }) => (number === 2 && sql === "COM_PING" ? silent : undefined);
   laterBy(20_000);
   const begun = process.uptime();
   await pool.query("SELECT 1");
   expect(process.uptime() - begun).toBeLessThan(0.4);
-  expect(standIn.sessions).toHaveLength(2);
+  expect(fake.sessions).toHaveLength(2);
 });
 
 test("there are never more connections than the limit, also while old ones end", async () => {
   jest.spyOn(console, "warn").mockImplementation(() => undefined);
   let most = 0;
-  standIn.script.login = () => void (most = Math.max(most, standIn.open.length));
+  fake.script.login = () => void (most = Math.max(most, fake.server.openSessions.length));
   const pool = open({ connectionLimit: 3 });
   for (let round = 0; round < 5; round += 1) {
     await Promise.all(
@@ -357,15 +363,15 @@ describe("a statement's own time limit", () => {
     const { error } = await failing(open().query("SELECT SLEEP(9)", [], { timeoutMs: 100 }));
     expect(error).toBeInstanceOf(StatementTimeoutError);
     expect(error.message).toContain("100 ms: cancelled on the server");
-    expect(standIn.kills).toEqual([101]);
+    expect(fake.kills).toEqual([fake.sessions[0]?.connectionId]);
   });
 
   test("cuts the connection off if it cannot be cancelled, and says so", async () => {
-    standIn.script.server = ({ number }) => `uuid-${number}`;
+    fake.script.variables = ({ number }) => ({ server_uuid: `uuid-${number}` });
     const { error } = await failing(open().query("SELECT SLEEP(9)", [], { timeoutMs: 100 }));
     expect(error).toBeInstanceOf(StatementTimeoutError);
     expect(error.message).toContain("it may still run");
-    expect(standIn.kills).toEqual([]);
+    expect(fake.kills).toEqual([]);
   });
 
   test("must be one", async () => {
@@ -374,8 +380,8 @@ describe("a statement's own time limit", () => {
 });
 
 test.each([4031, 1927])("a log-in in which the server ends the session with %i is repeated at once", async (code) => {
-  standIn.script.login = ({ number }) => (number === 1 ? code : undefined);
+  fake.script.login = ({ number }) => (number === 1 ? refuse(code) : undefined);
   const database = open();
   expect(await database.query("SELECT 1")).toHaveLength(1);
-  expect(standIn.sessions).toHaveLength(2);
+  expect(fake.sessions).toHaveLength(2);
 });

@@ -9,21 +9,22 @@ import {
   type WriteResult,
 } from "./database.ts";
 import { withoutValues } from "./pool/statement-error.ts";
-import { DatabaseStandIn, shutdownIn } from "./database-stand-in.ts";
+import { answer, farewell, hangUp, refuse } from "lambda-fake-mysql";
+import { FakeDatabase, shutdownIn } from "./fake-database.ts";
 
-let standIn: DatabaseStandIn;
+let fake: FakeDatabase;
 let database: Database;
 const warnings = jest.spyOn(console, "warn").mockImplementation(() => undefined);
 
 beforeEach(async () => {
-  standIn = await DatabaseStandIn.start();
-  database = standIn.database();
+  fake = await FakeDatabase.start();
+  database = fake.database();
   warnings.mockClear();
 });
 
 afterEach(async () => {
   await database.close(shutdownIn(500));
-  await standIn.close();
+  await fake.close();
 });
 
 const reasonOf = (promise: Promise<unknown>): Promise<Error> =>
@@ -40,11 +41,11 @@ describe("a transaction's query", () => {
       await query("INSERT 1");
     });
     expect(await reasonOf(kept?.("INSERT 2") ?? Promise.resolve())).toBeInstanceOf(TransactionEndedError);
-    expect(standIn.statements).toEqual(["START TRANSACTION", "INSERT 1", "COMMIT"]);
+    expect(fake.statements).toEqual(["START TRANSACTION", "INSERT 1", "COMMIT"]);
   });
 
   test("is refused while ROLLBACK is due: one branch fails, the other's statements never run", async () => {
-    standIn.script.statement = (sql) => (sql === "BAD" ? { error: 1062 } : undefined);
+    fake.script.statement = (sql) => (sql === "BAD" ? refuse(1062) : undefined);
     const branches = database.transaction(async (query) => {
       const other = async (): Promise<void> => {
         await query("INSERT 1");
@@ -53,8 +54,8 @@ describe("a transaction's query", () => {
       await Promise.all([query("BAD"), other()]);
     });
     expect(await reasonOf(branches)).toMatchObject({ errno: 1062 });
-    expect(standIn.statements.filter((sql) => sql.startsWith("INSERT"))).toEqual([]);
-    expect(standIn.statements).toContain("ROLLBACK");
+    expect(fake.statements.filter((sql) => sql.startsWith("INSERT"))).toEqual([]);
+    expect(fake.statements).toContain("ROLLBACK");
   });
 
   test("is waited for before COMMIT if it was not awaited", async () => {
@@ -63,11 +64,11 @@ describe("a transaction's query", () => {
       void query("INSERT 2");
       return Promise.resolve();
     });
-    expect(standIn.statements).toEqual(["START TRANSACTION", "INSERT 1", "INSERT 2", "COMMIT"]);
+    expect(fake.statements).toEqual(["START TRANSACTION", "INSERT 1", "INSERT 2", "COMMIT"]);
   });
 
   test("rolls back if it was not awaited and fails, or asks for more", async () => {
-    standIn.script.statement = (sql) => (sql === "BAD" ? { error: 1062 } : undefined);
+    fake.script.statement = (sql) => (sql === "BAD" ? refuse(1062) : undefined);
     const failed = database.transaction((query) => {
       query("BAD").catch(() => undefined);
       return Promise.resolve();
@@ -78,8 +79,8 @@ describe("a transaction's query", () => {
       return Promise.resolve();
     });
     expect(await reasonOf(asked)).toBeInstanceOf(TransactionEndedError);
-    expect(standIn.statements).not.toContain("COMMIT");
-    expect(standIn.statements).not.toContain("INSERT 2");
+    expect(fake.statements).not.toContain("COMMIT");
+    expect(fake.statements).not.toContain("INSERT 2");
   });
 
   test("is refused after a statement that commits by itself", async () => {
@@ -88,14 +89,14 @@ describe("a transaction's query", () => {
       await query("INSERT 1");
     });
     expect((await reasonOf(ended)).message).toContain("DDL");
-    expect(standIn.statements).not.toContain("INSERT 1");
+    expect(fake.statements).not.toContain("INSERT 1");
   });
 
   test("is refused after an error that rolled the transaction back, and so is COMMIT", async () => {
-    standIn.script.statement = (sql, session) => {
+    fake.script.statement = (sql, session) => {
       if (sql !== "UPDATE") return undefined;
-      session.inTransaction = false; // as a deadlock does
-      return { error: 1213 };
+      session.state.inTransaction = false; // as a deadlock does
+      return refuse(1213);
     };
     const swallowed = database.transaction(async (query) => {
       await query("UPDATE").catch(() => undefined);
@@ -106,8 +107,8 @@ describe("a transaction's query", () => {
       await query("INSERT 1");
     });
     expect(await reasonOf(continued)).toBeInstanceOf(TransactionEndedError);
-    expect(standIn.statements).not.toContain("COMMIT");
-    expect(standIn.statements).not.toContain("INSERT 1");
+    expect(fake.statements).not.toContain("COMMIT");
+    expect(fake.statements).not.toContain("INSERT 1");
   });
 
   test.each(["START TRANSACTION", "/* again */ BEGIN", "begin work"])(
@@ -118,13 +119,13 @@ describe("a transaction's query", () => {
         await query(sql);
       });
       expect((await reasonOf(nested)).message).toContain("use SAVEPOINT");
-      expect(standIn.statements).toEqual(["START TRANSACTION", "INSERT 1", "ROLLBACK"]);
+      expect(fake.statements).toEqual(["START TRANSACTION", "INSERT 1", "ROLLBACK"]);
     },
   );
 
   test("a procedure that ends it leaves the outcome unknown, and says so", async () => {
-    standIn.script.statement = (sql, session) => {
-      if (sql.startsWith("CALL")) session.inTransaction = false;
+    fake.script.statement = (sql, session) => {
+      if (sql.startsWith("CALL")) session.state.inTransaction = false;
       return undefined;
     };
     const ended = database.transaction(async (query) => {
@@ -135,19 +136,19 @@ describe("a transaction's query", () => {
   });
 
   test("a COMMIT that a read-only server refuses ends the connection", async () => {
-    standIn.script.statement = (sql) => (sql === "COMMIT" ? { error: 1290 } : undefined);
+    fake.script.statement = (sql) => (sql === "COMMIT" ? refuse(1290) : undefined);
     expect(await reasonOf(database.transaction((query) => query("INSERT 1")))).toMatchObject({ errno: 1290 });
     await database.query("SELECT 1");
-    expect(standIn.sessions).toMatchObject([{ quit: true }, { quit: false }]);
+    expect(fake.sessions).toMatchObject([{ quit: true }, { quit: false }]);
   });
 
-  test.each(["hang up", { error: 1053 }, { error: 1927 }] as const)(
+  test.each([hangUp, refuse(1053), refuse(1927)] as const)(
     "a connection lost in COMMIT (%j) leaves the outcome unknown, and says so",
     async (reaction) => {
-      standIn.script.statement = (sql) => (sql === "COMMIT" ? reaction : undefined);
+      fake.script.statement = (sql) => (sql === "COMMIT" ? reaction : undefined);
       const lost = await reasonOf(database.transaction((query) => query("INSERT 1")));
       expect(lost).toBeInstanceOf(CommitOutcomeUnknownError);
-      expect(standIn.statements.filter((sql) => sql === "COMMIT")).toHaveLength(1);
+      expect(fake.statements.filter((sql) => sql === "COMMIT")).toHaveLength(1);
     },
   );
 });
@@ -155,124 +156,123 @@ describe("a transaction's query", () => {
 describe("what a statement leaves on its connection", () => {
   test("an open transaction is rolled back before the answer, with a line in the log", async () => {
     await database.query("START TRANSACTION");
-    expect(standIn.statements).toEqual(["START TRANSACTION", "ROLLBACK"]);
+    expect(fake.statements).toEqual(["START TRANSACTION", "ROLLBACK"]);
     expect(warnings).toHaveBeenCalledTimes(1);
   });
 
   test("so is a transaction that a failing procedure began", async () => {
-    standIn.script.statement = (sql, session) => {
+    fake.script.statement = (sql, session) => {
       if (!sql.startsWith("CALL")) return undefined;
-      session.inTransaction = true;
-      return { error: 1644 };
+      session.state.inTransaction = true;
+      return refuse(1644);
     };
     await reasonOf(database.query("CALL p()"));
-    expect(standIn.statements).toEqual(["CALL p()", "COM_PING", "ROLLBACK"]);
+    expect(fake.statements).toEqual(["CALL p()", "COM_PING", "ROLLBACK"]);
     expect(warnings).toHaveBeenCalledTimes(1);
   });
 
   test("a connection with autocommit off is ended", async () => {
     await database.query("SET autocommit = 0");
     await database.query("SELECT 1");
-    expect(standIn.sessions).toMatchObject([{ quit: true }, { statements: { length: 2 } }]);
+    expect(fake.sessions).toMatchObject([{ quit: true }, { statements: { length: 2 } }]);
     expect(warnings).toHaveBeenCalledTimes(1);
   });
 
   test("a connection whose transaction cannot be rolled back is ended, with COM_QUIT", async () => {
-    standIn.script.statement = (sql, session) => {
-      if (sql === "XA START 'x'") session.inTransaction = true;
-      return sql === "ROLLBACK" ? { error: 1399 } : undefined;
+    fake.script.statement = (sql, session) => {
+      if (sql === "XA START 'x'") session.state.inTransaction = true;
+      return sql === "ROLLBACK" ? refuse(1399) : undefined;
     };
     await database.query("XA START 'x'");
     await database.query("SELECT 1");
-    expect(standIn.sessions).toMatchObject([{ quit: true }, { quit: false }]);
+    expect(fake.sessions).toMatchObject([{ quit: true }, { quit: false }]);
   });
 
   test("the session is reset on request", async () => {
-    const resetting = standIn.database({ resetSession: true });
+    const resetting = fake.database({ resetSession: true });
     await resetting.query("SET @a = 1");
     await resetting.close(shutdownIn(500));
-    expect(standIn.statements[1]).toBe("COM_RESET_CONNECTION");
-    expect(standIn.statements[2]).toContain("NAMES utf8mb4");
+    expect(fake.statements[1]).toBe("COM_RESET_CONNECTION");
+    expect(fake.statements[2]).toContain("NAMES utf8mb4");
   });
 });
 
 test("a server that does not reset sessions costs connections, and a line in the log says so", async () => {
-  standIn.script.statement = (sql) => (sql === "COM_RESET_CONNECTION" ? { error: 1047 } : undefined);
-  const resetting = standIn.database({ resetSession: true });
+  fake.script.statement = (sql) => (sql === "COM_RESET_CONNECTION" ? refuse(1047) : undefined);
+  const resetting = fake.database({ resetSession: true });
   await resetting.query("SELECT 1");
   await resetting.query("SELECT 2");
-  expect(standIn.sessions).toMatchObject([{ quit: true }, { quit: true }]);
+  expect(fake.sessions).toMatchObject([{ quit: true }, { quit: true }]);
   expect(warnings).toHaveBeenLastCalledWith(expect.stringContaining("does not reset the session"));
 });
 
 describe("a statement runs a second time", () => {
   test("never because of a message, whatever words it quotes", async () => {
     const message = "Can't add new command when connection is in closed state; write EPIPE";
-    standIn.script.statement = (sql) => (sql === "INSERT 1" ? { error: 1644, message } : undefined);
+    fake.script.statement = (sql) => (sql === "INSERT 1" ? refuse(1644, message) : undefined);
     await reasonOf(database.query("INSERT 1"));
-    expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+    expect(fake.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
   });
 
   test.each([4031, 1053, 1927])(
     "never because of a number that the server answers with: SIGNAL sets %i",
     async (error) => {
-      standIn.script.statement = (sql) => (sql === "INSERT 1" ? { error } : undefined);
+      fake.script.statement = (sql) => (sql === "INSERT 1" ? refuse(error) : undefined);
       expect(await reasonOf(database.query("INSERT 1"))).toMatchObject({ errno: error });
-      expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+      expect(fake.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
     },
   );
 
   test("never because of 1290 in the SQL state of SIGNAL, and the connection stays", async () => {
-    standIn.script.statement = (sql) => (sql === "INSERT 1" ? { error: 1290, sqlState: "45000" } : undefined);
+    fake.script.statement = (sql) => (sql === "INSERT 1" ? refuse(1290, undefined, "45000") : undefined);
     expect(await reasonOf(database.query("INSERT 1"))).toMatchObject({ errno: 1290 });
     await database.query("SELECT 1");
-    expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
-    expect(standIn.sessions).toHaveLength(1);
+    expect(fake.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+    expect(fake.sessions).toHaveLength(1);
   });
 
   test.each([4031, 1053, 1927])("if the server's last error %i crossed it on the wire", async (code) => {
-    standIn.script.statement = (sql, { number }) =>
-      sql === "INSERT 1" && number === 1 ? { farewell: code } : undefined;
-    expect(await database.query<WriteResult>("INSERT 1")).toMatchObject({ affectedRows: 1, insertId: 7 });
-    expect(standIn.sessions).toHaveLength(2);
+    fake.script.statement = (sql, { number }) => (sql === "INSERT 1" && number === 1 ? farewell(code) : undefined);
+    expect(await database.query<WriteResult>("INSERT 1")).toMatchObject({ affectedRows: 1, insertId: 1 });
+    expect(fake.sessions).toHaveLength(2);
   });
 
   test("a BEGIN that a farewell crosses is repeated, and the work runs once", async () => {
-    standIn.script.statement = (sql, { number }) =>
-      sql === "START TRANSACTION" && number === 1 ? { farewell: 4031 } : undefined;
+    fake.script.statement = (sql, { number }) =>
+      sql === "START TRANSACTION" && number === 1 ? farewell(4031) : undefined;
     const work = jest.fn((query: Query) => query("INSERT 1"));
     await database.transaction(work);
     expect(work).toHaveBeenCalledTimes(1);
-    expect(standIn.sessions).toHaveLength(2);
+    expect(fake.sessions).toHaveLength(2);
   });
 
   test.each([1053, 1927, 3169])(
     "a BEGIN that the server answers with %i is repeated: it does nothing",
     async (error) => {
-      standIn.script.statement = (sql, { number }) => {
+      fake.script.statement = (sql, { number }) => {
         if (number > 1) return undefined;
-        if (sql === "START TRANSACTION") return { error };
-        return sql === "COM_PING" ? "hang up" : undefined;
+        if (sql === "START TRANSACTION") return refuse(error);
+        return sql === "COM_PING" ? hangUp : undefined;
       };
       await database.transaction((query) => query("INSERT 1"));
-      expect(standIn.sessions).toHaveLength(2);
+      expect(fake.sessions).toHaveLength(2);
     },
   );
 
   test("not after the connection ended: it may have run", async () => {
-    standIn.script.statement = (sql) => (sql === "INSERT 1" ? "hang up" : undefined);
+    fake.script.statement = (sql) => (sql === "INSERT 1" ? hangUp : undefined);
     await reasonOf(database.query("INSERT 1"));
-    expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+    expect(fake.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
   });
 
   test.each([1290, 1792, 1836])("on another server after %i, once", async (code) => {
-    standIn.script.variablesOn = () => ["read_only"];
-    standIn.script.statement = (sql, { number }) => (sql === "INSERT 1" && number === 1 ? { error: code } : undefined);
+    fake.script.variables = () => ({ read_only: 1 });
+    fake.script.statement = (sql, { number }) => (sql === "INSERT 1" && number === 1 ? refuse(code) : undefined);
     await database.query("INSERT 1");
-    expect(standIn.sessions).toMatchObject([{ quit: true }, { quit: false }]);
-    standIn.script.statement = (sql) => (sql === "INSERT 1" ? { error: code } : undefined);
+    expect(fake.sessions).toMatchObject([{ quit: true }, { quit: false }]);
+    fake.script.statement = (sql) => (sql === "INSERT 1" ? refuse(code) : undefined);
     expect(await reasonOf(database.query("INSERT 1"))).toMatchObject({ errno: code });
-    expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(4);
+    expect(fake.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(4);
   });
 
   test.each<[number, string[], ...unknown[]]>([
@@ -281,29 +281,28 @@ describe("a statement runs a second time", () => {
     [1792, ["transaction_read_only"], "its session is READ ONLY"],
     [1792, ["read_only", "transaction_read_only"], "session and server are READ ONLY"],
   ])("not after %i with %j ON: %s", async (code, on) => {
-    standIn.script.variablesOn = () => on;
-    standIn.script.statement = (sql) => (sql === "INSERT 1" ? { error: code } : undefined);
+    fake.script.variables = () => Object.fromEntries(on.map((name) => [name, 1]));
+    fake.script.statement = (sql) => (sql === "INSERT 1" ? refuse(code) : undefined);
     expect(await reasonOf(database.query("INSERT 1"))).toMatchObject({ errno: code });
     await database.query("SELECT 1");
-    expect(standIn.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
-    expect(standIn.sessions).toHaveLength(1);
+    expect(fake.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+    expect(fake.sessions).toHaveLength(1);
   });
 
   test("not if it is a procedure refused half way, or a transaction; but the connection is closed", async () => {
-    standIn.script.variablesOn = () => ["read_only"];
-    standIn.script.statement = (sql) => (/CALL|INSERT/.test(sql) ? { error: 1290 } : undefined);
+    fake.script.variables = () => ({ read_only: 1 });
+    fake.script.statement = (sql) => (/CALL|INSERT/.test(sql) ? refuse(1290) : undefined);
     await reasonOf(database.query("/* a comment */ CALL p()"));
     await reasonOf(database.transaction((query) => query("INSERT 1")));
     await database.query("SELECT 1");
-    expect(standIn.statements.filter((sql) => /CALL|INSERT/.test(sql))).toHaveLength(2);
-    expect(standIn.sessions).toHaveLength(3);
+    expect(fake.statements.filter((sql) => /CALL|INSERT/.test(sql))).toHaveLength(2);
+    expect(fake.sessions).toHaveLength(3);
   });
 });
 
 describe("an error", () => {
   const printed = async (code: number, message: string, sqlState?: string): Promise<string> => {
-    const reaction = { error: code, message, ...(sqlState === undefined ? {} : { sqlState }) };
-    standIn.script.statement = (sql) => (/^INSERT/.test(sql) ? reaction : undefined);
+    fake.script.statement = (sql) => (/^INSERT/.test(sql) ? refuse(code, message, sqlState) : undefined);
     const values = ["secret@example.org", 4711];
     const error = await reasonOf(database.query("INSERT INTO t VALUES (?, 'top-secret', ?)", values));
     return inspect(error, { showHidden: true }) + JSON.stringify(error) + error.message + (error.stack ?? "");
@@ -339,7 +338,7 @@ describe("an error", () => {
   });
 
   test("takes no time that grows with the values", async () => {
-    standIn.script.statement = (sql) => (sql.startsWith("INSERT") ? { error: 1062 } : undefined);
+    fake.script.statement = (sql) => (sql.startsWith("INSERT") ? refuse(1062) : undefined);
     const bytes = new Uint8Array(2_000_000);
     const error = await reasonOf(database.query("INSERT INTO t VALUES (?)", [bytes]));
     const begun = process.uptime();
@@ -349,15 +348,14 @@ describe("an error", () => {
 });
 
 test("values are exact, and a Date is written in UTC", async () => {
-  standIn.script.statement = (sql) =>
-    sql.includes("big") ? { rows: [{ big: "9007199254740993", small: "42" }] } : undefined;
+  fake.script.statement = (sql) => (sql.includes("big") ? answer({ big: 9007199254740993n, small: 42 }) : undefined);
   const [row] = await database.query<RowDataPacket>("SELECT big FROM t WHERE at = ?", [new Date(0)]);
   expect(row).toEqual({ big: "9007199254740993", small: 42 });
-  expect(standIn.statements[0]).toContain("'1970-01-01 00:00:00.000'");
+  expect(fake.statements[0]).toContain("'1970-01-01 00:00:00.000'");
 });
 
 test("the stack of a failed statement leads to its caller", async () => {
-  standIn.script.statement = (sql) => (sql.includes("no_such_column") ? { error: 1054 } : undefined);
+  fake.script.statement = (sql) => (sql.includes("no_such_column") ? refuse(1054) : undefined);
   const error = await reasonOf(database.query("SELECT no_such_column"));
   expect(error.stack).toContain("database-data.test.ts");
 });
@@ -369,5 +367,5 @@ test("no value is put into a literal that a backslash does not protect", async (
   await database.query("SELECT 1");
   await database.query("SET SESSION sql_mode = ''");
   await database.query("SELECT ?", ["it's"]);
-  expect(standIn.statements.filter((sql) => sql.startsWith("SELECT"))).toEqual(["SELECT 1", "SELECT 'it\\'s'"]);
+  expect(fake.statements.filter((sql) => sql.startsWith("SELECT"))).toEqual(["SELECT 1", "SELECT 'it\\'s'"]);
 });

@@ -1,7 +1,8 @@
 /** Whatever fails, nothing that the caller passed as a value is in the error or in the log. */
 import { inspect } from "node:util";
 import fc from "fast-check";
-import { DatabaseStandIn, shutdownIn } from "./database-stand-in.ts";
+import { refuse } from "lambda-fake-mysql";
+import { FakeDatabase, shutdownIn } from "./fake-database.ts";
 
 /** The messages of MySQL's errors that quote a value, as the server writes them. */
 const MESSAGES: readonly (readonly [number, (value: string) => string])[] = [
@@ -31,8 +32,8 @@ const value = fc.oneof(
 );
 
 test("10,000 failing statements with random values", async () => {
-  const standIn = await DatabaseStandIn.start();
-  const database = standIn.database();
+  const fake = await FakeDatabase.start();
+  const database = fake.database();
   const log: unknown[] = [];
   const warn = jest.spyOn(console, "warn").mockImplementation((...args) => void log.push(args));
   const property = fc.asyncProperty(
@@ -41,8 +42,7 @@ test("10,000 failing statements with random values", async () => {
     secret,
     async ([code, message], one, literal) => {
       const quoted = typeof one === "string" ? one : literal;
-      standIn.script.statement = (sql) =>
-        sql.startsWith("INSERT") ? { error: code, message: message(quoted) } : undefined;
+      fake.script.statement = (sql) => (sql.startsWith("INSERT") ? refuse(code, message(quoted)) : undefined);
       const sql = `INSERT INTO t VALUES (?, '${literal.replaceAll(/['\\]/g, "")}')`;
       const error = await database.query(sql, [one]).catch((reason: unknown) => reason as Error);
       const shown = [
@@ -52,12 +52,12 @@ test("10,000 failing statements with random values", async () => {
       ];
       expect(shown.join("\n")).not.toMatch(/s3cr3t|t3rc3s/);
       expect(error).toMatchObject({ errno: code });
-      standIn.sessions.forEach(({ statements }) => statements.splice(0));
+      fake.sessions.forEach(({ statements }) => statements.splice(0));
     },
   );
   await fc.assert(property, { numRuns: 10_000 });
   expect(inspect(log)).not.toMatch(/s3cr3t|t3rc3s/);
   warn.mockRestore();
   await database.close(shutdownIn(500));
-  await standIn.close();
+  await fake.close();
 }, 300_000);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { buildSync } from "esbuild";
-import { DatabaseStandIn } from "./database-stand-in.ts";
+import { FakeDatabase } from "./fake-database.ts";
 
 const directory = mkdtempSync(path.join(tmpdir(), "loaded-"));
 afterAll(() => {
@@ -56,12 +56,12 @@ test("the import and the connect load no module of Node.js that the first statem
 });
 
 test("a log-in and a statement run no table of an encoding besides UTF-8", async () => {
-  const standIn = await DatabaseStandIn.start();
+  const fake = await FakeDatabase.start();
   const database = JSON.stringify(path.join(__dirname, "database.ts"));
   const script = `
     import Module from "node:module";
     import { Database } from ${database};
-    const database = new Database(${JSON.stringify(standIn.settings)});
+    const database = new Database(${JSON.stringify(fake.settings)});
     await database.query("SELECT 1");
     const names = Object.keys(Module._cache).filter((file) => file.includes("iconv-lite"));
     process.stdout.write(JSON.stringify(names.map((file) => file.replace(/.*iconv-lite./, ""))), () => process.exit());`;
@@ -78,6 +78,6 @@ test("a log-in and a statement run no table of an encoding besides UTF-8", async
     expect(loaded).toContain("lib/index.js");
     expect(loaded.filter((name) => name.startsWith("encodings"))).toEqual([]);
   } finally {
-    await standIn.close();
+    await fake.close();
   }
 });

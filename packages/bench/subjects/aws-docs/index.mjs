@@ -1,6 +1,6 @@
 /**
  * As AWS's documentation writes it: the secret by AWS's SDK, which the runtime brings, and the pool of mysql2 over TLS
- * with the bundle of RDS. Its `NODE_EXTRA_CA_CERTS` makes the SDK trust the bench's stand-in for Secrets Manager.
+ * with the bundle of RDS. Its `NODE_EXTRA_CA_CERTS` makes the SDK trust the bench's fake of Secrets Manager.
  */
 import { readFileSync } from "node:fs";
 import { GetSecretValueCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";

@@ -8,7 +8,7 @@ import { SignatureV4 } from "@smithy/signature-v4";
 import { createHash, createHmac } from "node:crypto";
 import { credentials, CredentialsError } from "./credentials.ts";
 import type { DatabaseSettings } from "../settings.ts";
-import { secretsManagerStandIn, type Answer, type SecretsManagerStandIn } from "./secrets-manager-stand-in.ts";
+import { fakeSecretsManager, type Answer, type FakeSecretsManager } from "./fake-secrets-manager.ts";
 
 const ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf";
 const SECRET_KEY = "the-secret-access-key";
@@ -16,7 +16,7 @@ const SESSION_TOKEN = "IQoJb3JpZ2luX2VjEHoaCWV1LXdlc3QtMSJHMEUCIQ";
 const RIGHT: Answer = { body: { ARN, SecretString: JSON.stringify({ username: "app", password: "p4ssw0rd" }) } };
 
 const before = { ...process.env };
-const open: SecretsManagerStandIn[] = [];
+const open: FakeSecretsManager[] = [];
 
 beforeEach(() => {
   process.env = {
@@ -37,8 +37,8 @@ function settings(more: Partial<DatabaseSettings> = {}, user?: string): Database
   return { host: "localhost", port: 3306, name: "shop", tls: "off", connectTimeoutMs: 4_000, login, ...more };
 }
 
-async function standIn(...answers: Answer[]): Promise<SecretsManagerStandIn> {
-  const server = await secretsManagerStandIn(...answers);
+async function fake(...answers: Answer[]): Promise<FakeSecretsManager> {
+  const server = await fakeSecretsManager(...answers);
   open.push(server);
   process.env["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = server.url;
   return server;
@@ -59,13 +59,13 @@ async function errorOf(promise: Promise<unknown>): Promise<string> {
 
 describe("the secret", () => {
   test("provides user and password; DB_USER may name another user", async () => {
-    await standIn(RIGHT);
+    await fake(RIGHT);
     expect(await credentials(settings())).toEqual({ user: "app", password: "p4ssw0rd" });
     expect(await credentials(settings({}, "reader"))).toEqual({ user: "reader", password: "p4ssw0rd" });
   });
 
   test("needs no username if DB_USER names the user", async () => {
-    await standIn({ body: { SecretString: '{"password":"p4ssw0rd"}' } });
+    await fake({ body: { SecretString: '{"password":"p4ssw0rd"}' } });
     expect(await credentials(settings({}, "reader"))).toEqual({ user: "reader", password: "p4ssw0rd" });
   });
 
@@ -95,7 +95,7 @@ describe("the secret", () => {
     ["bytes", { SecretBinary: Buffer.from("p4ssw0rd").toString("base64") }, "has no SecretString (it may be binary)"],
     ["nothing", {}, "has no SecretString (it may be binary)"],
   ])("is refused without showing its content: %s", async (_, body, expected) => {
-    await standIn({ body });
+    await fake({ body });
     expect(await errorOf(credentials(settings()))).toBe(
       `secret ${ARN} (DB_SECRET_ARN) ${expected.replace(/password$|username$/, "$&, or its $& is not a non-empty string")}; ` +
         'expected JSON with non-empty "username" and "password", as RDS writes it',
@@ -110,7 +110,7 @@ describe("the service's errors", () => {
     ["DecryptionFailure", "the function's role needs kms:Decrypt on the secret's key"],
     ["InvalidRequestException", "the secret must not be marked for deletion"],
   ])("%s names the secret and what to do, and is not tried again", async (type, cure) => {
-    const server = await standIn({ status: 400, body: { __type: `com.amazonaws#${type}`, message: "as it is" } });
+    const server = await fake({ status: 400, body: { __type: `com.amazonaws#${type}`, message: "as it is" } });
     const message = await errorOf(credentials(settings()));
     expect(message).toContain(
       `Secrets Manager at ${server.url} refused secret ${ARN} (DB_SECRET_ARN): ${type}: as it is; `,
@@ -120,19 +120,19 @@ describe("the service's errors", () => {
   });
 
   test("the type may be in a header", async () => {
-    await standIn({ status: 400, type: "ResourceNotFoundException:http://internal/", body: {} });
+    await fake({ status: 400, type: "ResourceNotFoundException:http://internal/", body: {} });
     expect(await errorOf(credentials(settings()))).toContain(": ResourceNotFoundException; ");
   });
 
   test("the text of a refused signature, which quotes the request, is not shown", async () => {
     const quoted = `should have been 'POST x-amz-security-token:${SESSION_TOKEN}'`;
-    await standIn({ status: 400, body: { __type: "InvalidSignatureException", message: quoted } });
+    await fake({ status: 400, body: { __type: "InvalidSignatureException", message: quoted } });
     expect(await errorOf(credentials(settings()))).toMatch(/: InvalidSignatureException$/);
   });
 
   test("a text that quotes a secret is shown without it, in one line, and shortened", async () => {
     const text = `${SESSION_TOKEN}\n${SECRET_KEY} ${"0a".repeat(32)} ${"x".repeat(9_000)}`;
-    await standIn({ status: 400, body: { __type: "AccessDeniedException", message: text } });
+    await fake({ status: 400, body: { __type: "AccessDeniedException", message: text } });
     const message = await errorOf(credentials(settings()));
     expect(message).toContain(": *** *** *** xxx");
     expect(message.length).toBeLessThan(800);
@@ -144,12 +144,12 @@ describe("the service's errors", () => {
     ["an error without a type", { status: 418, body: "" }],
     ["a type that is no type", { status: 400, body: { __type: "<b>\n".repeat(50) } }],
   ])("an answer that is not the service's is an error, not a crash: %s", async (_, answer) => {
-    await standIn(answer);
+    await fake(answer);
     expect(await errorOf(credentials(settings()))).toContain(`refused secret ${ARN}`);
   });
 
   test("an answer without an end is cut off", async () => {
-    await standIn({ body: "x".repeat(2_000_000) });
+    await fake({ body: "x".repeat(2_000_000) });
     expect(await errorOf(credentials(settings()))).toContain("TooLongAnswer");
   });
 });
@@ -162,13 +162,13 @@ describe("another attempt", () => {
     ["status 503", { status: 503, body: "<html>" }],
     ["a connection that is reset", "reset"],
   ])("comes after %s, each with a new signature", async (_, answer) => {
-    const server = await standIn(answer, answer, RIGHT);
+    const server = await fake(answer, answer, RIGHT);
     expect(await credentials(settings())).toMatchObject({ password: "p4ssw0rd" });
     expect(server.received).toHaveLength(3);
   });
 
   test("is at most the third", async () => {
-    const server = await standIn({ status: 400, body: { __type: "ThrottlingException", message: "Rate exceeded" } });
+    const server = await fake({ status: 400, body: { __type: "ThrottlingException", message: "Rate exceeded" } });
     expect(await errorOf(credentials(settings()))).toContain(
       "ThrottlingException: Rate exceeded; the account reads too many secrets",
     );
@@ -177,7 +177,7 @@ describe("another attempt", () => {
 
   test("does not exceed the limit, and the error names the last one's result", async () => {
     jest.spyOn(Math, "random").mockReturnValue(0.99);
-    await standIn({ status: 400, body: { __type: "ThrottlingException" } });
+    await fake({ status: 400, body: { __type: "ThrottlingException" } });
     const message = await errorOf(credentials(settings({ connectTimeoutMs: 200 })));
     jest.restoreAllMocks();
     expect(message).toMatch(/did not answer within \d{3,4} ms \(the last attempt: ThrottlingException\)/);
@@ -190,7 +190,7 @@ describe("a wait has a limit", () => {
     `while reading secret ${ARN} (DB_SECRET_ARN)`;
 
   test("a silent service", async () => {
-    const { url } = await standIn("silence");
+    const { url } = await fake("silence");
     const message = await errorOf(credentials(settings({ connectTimeoutMs: 200 })));
     expect(message).toMatch(/^Secrets Manager at \S+ did not answer within \d{3,4} ms; /);
     expect(message).toContain(url);
@@ -213,7 +213,7 @@ describe("a wait has a limit", () => {
   });
 
   test("a service that cannot be reached", async () => {
-    const server = await standIn(RIGHT);
+    const server = await fake(RIGHT);
     server.close();
     expect(await errorOf(credentials(settings()))).toBe(
       `Secrets Manager at ${server.url} could not be reached: ECONNREFUSED; ${NETWORK}`,
@@ -221,7 +221,7 @@ describe("a wait has a limit", () => {
   });
 
   test("the caller's signal", async () => {
-    await standIn("silence");
+    await fake("silence");
     const abort = new AbortController();
     const result = errorOf(credentials(settings(), abort.signal));
     setTimeout(() => {
@@ -241,7 +241,7 @@ describe("a wait has a limit", () => {
 
 describe("the request", () => {
   test("has the SDK's operation, and the signature that the SDK's signer gives it", async () => {
-    const server = await standIn(RIGHT);
+    const server = await fake(RIGHT);
     await credentials(settings());
     const [{ method, url, headers, body }] = server.received as [(typeof server.received)[0]];
     expect({ method, url, body: JSON.parse(body) as unknown }).toEqual({
@@ -271,7 +271,7 @@ describe("the request", () => {
   });
 
   test("the path of a configured endpoint is kept", async () => {
-    const server = await standIn(RIGHT);
+    const server = await fake(RIGHT);
     process.env["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = `${server.url}/proxy/`;
     await credentials(settings());
     expect(server.received[0]?.url).toBe("/proxy/");
@@ -280,7 +280,7 @@ describe("the request", () => {
 
 describe("AWS's SDK", () => {
   test("may be passed in, and its errors are reported in the same way", async () => {
-    const server = await standIn(RIGHT, {
+    const server = await fake(RIGHT, {
       status: 400,
       body: { __type: "ResourceNotFoundException", message: "gone" },
     });
@@ -319,8 +319,8 @@ describe("the credentials of a container, as with SnapStart", () => {
     rmSync(directory, { recursive: true });
   });
 
-  async function container(...answers: Answer[]): Promise<SecretsManagerStandIn> {
-    const server = await secretsManagerStandIn(...answers);
+  async function container(...answers: Answer[]): Promise<FakeSecretsManager> {
+    const server = await fakeSecretsManager(...answers);
     open.push(server);
     process.env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = `${server.url}/credentials`;
     process.env["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = "the token";
@@ -338,7 +338,7 @@ describe("the credentials of a container, as with SnapStart", () => {
 
   test("are requested once, with the token, and used until shortly before they expire", async () => {
     const endpoint = await container(valid(60));
-    const server = await standIn(RIGHT);
+    const server = await fake(RIGHT);
     await credentials(settings());
     await credentials(settings());
     expect(endpoint.received.map(({ url, headers }) => [url, headers.authorization])).toEqual([
@@ -350,7 +350,7 @@ describe("the credentials of a container, as with SnapStart", () => {
 
   test("are requested again five minutes before they expire; the old ones remain while the endpoint fails", async () => {
     const endpoint = await container(valid(4, "FIRST"), valid(4, "SECOND"), { status: 400, body: "" });
-    const server = await standIn(RIGHT);
+    const server = await fake(RIGHT);
     for (let count = 0; count < 3; count += 1) await credentials(settings());
     expect(endpoint.received).toHaveLength(3);
     const ids = server.received.map(({ headers }) => /Credential=(\w+)/.exec(headers.authorization ?? "")?.[1]);
@@ -359,7 +359,7 @@ describe("the credentials of a container, as with SnapStart", () => {
 
   test("a token in a file goes before one in a variable", async () => {
     const endpoint = await container(valid(60));
-    await standIn(RIGHT);
+    await fake(RIGHT);
     process.env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"] = join(directory, "token");
     writeFileSync(join(directory, "token"), "from the file\n");
     await credentials(settings());
@@ -378,7 +378,7 @@ describe("the credentials of a container, as with SnapStart", () => {
     ["resets", "reset", "failed: ECONNRESET"],
   ])("an endpoint that %s is named", async (_, answer, expected) => {
     const { url } = await container(answer);
-    await standIn(RIGHT);
+    await fake(RIGHT);
     const message = await errorOf(credentials(settings({ connectTimeoutMs: answer === "silence" ? 200 : 4_000 })));
     expect(message).toContain(`the endpoint for AWS credentials at ${url} (AWS_CONTAINER_CREDENTIALS_FULL_URI)`);
     expect(message).toContain(expected);

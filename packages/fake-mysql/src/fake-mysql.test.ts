@@ -1,4 +1,4 @@
-/** mysql2 talks to the misbehaving server, which first behaves well and then badly. */
+/** mysql2 talks to the fake server, which first behaves well and then badly. */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { once } from "node:events";
 import net from "node:net";
@@ -11,17 +11,17 @@ import mysql, {
   type ResultSetHeader,
   type RowDataPacket,
 } from "mysql2/promise";
-import { createCertificates, type Certificates } from "./certificates";
-import { MisbehavingServer, type MisbehavingServerConfig } from "./misbehaving-server";
-import { answer, farewell, hangUp, refuse, refuseAndEnd, reset, silent, wait } from "./misbehaving-server-reaction";
+import { createCertificates, type Certificates } from "./certificates.ts";
+import { FakeMysql, type FakeMysqlConfig } from "./fake-mysql.ts";
+import { answer, farewell, hangUp, refuse, refuseAndEnd, reset, silent, wait } from "./reaction.ts";
 
 let directory: string;
 let certificates: Certificates;
-let server: MisbehavingServer;
+let server: FakeMysql;
 let connections: Connection[] = [];
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), "misbehaving-"));
+  directory = mkdtempSync(join(tmpdir(), "fake-mysql-"));
   certificates = await createCertificates(directory);
 });
 
@@ -35,8 +35,8 @@ afterAll(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-async function start(config: MisbehavingServerConfig = {}): Promise<void> {
-  server = await MisbehavingServer.start(config);
+async function start(config: FakeMysqlConfig = {}): Promise<void> {
+  server = await FakeMysql.start(config);
 }
 
 async function connect(options: ConnectionOptions = {}): Promise<Connection> {
@@ -161,10 +161,7 @@ describe("answers", () => {
     const [all, own, running] = [
       await rows(connection, "SHOW FULL PROCESSLIST"),
       await rows(connection, "SELECT id, host FROM information_schema.processlist WHERE id = CONNECTION_ID()"),
-      await rows(
-        connection,
-        "SELECT id FROM information_schema.processlist WHERE command = 'Query' AND info LIKE '%SLEEP(%'",
-      ),
+      await rows(connection, "SELECT id FROM information_schema.processlist WHERE command = 'Query' AND id IN (9, 10)"),
     ];
     expect(all).toHaveLength(2);
     expect(own).toEqual([{ id: 8, host: server.sessions[0]?.peer }]);

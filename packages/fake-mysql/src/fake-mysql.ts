@@ -3,16 +3,16 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import net, { type AddressInfo } from "node:net";
 import type { SecureContext } from "node:tls";
-import type { Account, AuthPlugin } from "./misbehaving-server-login";
-import type { Row } from "./misbehaving-server-packets";
-import type { ProcesslistEntry } from "./misbehaving-server-processlist";
-import { refuseAndEnd, type Reaction } from "./misbehaving-server-reaction";
-import { MisbehavingServerSession, type Script, type SessionServer } from "./misbehaving-server-session";
-import { secureContextOf, type Delivery } from "./misbehaving-server-wire";
+import type { Account, AuthPlugin } from "./log-in.ts";
+import type { Row } from "./packets.ts";
+import type { ProcesslistEntry } from "./processlist.ts";
+import { refuseAndEnd, type Reaction } from "./reaction.ts";
+import { Session, type Script, type SessionServer } from "./session.ts";
+import { secureContextOf, type Delivery } from "./wire.ts";
 
-export type { Script } from "./misbehaving-server-session";
+export type { Script } from "./session.ts";
 
-export interface MisbehavingServerConfig {
+export interface FakeMysqlConfig {
   /** @default "8.4.6" */
   readonly version?: string;
   /** How the one account logs in. @default "caching_sha2_password" */
@@ -40,6 +40,10 @@ export interface MisbehavingServerConfig {
   readonly limit?: { readonly connections: number; readonly code: 1040 | 1203 | 1226 };
   /** @default "answers" */
   readonly delivery?: Delivery;
+  /** @default - one that is free */
+  readonly port?: number;
+  /** Where it listens. @default "127.0.0.1" */
+  readonly host?: string;
   /** @default - nothing goes wrong */
   readonly script?: Script;
 }
@@ -47,7 +51,7 @@ export interface MisbehavingServerConfig {
 /** A KILL that ended a thread, or found none. */
 export interface RecordedKill {
   readonly what: "QUERY" | "CONNECTION";
-  readonly by: MisbehavingServerSession;
+  readonly by: Session;
   readonly backend: Backend;
   readonly connectionId: number;
   readonly hit: "own" | "another client's" | "nobody";
@@ -61,7 +65,7 @@ export interface OtherClient {
 
 /** One MySQL server with its own numbering and its own processlist. */
 export class Backend {
-  readonly sessions: MisbehavingServerSession[] = [];
+  readonly sessions: Session[] = [];
   readonly others = new Set<number>();
   /** What tells it from the other servers behind the port. */
   readonly identity: Row;
@@ -89,33 +93,33 @@ export class Backend {
 }
 
 /**
- * The server half of the MySQL protocol, which does what a script says instead of what it should. A mock: it has no
+ * The server half of the MySQL protocol, which does what a script says instead of what it should. It has no
  * tables and no locks, and answers the few statements that a function's connection management needs. It writes down
  * everything that it was asked, so that a test can tell what became of a client.
  *
  * @example
- * const server = await MisbehavingServer.start();
+ * const server = await FakeMysql.start();
  * server.script = { statement: (sql) => (sql.startsWith("INSERT") ? farewell(4031) : undefined) };
  */
-export class MisbehavingServer implements SessionServer {
+export class FakeMysql implements SessionServer {
   /** What it does wrong from now on. */
   script: Script;
   delivery: Delivery;
   /** The one account; its password may change while connections are open. */
   account: Account;
   /** Every log-in that was tried, in order. */
-  readonly logIns: MisbehavingServerSession[] = [];
+  readonly logIns: Session[] = [];
   /** Every statement and command of every connection, in order. */
   readonly statements: string[] = [];
   readonly kills: RecordedKill[] = [];
   /** Users whose password a full log-in has proven: caching_sha2_password is fast for them. */
   readonly cachedLogins = new Set<string>();
   readonly database = "lab";
-  readonly host = "127.0.0.1";
+  readonly host: string;
   readonly version: string;
   readonly backends: readonly Backend[];
   readonly secureContext: SecureContext | undefined;
-  readonly #config: MisbehavingServerConfig;
+  readonly #config: FakeMysqlConfig;
   readonly #serving = new Set<Promise<void>>();
   readonly #listener = net.createServer({ allowHalfOpen: true }, (socket) => {
     this.#accept(socket);
@@ -123,10 +127,11 @@ export class MisbehavingServer implements SessionServer {
   #accepted = 0;
   #lastInsertId = 0;
 
-  private constructor(config: MisbehavingServerConfig) {
+  private constructor(config: FakeMysqlConfig) {
     const { version = "8.4.6", plugin = "caching_sha2_password", certificate, backends = 1 } = config;
     this.#config = config;
     this.version = version;
+    this.host = config.host ?? "127.0.0.1";
     this.script = config.script ?? {};
     this.delivery = config.delivery ?? "answers";
     this.account = { user: "lab", password: randomBytes(16).toString("hex"), plugin, token: config.token };
@@ -136,9 +141,9 @@ export class MisbehavingServer implements SessionServer {
       secureContextOf(readFileSync(certificate.certificateFile, "utf8"), readFileSync(certificate.keyFile, "utf8"));
   }
 
-  static async start(config: MisbehavingServerConfig = {}): Promise<MisbehavingServer> {
-    const server = new MisbehavingServer(config);
-    server.#listener.listen(0, server.host);
+  static async start(config: FakeMysqlConfig = {}): Promise<FakeMysql> {
+    const server = new FakeMysql(config);
+    server.#listener.listen(config.port ?? 0, server.host);
     await once(server.#listener, "listening");
     return server;
   }
@@ -148,11 +153,11 @@ export class MisbehavingServer implements SessionServer {
   }
 
   /** Every connection there ever was, in order. */
-  get sessions(): readonly MisbehavingServerSession[] {
+  get sessions(): readonly Session[] {
     return this.backends.flatMap((backend) => backend.sessions).sort((one, other) => one.openedAt - other.openedAt);
   }
 
-  get openSessions(): readonly MisbehavingServerSession[] {
+  get openSessions(): readonly Session[] {
     return this.sessions.filter(({ isOpen }) => isOpen);
   }
 
@@ -185,7 +190,7 @@ export class MisbehavingServer implements SessionServer {
    * Ends every connection that runs nothing: with a farewell in front of the FIN, as MySQL 8.0.24 and later do, or
    * without.
    */
-  async endIdle(code?: 4031 | 1053): Promise<void> {
+  async endIdle(code?: number): Promise<void> {
     const idle = this.openSessions.filter(({ running }) => running === undefined);
     await Promise.all(idle.map((session) => session.end(code)));
   }
@@ -201,7 +206,7 @@ export class MisbehavingServer implements SessionServer {
   }
 
   /** Runs a KILL on the server that it reached: a number means a thread of that server. */
-  kill(by: MisbehavingServerSession, what: RecordedKill["what"], connectionId: number): boolean {
+  kill(by: Session, what: RecordedKill["what"], connectionId: number): boolean {
     const backend = this.backends.find(({ sessions }) => sessions.includes(by));
     if (backend === undefined) throw new RangeError("a connection of another server");
     const own = backend.sessions.find((session) => session.isOpen && session.connectionId === connectionId);
@@ -212,9 +217,14 @@ export class MisbehavingServer implements SessionServer {
     return hit !== "nobody";
   }
 
+  /** Lets nobody new in. */
+  refuseConnections(): void {
+    this.#listener.close();
+  }
+
   /** Ends every connection without a word. */
   async close(): Promise<void> {
-    const closed = once(this.#listener, "close");
+    const closed = this.#listener.listening ? once(this.#listener, "close") : undefined;
     this.#listener.close();
     for (const session of this.openSessions) session.destroy();
     await Promise.all(this.#serving);
@@ -224,8 +234,8 @@ export class MisbehavingServer implements SessionServer {
   #accept(socket: net.Socket): void {
     const backend = this.backends[this.#accepted % this.backends.length];
     this.#accepted += 1;
-    if (backend === undefined) throw new RangeError("a misbehaving server needs one back end at least");
-    const session = new MisbehavingServerSession(this, backend, socket);
+    if (backend === undefined) throw new RangeError("a fake server needs one back end at least");
+    const session = new Session(this, backend, socket, this.#accepted);
     backend.sessions.push(session);
     const serving = session.serve().finally(() => this.#serving.delete(serving));
     this.#serving.add(serving);

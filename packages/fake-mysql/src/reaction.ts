@@ -1,10 +1,16 @@
-import type { Row } from "./misbehaving-server-packets";
+import type { Row } from "./packets.ts";
 
 /**
  * What the server does instead of the right thing. The functions of this module make them.
  */
 export type Reaction =
-  | { readonly kind: "refuse"; readonly code: number; readonly message: string; readonly thenEnds: boolean }
+  | {
+      readonly kind: "refuse";
+      readonly code: number;
+      readonly message: string;
+      readonly sqlState: string;
+      readonly thenEnds: boolean;
+    }
   | { readonly kind: "farewell"; readonly code: number; readonly message: string }
   | { readonly kind: "silent" }
   | { readonly kind: "hang up" }
@@ -46,20 +52,20 @@ export function messageOf(code: number): string {
 }
 
 /** An error packet in answer; a connection that has not logged in ends with it. */
-export function refuse(code: number, message = messageOf(code)): Reaction {
-  return { kind: "refuse", code, message, thenEnds: false };
+export function refuse(code: number, message = messageOf(code), sqlState = sqlStateOf(code)): Reaction {
+  return { kind: "refuse", code, message, sqlState, thenEnds: false };
 }
 
 /** An error packet in answer, and the end of the connection. */
 export function refuseAndEnd(code: number, message = messageOf(code)): Reaction {
-  return { kind: "refuse", code, message, thenEnds: true };
+  return { kind: "refuse", code, message, sqlState: sqlStateOf(code), thenEnds: true };
 }
 
 /**
  * The error packet in front of the FIN that a server sends when it ends a connection by itself. As an answer, it is one
  * that was under way when the statement arrived: the statement does not run.
  */
-export function farewell(code: 4031 | 1053): Reaction {
+export function farewell(code: number): Reaction {
   return { kind: "farewell", code, message: messageOf(code) };
 }
 

@@ -1,6 +1,6 @@
 import { constants, createHash, generateKeyPairSync, privateDecrypt, type KeyObject } from "node:crypto";
-import { authMoreData, authSwitch, CAPABILITIES, PacketFields } from "./misbehaving-server-packets";
-import type { MisbehavingServerWire } from "./misbehaving-server-wire";
+import { authMoreData, authSwitch, CAPABILITIES, PacketFields } from "./packets.ts";
+import type { Wire } from "./wire.ts";
 
 /** How an account's password is proven. The last one is that of IAM tokens. */
 export type AuthPlugin = "caching_sha2_password" | "mysql_native_password" | "mysql_clear_password";
@@ -62,7 +62,7 @@ export async function proveLogin(
     encrypted,
     cached,
   }: {
-    readonly wire: MisbehavingServerWire;
+    readonly wire: Wire;
     readonly scramble: Buffer;
     readonly greetedWith: AuthPlugin;
     readonly encrypted: boolean;
@@ -94,7 +94,7 @@ export async function proveLogin(
   }
 }
 
-async function readEncryptedPassword(wire: MisbehavingServerWire, scramble: Buffer): Promise<Buffer | undefined> {
+async function readEncryptedPassword(wire: Wire, scramble: Buffer): Promise<Buffer | undefined> {
   const { publicKey, privateKey } = serverKeys();
   let answer = await wire.read();
   if (answer?.equals(REQUEST_PUBLIC_KEY) === true) {

@@ -2,19 +2,12 @@ import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SecureContext } from "node:tls";
-import {
-  clientHello,
-  isTlsRequest,
-  proveLogin,
-  type Account,
-  type AuthPlugin,
-  type Proof,
-} from "./misbehaving-server-login";
-import { CAPABILITIES, err, greeting, ok, resultSet, STATUS, type Ok, type Row } from "./misbehaving-server-packets";
-import type { ProcesslistEntry } from "./misbehaving-server-processlist";
-import { messageOf, refuse, sqlStateOf, type Reaction } from "./misbehaving-server-reaction";
-import { endTransaction, execute, type SessionState } from "./misbehaving-server-statement";
-import { MisbehavingServerWire, type Delivery } from "./misbehaving-server-wire";
+import { clientHello, isTlsRequest, proveLogin, type Account, type AuthPlugin, type Proof } from "./log-in.ts";
+import { CAPABILITIES, err, greeting, ok, resultSet, STATUS, type Ok, type Row } from "./packets.ts";
+import type { ProcesslistEntry } from "./processlist.ts";
+import { messageOf, refuse, refuseAndEnd, sqlStateOf, type Reaction } from "./reaction.ts";
+import { endTransaction, execute, type SessionState } from "./statement.ts";
+import { Wire, type Delivery } from "./wire.ts";
 
 const OFFERED = Object.values(CAPABILITIES).reduce((all, one) => all | one, 0);
 
@@ -30,13 +23,15 @@ const COM_QUERY = 0x03;
 /** What goes wrong. Each part is asked when its turn comes, and `undefined` lets the server do the right thing. */
 export interface Script {
   /** In the place of the greeting. */
-  readonly connect?: (session: MisbehavingServerSession) => Reaction | undefined;
+  readonly connect?: (session: Session) => Reaction | undefined;
   /** In answer to the log-in, before the password is looked at. */
-  readonly login?: (session: MisbehavingServerSession) => Reaction | undefined;
+  readonly login?: (session: Session) => Reaction | undefined;
   /** Behind the OK that a log-in came to. */
-  readonly loggedIn?: (session: MisbehavingServerSession) => Reaction | undefined;
+  readonly loggedIn?: (session: Session) => Reaction | undefined;
   /** In answer to a statement, or to a command such as `COM_PING`. */
-  readonly statement?: (statement: string, session: MisbehavingServerSession) => Reaction | undefined;
+  readonly statement?: (statement: string, session: Session) => Reaction | undefined;
+  /** System variables with other values than the server's own, for example `{ read_only: 1 }`. */
+  readonly variables?: (session: Session) => Row;
 }
 
 /** What a connection needs of the server that it reached. */
@@ -48,12 +43,12 @@ export interface SessionServer {
   readonly secureContext: SecureContext | undefined;
   readonly greetingPlugin: AuthPlugin;
   readonly cachedLogins: Set<string>;
-  readonly logIns: MisbehavingServerSession[];
+  readonly logIns: Session[];
   readonly statements: string[];
   threadIdInGreeting(connectionId: number): number;
   refusalOfLimit(when: "before the greeting" | "behind the log-in"): Reaction | undefined;
   nextInsertId(): number;
-  kill(by: MisbehavingServerSession, what: "QUERY" | "CONNECTION", connectionId: number): boolean;
+  kill(by: Session, what: "QUERY" | "CONNECTION", connectionId: number): boolean;
 }
 
 /** What tells the servers behind one port apart. */
@@ -64,7 +59,7 @@ export interface SessionBackend {
 }
 
 /** One connection: what the server knows of it, and its side of the conversation. Times are of `performance.now()`. */
-export class MisbehavingServerSession {
+export class Session {
   /** What CONNECTION_ID() answers, unique on its back end only. */
   readonly connectionId: number;
   /** Address and port of the client, as the processlist shows them. */
@@ -75,6 +70,10 @@ export class MisbehavingServerSession {
   user: string | undefined;
   proof: Proof | undefined;
   encrypted = false;
+  /** The name that the client asked for in TLS (SNI), or false. */
+  serverName: string | false | null | undefined;
+  /** The TLS session is an earlier one's. */
+  resumed = false;
   /** COM_QUIT has arrived. */
   quit = false;
   closedAt: number | undefined;
@@ -84,10 +83,11 @@ export class MisbehavingServerSession {
   running: string | undefined;
   silent = false;
   readonly state: SessionState = {
-    ...{ inTransaction: false, autocommit: true, holdsLock: false, database: null, readOnly: undefined },
+    ...{ inTransaction: false, autocommit: true, backslashEscapes: true, holdsLock: false },
+    ...{ database: null, readOnly: undefined },
   };
 
-  readonly #wire: MisbehavingServerWire;
+  readonly #wire: Wire;
   #deprecateEof = false;
   /** Aborted by a KILL QUERY. */
   #statement = new AbortController();
@@ -104,10 +104,12 @@ export class MisbehavingServerSession {
     readonly server: SessionServer,
     readonly backend: SessionBackend,
     socket: Socket,
+    /** 1 for the first connection that the server accepted. */
+    readonly number: number,
   ) {
     this.connectionId = backend.nextId();
     this.peer = `${socket.remoteAddress ?? ""}:${socket.remotePort ?? 0}`;
-    this.#wire = new MisbehavingServerWire(socket, () => server.delivery);
+    this.#wire = new Wire(socket, () => server.delivery);
   }
 
   get isOpen(): boolean {
@@ -139,7 +141,7 @@ export class MisbehavingServerSession {
   }
 
   /** Ends it from the server's side, with a farewell in front of the FIN or without. */
-  async end(code?: 4031 | 1053): Promise<void> {
+  async end(code?: number): Promise<void> {
     this.endedBy ??= "server";
     if (code !== undefined) {
       this.#wire.beginExchange();
@@ -159,8 +161,9 @@ export class MisbehavingServerSession {
   }
 
   get #status(): number {
-    const { inTransaction, autocommit } = this.state;
-    return (inTransaction ? STATUS.IN_TRANSACTION : 0) | (autocommit ? STATUS.AUTOCOMMIT : 0);
+    const { inTransaction, autocommit, backslashEscapes } = this.state;
+    const escapes = backslashEscapes ? 0 : STATUS.NO_BACKSLASH_ESCAPES;
+    return (inTransaction ? STATUS.IN_TRANSACTION : 0) | (autocommit ? STATUS.AUTOCOMMIT : 0) | escapes;
   }
 
   async #logIn(): Promise<boolean> {
@@ -175,8 +178,10 @@ export class MisbehavingServerSession {
     await this.#wire.write(greeting({ version, threadId, scramble, capabilities, status: this.#status, plugin }));
     let payload = await this.#wire.read();
     if (payload !== undefined && isTlsRequest(payload) && server.secureContext !== undefined) {
-      await this.#wire.secure(server.secureContext);
+      const secured = await this.#wire.secure(server.secureContext);
       this.encrypted = true;
+      this.serverName = secured.serverName;
+      this.resumed = secured.resumed;
       payload = await this.#wire.read();
     }
     if (payload === undefined) return false;
@@ -192,7 +197,7 @@ export class MisbehavingServerSession {
     });
     if (proof === "refused") {
       const message = `Access denied for user '${hello.user}'@'${this.#address}' (using password: YES)`;
-      return this.#react({ kind: "refuse", code: 1045, message, thenEnds: true }, true);
+      return this.#react(refuseAndEnd(1045, message), true);
     }
     if (!(await this.#react(server.refusalOfLimit("behind the log-in"), true))) return false;
     this.proof = proof;
@@ -266,6 +271,7 @@ export class MisbehavingServerSession {
       ...{ read_only: readOnly, super_read_only: readOnly, innodb_read_only: readOnly, transaction_read_only: 0 },
       ...{ autocommit: this.state.autocommit ? 1 : 0, max_allowed_packet: 67_108_864, wait_timeout: 28_800 },
       ...{ time_zone: "+00:00", system_time_zone: "UTC", pseudo_thread_id: this.connectionId },
+      ...this.server.script.variables?.(this),
     };
   }
 
@@ -294,7 +300,7 @@ export class MisbehavingServerSession {
       case "answer":
         return this.#answer(Object.keys(reaction.rows[0] ?? {}), reaction.rows);
       case "refuse":
-        await this.#wire.write(err(reaction.code, greeted ? sqlStateOf(reaction.code) : undefined, reaction.message));
+        await this.#wire.write(err(reaction.code, greeted ? reaction.sqlState : undefined, reaction.message));
         if (reaction.thenEnds || !this.loggedIn) this.endedBy ??= "server";
         return !reaction.thenEnds && this.loggedIn;
       case "farewell":

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import tls, { TLSSocket, type SecureContext } from "node:tls";
-import { integer } from "./misbehaving-server-packets";
+import { integer } from "./packets.ts";
 
 /**
  * How packets are cut into what the client reads at once: an answer in one write, a write for each packet, or a write
@@ -14,7 +14,7 @@ const HEADER_LENGTH = 4;
 const LONGEST_PAYLOAD = 0xffffff;
 
 /** One connection as a stream of packets, in clear text and later perhaps under TLS. */
-export class MisbehavingServerWire {
+export class Wire {
   #socket: Socket;
   #received = Buffer.alloc(0);
   #ended = false;
@@ -69,14 +69,17 @@ export class MisbehavingServerWire {
   }
 
   /** Answers the client's SSLRequest, whose ClientHello may have come along with it. */
-  async secure(secureContext: SecureContext): Promise<void> {
+  async secure(secureContext: SecureContext): Promise<{ serverName: string | false | null; resumed: boolean }> {
     this.plain.removeAllListeners("data");
     this.plain.pause();
     if (this.#received.length > 0) this.plain.unshift(this.#received);
     this.#received = Buffer.alloc(0);
-    this.#socket = new TLSSocket(this.plain, { isServer: true, secureContext });
+    const secured = new TLSSocket(this.plain, { isServer: true, secureContext });
+    this.#socket = secured;
     this.#listen();
-    if (!this.#ended) await Promise.race([once(this.#socket, "secure"), once(this.#socket, "close")]);
+    if (!this.#ended) await Promise.race([once(secured, "secure"), once(secured, "close")]);
+    const { servername } = secured as unknown as { readonly servername: string | false | null };
+    return { serverName: servername, resumed: secured.isSessionReused() };
   }
 
   end(): void {

@@ -12,15 +12,15 @@ export interface Received {
 /** An answer as text or JSON; "silence" keeps the request, "reset" ends its connection. */
 export type Answer = "silence" | "reset" | { readonly status?: number; readonly type?: string; readonly body: unknown };
 
-/** Stands in for an HTTP endpoint of AWS: what it receives is kept, what it answers is the test's. */
-export interface SecretsManagerStandIn {
+/** A fake of an HTTP endpoint of AWS: what it receives is kept, what it answers is the test's. */
+export interface FakeSecretsManager {
   readonly url: string;
   readonly received: readonly Received[];
   close(): void;
 }
 
 /** @param answers one a request; the last is repeated */
-export async function secretsManagerStandIn(...answers: readonly Answer[]): Promise<SecretsManagerStandIn> {
+export async function fakeSecretsManager(...answers: readonly Answer[]): Promise<FakeSecretsManager> {
   const received: Received[] = [];
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];

@@ -24,7 +24,12 @@ export const CAPABILITIES = {
 } as const;
 
 /** Flags of the server's status, which each OK packet carries. */
-export const STATUS = { IN_TRANSACTION: 0x1, AUTOCOMMIT: 0x2, SESSION_STATE_CHANGED: 0x4000 } as const;
+export const STATUS = {
+  IN_TRANSACTION: 0x1,
+  AUTOCOMMIT: 0x2,
+  NO_BACKSLASH_ESCAPES: 0x200,
+  SESSION_STATE_CHANGED: 0x4000,
+} as const;
 
 const UTF8MB4 = 255;
 const BINARY = 63;

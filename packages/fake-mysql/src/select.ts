@@ -1,4 +1,4 @@
-import type { Row, Value } from "./misbehaving-server-packets";
+import type { Row, Value } from "./packets.ts";
 
 /** What the expressions of a SELECT are taken from. */
 export interface SelectContext {
@@ -18,8 +18,6 @@ export interface Selected {
   readonly sleepMs: number;
 }
 
-/** Splits at commas that stand in no parentheses and in no string. */
-const COMMA = /,(?=(?:[^'"()]|'[^']*'|"[^"]*"|\([^()]*\))*$)/;
 const SLEEP = /\bsleep\s*\(\s*([\d.]+)\s*\)/gi;
 
 /**
@@ -29,14 +27,13 @@ const SLEEP = /\bsleep\s*\(\s*([\d.]+)\s*\)/gi;
  * @returns undefined if an expression is none that this server knows
  */
 export function select(sql: string, rows: readonly Row[], context: SelectContext): Selected | undefined {
-  const list = /^select\s+(?:\/\*.*?\*\/\s*)?(.+?)(?:\s+from\s.*)?$/is.exec(sql)?.[1];
-  if (list === undefined) return undefined;
-  const columns = list.split(COMMA).flatMap((expression): Column[] => {
-    if (expression.trim() === "*") return Object.keys(rows[0] ?? {}).map((name) => ({ name, call: name }));
-    const { call = "", name } =
-      /^(?<call>.+?)(?:\s+(?:as\s+)?[`"']?(?<name>\w+)[`"']?)?$/is.exec(expression.trim())?.groups ?? {};
-    return [{ name: name ?? call.replaceAll("`", ""), call }];
+  const [, list = ""] = /^select (?:\/\*[^*]*\*\/ )?(.*)$/i.exec(sql) ?? [];
+  const columns = expressions(list.split(/ from /i)[0] ?? "").flatMap((expression): Column[] => {
+    if (expression === "*") return Object.keys(rows[0] ?? {}).map((name) => ({ name, call: name }));
+    const [, call = expression, name = call] = /^(.*\S) (?:as )?[`"']?(\w+)[`"']?$/i.exec(expression) ?? [];
+    return [{ name: name.replaceAll("`", ""), call: call.replace(/ as$/i, "") }];
   });
+  if (columns.length === 0) return undefined;
   const evaluated = rows.map((row) => columns.map(({ call }) => evaluate(call.trim(), row, context)));
   if (evaluated.some((values) => values.includes(undefined))) return undefined;
   const seconds = [...sql.matchAll(SLEEP)].reduce((sum, [, time]) => sum + Number(time), 0);
@@ -45,6 +42,22 @@ export function select(sql: string, rows: readonly Row[], context: SelectContext
     rows: evaluated.map((values) => Object.fromEntries(columns.map(({ name }, at) => [name, values[at] ?? null]))),
     sleepMs: seconds * 1_000,
   };
+}
+
+/** Splits at commas that stand in no parentheses and in no string. */
+function expressions(list: string): readonly string[] {
+  const found = [""];
+  let depth = 0;
+  let quote = "";
+  for (const letter of list) {
+    if (quote !== "") quote = letter === quote ? "" : quote;
+    else if (letter === "'" || letter === '"') quote = letter;
+    else if (letter === "(") depth += 1;
+    else if (letter === ")") depth -= 1;
+    if (letter === "," && depth === 0 && quote === "") found.push("");
+    else found.push(`${found.pop() ?? ""}${letter}`);
+  }
+  return found.map((expression) => expression.trim()).filter((expression) => expression !== "");
 }
 
 interface Column {

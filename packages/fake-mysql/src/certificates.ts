@@ -20,8 +20,8 @@ export interface Certificates {
   readonly addressOnly: ServerCertificate;
   /** For localhost, but not for its address. */
   readonly nameOnly: ServerCertificate;
-  /** Makes one more, for this name, localhost and 127.0.0.1. */
-  readonly named: (name: string) => Promise<ServerCertificate>;
+  /** Makes one more, for these names and addresses. */
+  readonly signed: (dnsNames: readonly string[], addresses: readonly string[]) => Promise<ServerCertificate>;
 }
 
 /** They are made for one run. */
@@ -60,7 +60,8 @@ export async function createCertificates(directory: string): Promise<Certificate
     wrongName: await server("wrong-name", ["elsewhere.invalid"], []),
     addressOnly: await server("address-only", [], ["127.0.0.1"]),
     nameOnly: await server("name-only", ["localhost"], []),
-    named: (name) => server(`named-${name}`, [name, "localhost"], ["127.0.0.1"]),
+    signed: (dnsNames, addresses) =>
+      server([...dnsNames, ...addresses].join("-").replaceAll("*", "any"), dnsNames, addresses),
   };
 }
 

@@ -13,7 +13,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 
-export interface ArchiveStandIn {
+export interface FakeArchive {
   /** Value of TF_REATTACH_PROVIDERS: Terraform then uses this process and installs no hashicorp/archive. */
   readonly reattach: string;
   stop(): void;
@@ -48,16 +48,16 @@ const HASHES = {
 } as const;
 
 /**
- * A stand-in for the provider hashicorp/archive, for machines that neither reach the registry nor have a mirror of it:
+ * A fake of the provider hashicorp/archive, for machines that neither reach the registry nor have a mirror of it:
  * its data source `archive_file`, for a zip of a directory, and nothing else. It is served over Terraform's plugin
  * protocol, as providers under a debugger are:
  * https://developer.hashicorp.com/terraform/plugin/debugging#running-terraform-with-a-provider-in-debug-mode
  *
  * @param workingDirectory Terraform's, which a provider that Terraform starts inherits
  */
-export async function startArchiveStandIn(workingDirectory: string): Promise<ArchiveStandIn> {
+export async function startFakeArchive(workingDirectory: string): Promise<FakeArchive> {
   const loaded = loadPackageDefinition(
-    loadSync(join(__dirname, "archive-stand-in.proto"), { keepCase: true, enums: String }),
+    loadSync(join(__dirname, "fake-archive.proto"), { keepCase: true, enums: String }),
   ) as unknown as { readonly tfplugin5: { readonly Provider: ServiceClientConstructor } };
 
   const server = new Server();
@@ -73,7 +73,7 @@ export async function startArchiveStandIn(workingDirectory: string): Promise<Arc
       try {
         return { state: { msgpack: encode(archive(decode(config.msgpack) as ArchiveFile, workingDirectory)) } };
       } catch (error) {
-        const summary = "the stand-in for hashicorp/archive failed";
+        const summary = "the fake of hashicorp/archive failed";
         return { diagnostics: [{ severity: "ERROR", summary, detail: String(error) }] };
       }
     }),

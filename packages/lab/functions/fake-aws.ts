@@ -2,10 +2,10 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import tls, { type SecureContext } from "node:tls";
 import { startFakeSecretsManager, type FakeSecretsManager } from "../lambda/fake-secrets-manager";
-import { createCertificates, type ServerCertificate } from "../mysql/certificates";
+import { createCertificates, type ServerCertificate } from "#fake-mysql";
 
 /** What stands in for AWS where a function logs in as it would be deployed. */
-export interface AwsStandIns {
+export interface FakeAws {
   /** PEM file of the lab's certificate authority, in the place of RDS's and Amazon's. */
   readonly authorityFile: string;
   /** For localhost and 127.0.0.1, signed by that authority. */
@@ -27,16 +27,16 @@ export interface AwsStandIns {
 const SECRET_ARN = "arn:aws:secretsmanager:us-east-1:012345678901:secret:lab-AbCdEf";
 
 /** @param scratch an existing directory, which is the caller's to remove */
-export async function startAwsStandIns(scratch: string): Promise<AwsStandIns> {
+export async function startFakeAws(scratch: string): Promise<FakeAws> {
   const directory = join(scratch, "certificates");
   mkdirSync(directory);
-  const { rightName: certificate, authorityFile, named } = await createCertificates(directory);
+  const { rightName: certificate, authorityFile, signed } = await createCertificates(directory);
   const secretsManager = await startFakeSecretsManager(SECRET_ARN, certificate);
   const context = secureContext(certificate);
   return {
     ...{ authorityFile, certificate, secretsManager, secretArn: SECRET_ARN },
     tls: () => context,
-    tlsFor: async (serverName) => (serverName ? secureContext(await named(serverName)) : context),
+    tlsFor: async (name) => (name ? secureContext(await signed([name, "localhost"], ["127.0.0.1"])) : context),
     stop: () => secretsManager.close(),
   };
 }

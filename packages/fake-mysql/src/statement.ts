@@ -1,12 +1,14 @@
-import type { Row } from "./misbehaving-server-packets";
-import { asksForProcesslist, processlistRows, type ProcesslistEntry } from "./misbehaving-server-processlist";
-import { refuse, type Reaction } from "./misbehaving-server-reaction";
-import { select, type Selected } from "./misbehaving-server-select";
+import type { Row } from "./packets.ts";
+import { asksForProcesslist, processlistRows, type ProcesslistEntry } from "./processlist.ts";
+import { refuse, type Reaction } from "./reaction.ts";
+import { select, type Selected } from "./select.ts";
 
 /** What statements leave in a connection. */
 export interface SessionState {
   inTransaction: boolean;
   autocommit: boolean;
+  /** False with NO_BACKSLASH_ESCAPES in sql_mode. */
+  backslashEscapes: boolean;
   /** A lock on a row, which ends with the transaction. */
   holdsLock: boolean;
   database: string | null;
@@ -40,7 +42,7 @@ const LOCKS = /^(insert|update|delete|replace)\b|\bfor\s+(update|share)\b/i;
 
 /** Runs a statement. */
 export function execute(sql: string, state: SessionState, context: StatementContext): Reply {
-  const statement = sql.replace(/;$/, "");
+  const statement = sql.replace(/;$/, "").replaceAll(/\s+/g, " ");
   const [, verb = ""] = /^(\w+)/.exec(statement) ?? [];
   switch (verb.toUpperCase()) {
     case "KILL":
@@ -51,6 +53,9 @@ export function execute(sql: string, state: SessionState, context: StatementCont
       return { kind: "ok" };
     case "COMMIT":
     case "ROLLBACK":
+    case "CREATE":
+    case "ALTER":
+    case "DROP":
       endTransaction(state);
       return { kind: "ok" };
     case "SET":
@@ -77,8 +82,9 @@ function kill(statement: string, context: StatementContext): Reply {
 }
 
 function set(statement: string, state: SessionState): Reply {
-  const [, name, value = ""] = /^set\s+(?:session\s+|@@(?:session\.)?)?(\w+)\s*=\s*(.+)$/is.exec(statement) ?? [];
+  const [, name, value = ""] = /^set (?:session |@@(?:session\.)?)?(\w+) ?= ?(\S.*)$/i.exec(statement) ?? [];
   if (name === undefined) return { kind: "ok" };
+  if (name.toLowerCase() === "sql_mode") state.backslashEscapes = !value.includes("NO_BACKSLASH_ESCAPES");
   if (name.toLowerCase() === "autocommit") state.autocommit = /^(1|on|true)$/i.test(value);
   return { kind: "ok", changed: [name, value] };
 }
@@ -90,6 +96,6 @@ function read(statement: string, { database }: SessionState, context: StatementC
   const rows = fromProcesslist ? processlistRows(statement, context) : fromOtherSchema ? undefined : [{}];
   const list = /^show\b/i.test(statement) ? "select *" : statement;
   const selected = rows && select(list, rows, { ...context, database, columns: fromTable ? 0 : undefined });
-  if (selected === undefined) return refuse(1064, `the misbehaving server does not know ${statement}`);
+  if (selected === undefined) return refuse(1064, `the fake server does not know ${statement}`);
   return { kind: "rows", ...selected };
 }

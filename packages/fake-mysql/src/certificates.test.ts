@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createCertificates, type Certificates } from "./certificates";
+import { createCertificates, type Certificates } from "./certificates.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "certificates-"));
 let certificates: Certificates;
@@ -41,7 +41,12 @@ test("each is for its names and addresses only", async () => {
     );
   };
   expect(isFor(certificates.rightName)).toEqual([true, false, false, true]);
-  expect(isFor(await certificates.named("db.example.com"))).toEqual([true, true, false, true]);
+  expect(isFor(await certificates.signed(["db.example.com", "localhost"], ["127.0.0.1"]))).toEqual([
+    true,
+    true,
+    false,
+    true,
+  ]);
   expect(isFor(certificates.wrongName)).toEqual([false, false, true, false]);
   expect(isFor(certificates.addressOnly)).toEqual([false, false, false, true]);
   expect(isFor(certificates.nameOnly)).toEqual([true, false, false, false]);
