@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import js from "@eslint/js";
 import prettier from "eslint-config-prettier";
 import * as regexp from "eslint-plugin-regexp";
@@ -39,6 +40,9 @@ function borders([room, mayImport]) {
   });
 }
 
+/** A fork that installs the packages has no list of phrases. */
+const { plainWords } = existsSync("scripts/plain-words.mjs") ? await import("./scripts/plain-words.mjs") : {};
+
 export default tseslint.config(
   {
     ignores: [
@@ -53,6 +57,9 @@ export default tseslint.config(
     ],
   },
   js.configs.recommended,
+  plainWords === undefined
+    ? {}
+    : { plugins: { words: { rules: { plain: plainWords } } }, rules: { "words/plain": "error" } },
   {
     plugins: { regexp },
     // One expression took exponential time over twenty lines of comments. Tests read only their own texts.

@@ -9,7 +9,7 @@ const LAYER_NAMES: Record<Architecture, string> = {
   x86_64: "LambdaInsightsExtension",
 };
 
-/** What a function needs in order to use the layer. */
+/** What a function needs to use the layer. */
 export interface InsightsLayerBinding {
   readonly arn: string;
   /** Conditions of the function: they fail the plan where the region is known too late to fail the synthesis. */

@@ -12,7 +12,7 @@ import { InsightsLayer } from "./insights-layer";
  */
 const BUDGET_MS = { external: 300, internal: 500, none: undefined } as const;
 
-/** What a function needs in order to use the extension. */
+/** What a function needs to use the extension. */
 export interface ShutdownExtensionBinding {
   readonly layers: readonly string[];
   /** Conditions of the function that fail the plan. */

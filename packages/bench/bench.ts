@@ -63,7 +63,7 @@ function print(figures: Figures): void {
   console.log(`${figures.date}\n${figures.machine}\n${figures.runtime}\n${figures.database}`);
   table(
     "Shutdown: first signal → the runtime's process gone, one idle connection (milliseconds; ÷ is the median of the rounds)",
-    ["", "p50", "p99", "max", "÷ this function, leaving at once", "÷ an empty handler, likewise", "ended by"],
+    ["", "p50", "p99", "max", "÷ this function, leaving at once", "÷ an empty handler, leaving at once", "ended by"],
     all.map((each) => [
       each.subject,
       each.gone.p50.toFixed(1),

@@ -455,7 +455,7 @@ function deploymentTests(parts: TerraformParts): void {
     test("an interruption half way, after which another run does the rest", async () => {
       await publishLayer();
       // An interrupt cancels the request under way. AWS may carry such a one out all the same, and Terraform does not
-      // know of what it made; here it is not carried out.
+      // know of what it made; here it does not run.
       const interrupted = await project.terraform(APPLY, (terraform) => {
         api.beforeChange = async ({ service, over }) => {
           if (service !== "lambda") return;

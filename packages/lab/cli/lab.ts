@@ -56,7 +56,7 @@ function isAboutFiles(error: unknown): boolean {
   return path !== undefined && ["EROFS", "EACCES", "EPERM", "ENOSPC", "ENOTDIR"].includes(code);
 }
 
-/** Errors of whoever called the command. */
+/** Errors of the command's user. */
 const WRONG_USES = [UsageError, UserFunctionError, LayerError, AttachError];
 
 program.parseAsync().catch((error: unknown) => {

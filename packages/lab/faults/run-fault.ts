@@ -136,7 +136,7 @@ export async function runFault(
 }
 
 /**
- * Stops where Init fails, as it does for a handler that connects there and throws, and where a step cannot be carried out,
+ * Stops where Init fails, as it does for a handler that connects there and throws, and where a step cannot run,
  * such as one that waits for a statement which never runs: then that is a problem of the function.
  */
 async function carryOut(steps: Fault["steps"], scenario: Scenario): Promise<InitError | undefined> {

@@ -17,7 +17,7 @@ const LOGS_DROPPED = "platform.logsDropped";
  */
 export class TelemetryApi {
   private readonly subscribers = new Map<string, TelemetrySubscriber>();
-  /** What happened in Init, for those who subscribe after it. */
+  /** What happened in Init, for extensions that subscribe after it. */
   private readonly past: { readonly type: TelemetryType; readonly event: TelemetryEvent }[] = [];
   private isOpen = true;
 

@@ -12,7 +12,7 @@ export interface DatabaseServerConfig {
   readonly url?: string;
   /**
    * The kind of server that it must be.
-   * @default - the first that is to be had, in the order url, mariadbd, mysqld, fake
+   * @default - the first that there is, in the order url, mariadbd, mysqld, fake
    */
   readonly kind?: DatabaseServer["kind"];
   /**

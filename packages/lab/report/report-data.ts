@@ -90,7 +90,7 @@ const SHAPE: Shape = {
   },
 };
 
-/** `report --json` prints the verdict beside the data; whoever reads the data comes to it again. */
+/** `report --json` prints the verdict beside the data; a reader of the data comes to it again. */
 function withoutVerdict(printed: ReportData): ReportData {
   return Object.fromEntries(
     Object.entries(printed).filter(([name]) => !["clean", "verdict", "sentence"].includes(name)),

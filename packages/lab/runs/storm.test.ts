@@ -68,7 +68,7 @@ test("without an extension every environment that is reclaimed leaves its connec
   const leaks = result.samples.map(({ leaked }) => leaked);
   expect(leaks.at(-1)).toBe(result.leaked);
   expect(leaks.filter((leaked) => leaked > 0 && leaked < result.leaked).length).toBeGreaterThan(0);
-  // The storm is over: what it leaked is no longer on the server, nor counted for whoever comes next.
+  // The storm is over: what it leaked is no longer on the server, nor counted for the next one.
   const sampler = await ConnectionSampler.start(database, () => ({ environments: 0, threads: new Map() }));
   expect(await sampler.stop()).toMatchObject({ connections: 0, aborted: 0 });
   expect(stormTable([result], Infinity)).toContain("leaked until wait_timeout");

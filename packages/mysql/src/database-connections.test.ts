@@ -116,7 +116,7 @@ test.each([
 });
 
 describe("statements that wait", () => {
-  test("are served in their order, whoever loops", async () => {
+  test("are served in their order, also beside a loop", async () => {
     const database = open();
     await database.query("SELECT 1");
     const order: number[] = [];

@@ -16,7 +16,7 @@ afterAll(() => {
 const NOT_NEEDED = {
   worker_threads: "an import, for a question that only worker threads answer with yes",
   "internal/fs/streams": "an import of node:fs, whose exports are all read for the namespace",
-  "internal/blocklist": "an import of node:net, likewise",
+  "internal/blocklist": "an import of node:net",
   perf_hooks: "the global `performance`",
   _http_client: "a request by node:http",
   zlib: "mysql2's compression",

@@ -131,7 +131,7 @@ function inherited<K extends "write" | "push">(socket: Socket, name: K): Socket[
   return (Object.getPrototypeOf(socket) as Socket)[name];
 }
 
-/** Says goodbye, past the watch. */
+/** Writes the protocol's goodbye, past the watch. */
 export function close(connection: Connection): void {
   connection.close(inherited(connection.socket, "write"));
 }
