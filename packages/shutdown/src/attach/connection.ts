@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { now } from "../clock.ts";
 import type { Conversation } from "./conversation.ts";
 import { PROTOCOLS } from "./protocols.ts";
 
@@ -11,14 +12,22 @@ export interface Target {
 
 type Write = Socket["write"];
 
+/** Bytes of a result since SIGTERM after which the driver's work on it would cost the rest of the time. */
+const LARGE_RESULT = 1 << 20;
+
 /** A client socket: what it speaks, and its end. */
 export class Connection {
   conversation: Conversation | undefined;
-  /** The shutdown has said goodbye. From then on the driver sees no more bytes. */
+  /** The shutdown has said goodbye. */
   isClosed = false;
+  /** When the last bytes came that the driver does not see. */
+  quietSince = 0;
+  private isMuted = false;
+  private bytesAtSignal = 0;
   /** The server has sent its FIN. */
   hasServerEnded = false;
   private isEndDelivered = false;
+  private isGuarded = false;
 
   constructor(
     public socket: Socket,
@@ -35,10 +44,31 @@ export class Connection {
   }
 
   received(chunk: unknown): boolean {
+    if (this.isMuted) this.quietSince = now();
     if (!Buffer.isBuffer(chunk)) return true;
     const conversation = (this.conversation ??= startedBy("server", chunk));
     conversation?.received(chunk);
+    if (this.isClosed && conversation?.awaitsCloseOk === false) this.socket.end();
     return conversation !== undefined;
+  }
+
+  /** The driver sees no more bytes. */
+  get isHidden(): boolean {
+    return this.isMuted;
+  }
+
+  /** Reads what the driver does not, or not fast enough: the server reads a goodbye only when its result is sent. */
+  readOn(): void {
+    const { socket } = this;
+    const isLarge = socket.bytesRead - this.bytesAtSignal > LARGE_RESULT;
+    if (this.isMuted || (socket.readableFlowing === true && !isLarge)) return;
+    this.mute();
+  }
+
+  private mute(): void {
+    this.isMuted = true;
+    this.quietSince = now();
+    this.socket._read(0);
   }
 
   /** An AWS service or another HTTP server, by the protocol that TLS has agreed on. */
@@ -57,15 +87,20 @@ export class Connection {
     this.isClosed = true;
     const goodbye = this.conversation?.goodbye?.();
     if (goodbye !== undefined) write.call(this.socket, goodbye);
-    this.socket.end();
+    if (this.conversation?.awaitsCloseOk !== true) this.socket.end();
+    this.mute();
   }
 
   /** From now on, a driver that ends the socket without a goodbye (mysql2's `destroy`) says one first. */
   guardEnd(write: Write, onGoodbye: () => void): void {
+    if (this.isGuarded) return;
+    this.isGuarded = true;
+    this.bytesAtSignal = this.socket.bytesRead;
     for (const name of ["end", "destroy"] as const) {
       const original = Reflect.get(this.socket, name) as (...args: unknown[]) => Socket;
       const guarded = (...args: unknown[]): Socket => {
-        const goodbye = this.isClosed || this.isClosing ? undefined : this.conversation?.goodbye?.();
+        if (this.isClosed && name === "destroy") args = []; // an error is no news for the driver
+        const goodbye = this.isEndable ? this.conversation?.goodbye?.() : undefined;
         if (goodbye !== undefined && this.socket.writable) {
           this.isClosed = true;
           write.call(this.socket, goodbye);
@@ -80,6 +115,11 @@ export class Connection {
         enumerable: false,
       });
     }
+  }
+
+  /** It has a goodbye, and nobody has said it. */
+  get isEndable(): boolean {
+    return !this.isClosed && !this.isClosing && !this.isHttp && this.conversation?.goodbye !== undefined;
   }
 
   /** The driver has said goodbye, or has ended its side. */

@@ -6,6 +6,8 @@ export interface Conversation {
   readonly isInTransaction?: boolean;
   /** The driver has said goodbye itself. */
   readonly isClosing?: boolean;
+  /** The server answers the goodbye. RabbitMQ logs an error if the FIN comes first. @default - the FIN may follow at once */
+  readonly awaitsCloseOk?: boolean;
   /** The next bytes are TLS. */
   readonly startsTls?: boolean;
   sent(chunk: Buffer): void;

@@ -3,15 +3,19 @@ import { now } from "../clock.ts";
 import { isWebFunction } from "../execution-environment.ts";
 import type { SharedState } from "../shutdown.ts";
 import type { Connection } from "./connection.ts";
+import { activeHandles, isChildProcess, isRunning } from "./active-handles.ts";
 import { closeHttpServers } from "./http-servers.ts";
 import { countNativeSockets } from "./native-sockets.ts";
 import { close, guardEnd, type Sockets } from "./sockets.ts";
 
-/** Milliseconds that a server may take for its FIN: a host that is gone must not cost the budget. */
+/** Milliseconds of silence after which a server will send no FIN: a host that is gone must not cost the budget. */
 const FIN_MS = 100;
 
 /** Milliseconds in front of the end in which busy connections are given up. */
 const GIVE_UP_MS = 15;
+
+/** The same while a large result is read, which keeps a small share of a CPU busy. */
+const GIVE_UP_RESULT_MS = 50;
 
 const PACE_MS = 1;
 
@@ -42,11 +46,12 @@ export class Goodbyes {
   async run(): Promise<Counts> {
     const { remainingMs } = this.context;
     const halfMs = remainingMs() / 2;
+    const children = activeHandles().filter(isChildProcess);
     let isWaitedFor = process.listenerCount("SIGTERM") > 1;
     this.state.onEndRequest = () => {
       isWaitedFor = false;
     };
-    for (const connection of this.sockets.open()) guardEnd(connection, () => this.said.set(connection, now()));
+    this.guard();
     // The function's own listeners run first, in this turn.
     await new Promise(setImmediate);
     if (isWebFunction()) Object.assign(this.counts, await closeHttpServers(this.context));
@@ -54,10 +59,11 @@ export class Goodbyes {
     for (let isFirst = true; ; isFirst = false) {
       await pause(isFirst ? 0 : PACE_MS);
       const isLate = remainingMs() < halfMs;
-      const open = new Set([...this.sockets.open(), ...this.said.keys()]);
+      const open = new Set([...this.guard(), ...this.said.keys()]);
       const pending = [...open].filter((connection) => !this.isFinished(connection, isLate));
-      if (pending.length === 0 && (!isWaitedFor || isLate)) break;
-      if (remainingMs() > GIVE_UP_MS) continue;
+      if (pending.length === 0 && (isLate || !(isWaitedFor || children.some(isRunning)))) break;
+      const isReading = pending.some((connection) => connection.isHidden && !this.said.has(connection));
+      if (remainingMs() > (isReading ? GIVE_UP_RESULT_MS : GIVE_UP_MS)) continue;
       pending.forEach((connection) => {
         this.giveUp(connection);
       });
@@ -65,6 +71,13 @@ export class Goodbyes {
     }
     const unknown = countNativeSockets(this.sockets.openSockets());
     return unknown > 0 ? Object.assign(this.counts, { unknownSockets: unknown }) : this.counts;
+  }
+
+  /** Those that the function opens from now on as well. */
+  private guard(): readonly Connection[] {
+    const connections = this.sockets.open();
+    for (const connection of connections) guardEnd(connection, () => this.said.set(connection, now()));
+    return connections;
   }
 
   /** Hooks close what they know, and may need other connections for it. */
@@ -79,7 +92,8 @@ export class Goodbyes {
     if (said !== undefined) return this.hasEnded(connection, said);
     // The driver closes it.
     if (connection.isClosing) return connection.hasServerEnded || isLate;
-    if (isLate) this.cancel(connection);
+    if (isLate && !connection.isIdle) this.cutShort(connection);
+    if (this.said.has(connection)) return false;
     if (!connection.isIdle || (conversation.isInTransaction === true && !isLate)) {
       this.idleBefore.delete(connection);
       return false;
@@ -92,7 +106,7 @@ export class Goodbyes {
 
   private hasEnded(connection: Connection, said: number): boolean {
     const hasEnded = connection.hasServerEnded || connection.socket.destroyed;
-    if (!hasEnded && now() < said + FIN_MS) return false;
+    if (!hasEnded && now() < Math.max(said, connection.quietSince) + FIN_MS) return false;
     this.finish(connection, hasEnded ? "closed" : "unanswered");
     return true;
   }
@@ -107,14 +121,20 @@ export class Goodbyes {
     for (const name of [result, connection.conversation?.name ?? ""]) this.counts[name] = (this.counts[name] ?? 0) + 1;
   }
 
-  /** Stops a statement of PostgreSQL. */
-  private cancel(connection: Connection): void {
-    const request = connection.isIdle ? undefined : connection.conversation?.cancelRequest?.();
-    if (request === undefined || this.cancelled.has(connection)) return;
-    this.cancelled.add(connection);
-    this.counts.cancelled += 1;
-    const socket = this.sockets.connect(connection.target);
-    socket.on("error", () => undefined).end(request);
+  /** Stops a statement of PostgreSQL. Whatever loses nothing with its connection ends now. */
+  private cutShort(connection: Connection): void {
+    const { conversation } = connection;
+    connection.readOn(); // a result that the driver does not read
+    const request = conversation?.cancelRequest?.();
+    if (request === undefined) {
+      const isStillLoggingIn = conversation?.cancelRequest !== undefined;
+      if (isStillLoggingIn || conversation?.goodbye === undefined) this.sayGoodbye(connection);
+    } else if (!this.cancelled.has(connection)) {
+      this.cancelled.add(connection);
+      this.counts.cancelled += 1;
+      const socket = this.sockets.connect(connection.target);
+      socket.on("error", () => undefined).end(request);
+    }
   }
 
   /** The server reads the goodbye when its statement has ended. */

@@ -1,5 +1,6 @@
 import type { Server } from "node:http";
 import type { ShutdownContext } from "../hooks.ts";
+import { activeHandles } from "./active-handles.ts";
 
 /** The share of the time that requests in flight may take. Then the connections to databases are closed. */
 const REQUESTS_SHARE = 0.8;
@@ -17,12 +18,6 @@ export async function closeHttpServers({ remainingMs }: ShutdownContext): Promis
     if (cut === 0 || remainingMs() < leastMs) return { cut };
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
-}
-
-/** Not documented, but in every version of Node.js. A server in another version is closed by its connections' end. */
-function activeHandles(): readonly unknown[] {
-  const { _getActiveHandles: get } = process as unknown as { _getActiveHandles?: () => readonly unknown[] };
-  return get?.call(process) ?? [];
 }
 
 function isHttpServer(handle: unknown): handle is Server {

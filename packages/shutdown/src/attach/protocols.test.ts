@@ -126,6 +126,37 @@ const CASES: readonly (readonly [what: string, name: string, steps: readonly Ste
     "5800000004",
   ],
   [
+    "PostgreSQL: a cursor waits for its next fetch, and COPY for its rows",
+    "postgresql",
+    [
+      ...PG_LOG_IN,
+      ["client", Buffer.concat([pgMessage("P", "\0x\0\0\0"), pgMessage("B", "x"), pgMessage("H")]), true],
+      ["client", Buffer.concat([pgMessage("E", "\0\0\0\0\x0a"), pgMessage("H")]), true],
+      ["server", Buffer.concat([pgMessage("D", "\0\x01"), pgMessage("s")]), false],
+      ["client", Buffer.concat([pgMessage("E", "\0\0\0\0\x0a"), pgMessage("H")]), true],
+      ["server", Buffer.concat([pgMessage("C", "SELECT 1\0"), pgMessage("N", "x")]), true],
+      ["client", pgMessage("S"), true],
+      ["server", pgMessage("Z", "I"), false],
+      ["client", pgMessage("Q", "COPY t FROM STDIN\0"), true],
+      ["server", pgMessage("G", "\0\0\0"), false],
+      ["client", pgMessage("d", "row"), false],
+    ],
+    "6600000005005800000004",
+  ],
+  [
+    "Redis: a subscription and a command that waits for others",
+    "redis",
+    [
+      ["client", text("*3\r\n$9\r\nSUBSCRIBE\r\n$1\r\na\r\n$1\r\nb\r\n"), false],
+      ["client", text("*1\r\n$4\r\nPING\r\n*3\r\n$5\r\nblpop\r\n$1\r\na\r\n$1\r\n0\r\n"), true],
+      ["server", text("+PONG\r\n"), false],
+      ["client", text("*1\r\n$4\r\nPING\r\n"), false],
+      ["server", text("*-1\r\n"), true],
+      ["server", text("+PONG\r\n"), false],
+    ],
+    undefined,
+  ],
+  [
     "Redis: commands in a pipeline, nested answers, a push message",
     "redis",
     [

@@ -11,6 +11,9 @@ const PG_MESSAGE = {
   headBytes: 32,
   length: (bytes: Buffer, at: number) => bytes.readUInt32BE(at + 1) + 1,
 };
+/** CopyInResponse, PortalSuspended, CopyBothResponse; what the server sends at any time does not end the waiting. */
+const PG_WAITS: Readonly<Record<string, "copy" | "fetch" | "replica">> = { G: "copy", s: "fetch", W: "replica" };
+const PG_NOTICES = "NSAd";
 const PG_STARTUP = { headerBytes: 8, headBytes: 8, length: (bytes: Buffer, at: number) => bytes.readUInt32BE(at) };
 
 class PostgresqlConversation implements Conversation {
@@ -21,6 +24,8 @@ class PostgresqlConversation implements Conversation {
   /** ReadyForQuery messages that have to come: one for the log-in. */
   private awaited = 1;
   private isInBatch = false;
+  /** The server waits for the client: for rows of COPY, for more of a cursor, or for what a replica says. */
+  private waitsFor: "" | "copy" | "fetch" | "replica" = "";
   private hasStarted = false;
   private key: Buffer | undefined;
   private client = new FrameReader(PG_STARTUP, (bytes, at) => {
@@ -29,17 +34,21 @@ class PostgresqlConversation implements Conversation {
   private readonly server = new FrameReader(PG_MESSAGE, (bytes, at, length) => {
     const type = String.fromCharCode(bytes[at] ?? 0);
     if (type === "K" && length <= PG_MESSAGE.headBytes) this.key = Buffer.from(bytes.subarray(at + 5, at + length));
+    this.waitsFor = PG_WAITS[type] ?? (PG_NOTICES.includes(type) ? this.waitsFor : "");
+    if (this.waitsFor === "copy" || this.waitsFor === "fetch") this.isInTransaction = true;
     if (type !== "Z") return;
     this.awaited = Math.max(0, this.awaited - 1);
     this.isInTransaction = bytes[at + 5] !== 0x49; // "I", idle
   });
 
   get isBusy(): boolean {
-    return this.awaited > 0 || this.isInBatch || !this.client.isBetweenFrames;
+    if (!this.client.isBetweenFrames) return true;
+    return this.waitsFor === "" && (this.awaited > 0 || this.isInBatch);
   }
 
+  /** Terminate, in COPY behind CopyFail. */
   goodbye(): Buffer {
-    return Buffer.from("5800000004", "hex");
+    return Buffer.from(`${this.waitsFor === "copy" ? "660000000500" : ""}5800000004`, "hex");
   }
 
   cancelRequest(): Buffer | undefined {
@@ -70,6 +79,8 @@ class PostgresqlConversation implements Conversation {
   }
 
   private sentMessage(type: string): void {
+    // Rows of COPY change nothing, and a replica's messages neither.
+    if (this.waitsFor !== "replica" && type !== "d") this.waitsFor = "";
     if ("QSF".includes(type)) this.awaited += 1;
     if ("PBDEC".includes(type)) this.isInBatch = true;
     if (type === "S") this.isInBatch = false;
@@ -79,15 +90,22 @@ class PostgresqlConversation implements Conversation {
 
 const LINE_FEED = 0x0a;
 
-/** Counts complete values of RESP: https://redis.io/docs/latest/develop/reference/protocol-spec/ */
+/** Characters of a command's name that are kept, and of a line. */
+const NAME_CHARACTERS = 16;
+const LINE_CHARACTERS = 32;
+
+/** Finds complete values of RESP: https://redis.io/docs/latest/develop/reference/protocol-spec/ */
 class RespReader {
   private line = "";
   private rest = 0;
   /** Elements that the current value lacks. */
   private missing = 0;
   private isPush = false;
+  /** The value's first text is read. */
+  private isNamed = false;
+  private name = "";
 
-  constructor(private readonly onValue: () => void) {}
+  constructor(private readonly onValue: (name: string) => void) {}
 
   get isBetweenFrames(): boolean {
     return this.missing === 0 && this.line === "" && this.rest === 0;
@@ -97,6 +115,8 @@ class RespReader {
     for (let at = 0; at < bytes.length;) {
       if (this.rest > 0) {
         const skipped = Math.min(this.rest, bytes.length - at);
+        if (!this.isNamed)
+          this.name = (this.name + bytes.toString("latin1", at, at + skipped)).slice(0, NAME_CHARACTERS);
         this.rest -= skipped;
         at += skipped;
         if (this.rest === 0) this.element();
@@ -104,7 +124,8 @@ class RespReader {
       }
       const end = bytes.indexOf(LINE_FEED, at);
       const until = end === -1 ? bytes.length : end;
-      if (this.line.length < 32) this.line += bytes.toString("latin1", at, Math.min(until, at + 32));
+      const missing = LINE_CHARACTERS - this.line.length;
+      if (missing > 0) this.line += bytes.toString("latin1", at, Math.min(until, at + missing));
       at = until + 1;
       if (end !== -1) this.endLine();
     }
@@ -113,30 +134,56 @@ class RespReader {
   private endLine(): void {
     const [type = "", count] = [this.line[0], Number.parseInt(this.line.slice(1), 10)];
     this.line = "";
-    if (this.missing === 0) [this.missing, this.isPush] = [1, type === ">"];
+    if (this.missing === 0) {
+      [this.missing, this.isPush, this.name] = [1, type === ">", ""];
+      this.isNamed = type !== "*";
+    }
     if ("$!=".includes(type) && count >= 0) this.rest = count + 2;
     else {
       if ("*>~".includes(type)) this.missing += Math.max(0, count);
       if (type === "%") this.missing += 2 * count;
       if (type === "|") this.missing += 2 * count + 1; // attributes stand in front of a value
-      this.element();
+      this.missing -= 1;
+      this.finish();
     }
   }
 
   private element(): void {
+    this.isNamed = true;
     this.missing -= 1;
-    if (this.missing === 0 && !this.isPush) this.onValue();
+    this.finish();
+  }
+
+  private finish(): void {
+    if (this.missing === 0 && !this.isPush) this.onValue(this.name);
   }
 }
 
+/** They have no answer, or one for each channel. */
+const SUBSCRIPTION = /^[PS]?(?:UN)?SUBSCRIBE\b|^MONITOR\b/i;
+
+/** They wait for somebody else's data. Nothing is lost if the connection ends in front of it. */
+const BLOCKING = /^(?:BL|BR|BZ|XREAD)/i;
+
 class RedisConversation implements Conversation {
   readonly name = "redis";
-  private awaited = 0;
-  private readonly client = new RespReader(() => (this.awaited += 1));
-  private readonly server = new RespReader(() => (this.awaited = Math.max(0, this.awaited - 1)));
+  private asked = 0;
+  private answered = 0;
+  /** The commands, counted as {@link asked}, that may wait for ever. */
+  private blocking: number[] = [];
+  private readonly client = new RespReader((name) => {
+    if (SUBSCRIPTION.test(name)) return;
+    if (BLOCKING.test(name)) this.blocking.push(this.asked);
+    this.asked += 1;
+  });
+  private readonly server = new RespReader(() => {
+    this.answered = Math.min(this.asked, this.answered + 1);
+    if (this.blocking.length > 0) this.blocking = this.blocking.filter((command) => command >= this.answered);
+  });
 
   get isBusy(): boolean {
-    return this.awaited > 0 || !this.client.isBetweenFrames;
+    const isWaiting = this.asked > this.answered && this.blocking[0] !== this.answered;
+    return isWaiting || !this.client.isBetweenFrames;
   }
 
   sent(chunk: Buffer): void {
@@ -186,15 +233,19 @@ function moreToCome(bytes: Buffer, at: number): boolean {
 const AMQP = { headerBytes: 7, headBytes: 11, length: (bytes: Buffer, at: number) => bytes.readUInt32BE(at + 3) + 8 };
 const AMQP_HEADER = "AMQP\0\0\x09\x01";
 const CONNECTION_OPEN_OK = 0x000a0029;
+const CONNECTION_CLOSE_OK = 0x000a0033;
 /** On channel 0: Connection.Close, code 200, text "shutdown". */
 const CONNECTION_CLOSE = "01000000000013000a003200c80873687574646f776e00000000ce";
 
 class AmqpConversation implements Conversation {
   readonly name = "amqp";
+  awaitsCloseOk = true;
   private isOpen = false;
   private client: FrameReader | undefined;
   private readonly server = new FrameReader(AMQP, (bytes, at, length) => {
-    if (length > 11 && bytes[at] === 1 && bytes.readUInt32BE(at + 7) === CONNECTION_OPEN_OK) this.isOpen = true;
+    const method = length >= 12 && bytes[at] === 1 ? bytes.readUInt32BE(at + 7) : 0;
+    if (method === CONNECTION_OPEN_OK) this.isOpen = true;
+    if (method === CONNECTION_CLOSE_OK) this.awaitsCloseOk = false;
   });
 
   get isBusy(): boolean {

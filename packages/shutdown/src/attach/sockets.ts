@@ -40,6 +40,10 @@ export class Sockets {
         return result;
       },
     });
+    // A process that ends itself, perhaps through an error. The kernel takes these writes at once.
+    process.on("exit", () => {
+      for (const connection of this.open()) if (connection.isEndable) close(connection);
+    });
   }
 
   /** The connections that are open. */
@@ -151,8 +155,8 @@ function push(this: Watched, chunk: unknown, encoding?: unknown): boolean {
   const connection = this[CONNECTION];
   if (connection !== undefined) {
     if (chunk === null) connection.hasServerEnded = true;
-    if (connection.isClosed) return true;
     if (!connection.received(chunk)) leaveAlone(this);
+    if (connection.isHidden) return true;
   }
   return inherited(this, "push").call(this, chunk, encoding as "utf8");
 }
