@@ -1,13 +1,13 @@
 import { isMainThread } from "../node-modules.ts";
 import { isWebFunction } from "../execution-environment.ts";
-import { onShutdown, install } from "../shutdown.ts";
+import { install, onShutdown, type SharedState } from "../shutdown.ts";
 import { Goodbyes } from "./goodbyes.ts";
 import { Sockets } from "./sockets.ts";
 import { passSignalsOn, takeSignals } from "./workers.ts";
 
 const OLDEST_NODE = 22;
 
-/** The process that is attached. Its children inherit NODE_OPTIONS, and are not the function. */
+/** The first process that is attached. Its children inherit NODE_OPTIONS: npm may start the function's own process. */
 const PROCESS = "LAMBDA_GRACEFUL_SHUTDOWN_PID";
 
 /**
@@ -23,23 +23,38 @@ export function attach(): boolean {
       "ERR_LGS_NODE_VERSION",
       `Node.js ${process.versions.node} is too old, at least ${OLDEST_NODE} is needed`,
     );
+  const sockets = new Sockets();
+  if (process.env[PROCESS] !== undefined && process.env[PROCESS] !== String(process.pid)) return attachChild(sockets);
   const state = install();
   if (state.isAttached === true) return warn("ERR_LGS_ATTACHED_TWICE", "attach is loaded twice: remove one of them");
   state.isAttached = true;
   process.env[PROCESS] = String(process.pid);
-  const sockets = new Sockets();
   sockets.watch();
-  onShutdown("attach", (context) => new Goodbyes(sockets, state, context).run());
+  sayGoodbyes(sockets, state);
   if (isMainThread()) passSignalsOn();
   else takeSignals(state);
   return isMainThread();
 }
 
-/** Extensions and child processes get the same NODE_OPTIONS, and so does Node.js on a developer's machine. */
+function sayGoodbyes(sockets: Sockets, state: SharedState): void {
+  onShutdown("attach", (context) => new Goodbyes(sockets, state, context).run());
+}
+
+/** A child process may listen to SIGTERM to live on, so it is left to its listeners. */
+function attachChild(sockets: Sockets): false {
+  sockets.watch();
+  process.once("SIGTERM", (signal) => {
+    if (process.listenerCount(signal) > 0) return;
+    sayGoodbyes(sockets, install());
+    process.emit(signal, signal);
+  });
+  return false;
+}
+
+/** Extensions get the same NODE_OPTIONS, and so does Node.js on a developer's machine. */
 function isFunction(): boolean {
-  const { _HANDLER, AWS_LAMBDA_RUNTIME_API, [PROCESS]: attached = String(process.pid) } = process.env;
-  const isRuntime = _HANDLER !== undefined && AWS_LAMBDA_RUNTIME_API !== undefined;
-  return (isRuntime || isWebFunction()) && attached === String(process.pid);
+  const { _HANDLER, AWS_LAMBDA_RUNTIME_API } = process.env;
+  return (_HANDLER !== undefined && AWS_LAMBDA_RUNTIME_API !== undefined) || isWebFunction();
 }
 
 function warn(code: string, problem: string): false {
