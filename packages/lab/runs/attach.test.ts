@@ -106,6 +106,24 @@ exports.handler = async () => { void work(); await new Promise((done) => setTime
     verdict: "clean",
     counts: { closed: 1 },
   },
+  {
+    name: "a child process that holds the pool",
+    code: `if (process.send) { ${pool()} process.on("message", async () => process.send((await pool.query("SELECT 1"))[0])); } else {
+const child = require("node:child_process").fork(__filename);
+exports.handler = () => new Promise((done) => { child.once("message", done); child.send(1); });
+}`,
+    verdict: "clean",
+    counts: {},
+  },
+  {
+    name: "a subscription and a blocked command of Redis",
+    server: "Redis",
+    code: `const Redis = require("ioredis");
+const [redis, subscriber, blocked] = [1, 2, 3].map(() => new Redis(process.env.REDIS_URL));
+exports.handler = async () => { await subscriber.subscribe("news"); void blocked.blpop("queue", 0).catch(() => 0); return redis.publish("news", "x"); };`,
+    verdict: "clean",
+    counts: { closed: 3, redis: 3 },
+  },
 ];
 
 test.each([...LEAKING, ...OTHERS].map((handler) => [handler.name, handler] as const))("%s", async (_, handler) => {
@@ -136,6 +154,12 @@ exports.handler = () => new Promise((done, failed) => pool.query("SELECT 1", (er
   expect(result.logIn).toMatchObject({ tls: expect.anything() as unknown });
   expect(hooksOf(result)).toMatchObject([{ name: "attach", closed: 1, givenUp: 0, mysql: 1 }]);
   expect(runVerdict(result).kind).toBe("clean");
+});
+
+test("a process that ends itself gives its connections back", async () => {
+  const code = `${pool()}\nexports.handler = async () => { await pool.query("SELECT 1"); process.exit(1); };`;
+  const { outcomes } = await run(await attached({ name: "exits", code, verdict: "not clean" }), runtime, database);
+  expect(outcomes).toEqual(["closed"]);
 });
 
 test("HTTP clients beside the pool are left alone", async () => {
