@@ -29,7 +29,7 @@ new FakePool()`,
   ],
   [
     "a mariadb pool",
-    `({ totalConnections: () => 4, end: () => later() })`,
+    `({ totalConnections: () => 4, escapeId() {}, query() {}, end: () => later() })`,
     { name: "mariadb", result: "done", closed: 4, givenUp: 0 },
   ],
   ["a pg pool", `({ totalCount: 2, end: () => later() })`, { name: "pg", result: "done", closed: 2, givenUp: 0 }],
@@ -72,18 +72,18 @@ Object.assign(knex, { raw() {}, client: { pool: { numUsed: () => 1, numFree: () 
     { name: "drizzle", result: "done", closed: 2, givenUp: 0 },
   ],
   ["Prisma", `({ $disconnect: () => later() })`, { name: "prisma", result: "done" }],
-  ["Kysely", `({ destroy: () => later() })`, { name: "destroy", result: "done" }],
+  ["Kysely", `({ selectFrom() {}, destroy: () => later() })`, { name: "kysely", result: "done" }],
   [
     "MikroORM",
     `({ em: {}, async close(force) { if (force) throw new Error("forced"); } })`,
-    { name: "close", result: "done" },
+    { name: "mikro-orm", result: "done" },
   ],
   [
     "MongoClient",
-    `({ async close(force = false) { if (force) throw new Error("forced"); } })`,
-    { name: "close", result: "done" },
+    `({ db() {}, async close(force = false) { if (force) throw new Error("forced"); } })`,
+    { name: "mongodb", result: "done" },
   ],
-  ["mongoose", `({ connections: [], async disconnect() { await later(); } })`, { name: "disconnect", result: "done" }],
+  ["mongoose", `({ models: {}, async disconnect() { await later(); } })`, { name: "mongoose", result: "done" }],
   [
     "ioredis",
     `({ status: "ready", quit: () => later(), disconnect() { throw new Error("too early"); } })`,
@@ -100,6 +100,23 @@ Object.assign(knex, { raw() {}, client: { pool: { numUsed: () => 1, numFree: () 
     { name: "redis", result: "done", closed: 1, givenUp: 0 },
   ],
   ["redis 4", `({ isOpen: true, quit: () => later() })`, { name: "redis", result: "done", closed: 1, givenUp: 0 }],
+  [
+    "ioredis with a command that waits for ever",
+    `let stop;
+({ status: "ready", quit: () => new Promise((done) => (stop = done)), disconnect: () => stop() })`,
+    { name: "ioredis", result: "done", closed: 1, givenUp: 0 },
+  ],
+  [
+    "a pg pool whose connection was not released",
+    `let stop;
+({ totalCount: 1, _clients: [{ end: () => stop() }], end: () => new Promise((done) => (stop = done)) })`,
+    { name: "pg", result: "done", closed: 1, givenUp: 0 },
+  ],
+  [
+    "a pg pool that the function has ended",
+    `({ totalCount: 0, ending: true, end: () => Promise.reject(new Error("Called end on pool more than once")) })`,
+    { name: "pg", result: "done", closed: 0, givenUp: 0 },
+  ],
   ["a callback", `({ close(done) { setTimeout(done, 5); } })`, { name: "close", result: "done" }],
   [
     "an event",
@@ -148,6 +165,12 @@ test("the options name the hook and those that wait for it", async () => {
     closeOnShutdown(pool, { name: "replica", before: "primary" });`,
   );
   expect(report.hooks.map(({ name }) => name)).toEqual(["replica", "primary"]);
+});
+
+test("a pool that is passed twice, or with the client that holds it, is closed once", async () => {
+  const { report } = await end(`const pool = { totalCount: 1, end: async () => 0 };
+    for (const value of [pool, pool, { $client: pool }]) closeOnShutdown(value);`);
+  expect(report.hooks).toMatchObject([{ name: "pg", result: "done", closed: 1 }]);
 });
 
 describe("an HTTP server", () => {

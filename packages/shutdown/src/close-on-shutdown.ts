@@ -1,4 +1,4 @@
-import { CLOSING_METHODS, driverOf, has, isClient, type Client, type Driver } from "./drivers.ts";
+import { CLOSING_METHODS, driverOf, has, innermost, isClient, isEnded, type Client, type Driver } from "./drivers.ts";
 import type { HookOptions, ShutdownContext, ShutdownHook } from "./hooks.ts";
 import { ServerShutdown, type HttpServer } from "./http-server.ts";
 import { addHook } from "./shutdown.ts";
@@ -28,6 +28,9 @@ const POOLS = "each pool of closeOnShutdown";
 
 let hasServer = false;
 
+/** A pool that is passed twice is closed once. */
+const registered = new WeakSet<object>();
+
 /**
  * Closes a pool, client, data source or HTTP server on SIGTERM, in the way that its driver needs, and waits until it has
  * closed or the time is over. Servers close first: they stop accepting, and requests in flight end before a pool closes.
@@ -50,6 +53,9 @@ export function closeOnShutdown<T extends Closable>(pool: T, { name, before = []
   }
   const driver = has(client, "then") ? undefined : driverOf(client);
   if (driver === undefined) throw notClosable(client);
+  const own = innermost(client);
+  if (registered.has(own)) return pool;
+  registered.add(own);
   addHook("closeOnShutdown", name ?? driver.name, poolHook(client, driver), before, {
     group: POOLS,
     startsAt: () => (hasServer ? 0.8 : 0.5), // requests in flight need their connections
@@ -87,8 +93,11 @@ async function closed(app: Client, context: ShutdownContext): Promise<void> {
 
 function poolHook(client: Client, driver: Driver): ShutdownHook {
   return async (context) => {
+    if (isEnded(client)) return { closed: 0, givenUp: 0 };
     const open = driver.count?.(client);
+    const timer = setTimeout(() => driver.force?.(client), context.remainingMs() / 2);
     const result = await Promise.race([driver.close(client, context), aborted(context.signal)]);
+    clearTimeout(timer);
     // mysql2's promise of `end` resolves with the error.
     if (result instanceof Error) throw result;
     if (open === undefined) return result === ABORTED ? new Promise(() => undefined) : {}; // the line says "gave up"

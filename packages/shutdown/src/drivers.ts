@@ -11,6 +11,8 @@ export interface Driver {
   readonly close: (client: Client, context: ShutdownContext) => unknown;
   /** Open connections. @default - the driver does not say */
   readonly count?: (client: Client) => number | undefined;
+  /** Called when half of the time is over: something keeps a connection busy, perhaps for ever. @default - nothing */
+  readonly force?: (client: Client) => unknown;
 }
 
 /** From the most specific one: a client matches the first row that fits. */
@@ -53,6 +55,7 @@ const DRIVERS: readonly Driver[] = [
     matches: (client) => typeof client["status"] === "string" && has(client, "quit") && has(client, "disconnect"),
     // `quit` waits for a connection that does not exist yet.
     close: (client) => call(client, client["status"] === "ready" ? "quit" : "disconnect"),
+    force: (client) => call(client, "disconnect"), // BLPOP holds `quit` back
     count: (client) => (client["status"] === "ready" ? 1 : 0),
   },
   {
@@ -60,7 +63,14 @@ const DRIVERS: readonly Driver[] = [
     matches: (client) => typeof client["isOpen"] === "boolean" && has(client, "quit"),
     // `close` waits for replies since version 5, `quit` before.
     close: (client) => (client["isOpen"] === true ? call(client, has(client, "close") ? "close" : "quit") : undefined),
+    force: (client) => call(client, has(client, "destroy") ? "destroy" : "disconnect"),
     count: (client) => (client["isOpen"] === true ? 1 : 0),
+  },
+  {
+    name: "mariadb", // a pool, with promises or without, or a connection
+    matches: (client) => (has(client, "totalConnections") || has(client, "serverVersion")) && has(client, "end"),
+    close: callBack("end"),
+    count: (client) => (has(client, "totalConnections") ? callAt(client, "totalConnections") : 1),
   },
   {
     name: "mysql2",
@@ -87,16 +97,22 @@ const DRIVERS: readonly Driver[] = [
     count: (client) => lengthAt(client, "_allConnections") ?? 1,
   },
   {
-    name: "mariadb",
-    matches: (client) => has(client, "totalConnections") && has(client, "end"),
-    close: (client) => closeByMethod(client, "end"),
-    count: (client) => callAt(client, "totalConnections"),
-  },
-  {
     name: "pg",
     matches: (client) => typeof client["totalCount"] === "number" && has(client, "end"),
     close: (client) => call(client, "end"),
     count: (client) => numberAt(client, "totalCount"),
+    // `end` waits for connections that were not released.
+    force: (client) => {
+      const clients = client["_clients"];
+      if (Array.isArray(clients)) for (const each of clients.filter(isClient)) call(each, "end");
+    },
+  },
+  {
+    name: "pg", // one client
+    matches: (client) =>
+      has(client, "end") && has(client, "escapeIdentifier") && isClient(client["connectionParameters"]),
+    close: (client) => call(client, "end"),
+    count: () => 1,
   },
   {
     name: "postgres", // without `timeout` it waits for running statements without a limit
@@ -110,13 +126,36 @@ const METHODS = ["end", "close", "quit", "disconnect", "destroy"] as const;
 
 export const CLOSING_METHODS: readonly string[] = ["$disconnect", ...METHODS];
 
+/** Names of clients that one of {@link METHODS} closes, and the member that tells them from others. */
+const NAMES = {
+  selectFrom: "kysely",
+  em: "mikro-orm",
+  db: "mongodb",
+  models: "mongoose",
+  createConfirmChannel: "amqplib",
+};
+
+/** One of these is true when the function has closed the client itself. */
+const ENDED = ["closed", "ending", "_ending", "_closed", "destroyed"] as const;
+
+export function isEnded(client: Client): boolean {
+  return ENDED.some((name) => client[name] === true);
+}
+
+/** The same for a client that holds another one: both close the same connections. */
+export function innermost(client: Client): Client {
+  const own = client["$client"];
+  return isClient(own) ? own : client;
+}
+
 /** @returns undefined if nothing of the client closes it */
 export function driverOf(client: Client): Driver | undefined {
   const known = DRIVERS.find(({ matches }) => matches(client));
   if (known !== undefined) return known;
   const method = METHODS.find((name) => has(client, name));
   if (method === undefined) return undefined;
-  return { name: method, matches: () => true, close: () => closeByMethod(client, method) };
+  const name = Object.entries(NAMES).find(([member]) => member in client)?.[1] ?? method;
+  return { name, matches: () => true, close: () => closeByMethod(client, method) };
 }
 
 export function isClient(value: unknown): value is Client {
@@ -133,11 +172,12 @@ function call(client: Client, method: string, ...args: unknown[]): unknown {
 
 function callBack(method: string): Driver["close"] {
   return (client) =>
-    new Promise<void>((resolve, reject) => {
-      call(client, method, (error: unknown) => {
+    new Promise<unknown>((resolve, reject) => {
+      const result = call(client, method, (error: unknown) => {
         if (error instanceof Error) reject(error);
-        else resolve();
+        else resolve(undefined);
       });
+      if (isClient(result) && has(result, "then")) resolve(result); // some have both forms
     });
 }
 
