@@ -71,6 +71,7 @@ Object.assign(knex, { raw() {}, client: { pool: { numUsed: () => 1, numFree: () 
     `({ $client: { totalCount: 2, end: () => later() } })`,
     { name: "drizzle", result: "done", closed: 2, givenUp: 0 },
   ],
+  ["pg-promise", `({ $pool: { totalCount: 2, end: () => later() } })`, { name: "pg-promise", closed: 2 }],
   ["Prisma", `({ $disconnect: () => later() })`, { name: "prisma", result: "done" }],
   ["Kysely", `({ selectFrom() {}, destroy: () => later() })`, { name: "kysely", result: "done" }],
   [
@@ -102,14 +103,13 @@ Object.assign(knex, { raw() {}, client: { pool: { numUsed: () => 1, numFree: () 
   ["redis 4", `({ isOpen: true, quit: () => later() })`, { name: "redis", result: "done", closed: 1, givenUp: 0 }],
   [
     "ioredis with a command that waits for ever",
-    `let stop;
-({ status: "ready", quit: () => new Promise((done) => (stop = done)), disconnect: () => stop() })`,
+    `let fail;
+({ status: "ready", quit: () => new Promise((_, no) => (fail = no)), disconnect: () => setTimeout(fail, 1, new Error("closed")) })`,
     { name: "ioredis", result: "done", closed: 1, givenUp: 0 },
   ],
   [
     "a pg pool whose connection was not released",
-    `let stop;
-({ totalCount: 1, _clients: [{ end: () => stop() }], end: () => new Promise((done) => (stop = done)) })`,
+    `({ totalCount: 1, _clients: [{ readyForQuery: true, end: () => later() }], end: () => later(5_000) })`,
     { name: "pg", result: "done", closed: 1, givenUp: 0 },
   ],
   [

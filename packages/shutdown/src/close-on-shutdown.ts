@@ -14,7 +14,8 @@ export type Closable =
   | { readonly disconnect: Method }
   | { readonly $disconnect: Method }
   | { readonly quit: Method }
-  | { readonly $client: object };
+  | { readonly $client: object }
+  | { readonly $pool: object };
 
 export interface CloseOptions extends HookOptions {
   /**
@@ -95,8 +96,14 @@ function poolHook(client: Client, driver: Driver): ShutdownHook {
   return async (context) => {
     if (isEnded(client)) return { closed: 0, givenUp: 0 };
     const open = driver.count?.(client);
-    const timer = setTimeout(() => driver.force?.(client), context.remainingMs() / 2);
-    const result = await Promise.race([driver.close(client, context), aborted(context.signal)]);
+    let timer: NodeJS.Timeout | undefined;
+    const forced = new Promise((resolve) => {
+      if (driver.force)
+        timer = setTimeout(() => {
+          resolve(driver.force?.(client));
+        }, context.remainingMs() / 2);
+    });
+    const result = await Promise.race([driver.close(client, context), forced, aborted(context.signal)]);
     clearTimeout(timer);
     // mysql2's promise of `end` resolves with the error.
     if (result instanceof Error) throw result;

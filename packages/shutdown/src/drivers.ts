@@ -11,18 +11,28 @@ export interface Driver {
   readonly close: (client: Client, context: ShutdownContext) => unknown;
   /** Open connections. @default - the driver does not say */
   readonly count?: (client: Client) => number | undefined;
-  /** Called when half of the time is over: something keeps a connection busy, perhaps for ever. @default - nothing */
+  /** Closes what is still busy when half of the time is over, perhaps for ever. @default - the time is waited for */
   readonly force?: (client: Client) => unknown;
 }
 
+/** Members that hold the driver's own client. */
+const HOLDERS = { $client: "drizzle", $pool: "pg-promise" };
+
+const NEVER = new Promise<never>(() => undefined);
+
 /** From the most specific one: a client matches the first row that fits. */
 const DRIVERS: readonly Driver[] = [
-  {
-    name: "drizzle", // https://orm.drizzle.team/docs/get-started: the driver's own client is `$client`
-    matches: (client) => isClient(client["$client"]),
-    close: (client, context) => inner(client, "$client", (own, driver) => driver.close(own, context)),
-    count: (client) => inner(client, "$client", (own, driver) => driver.count?.(own)),
-  },
+  ...Object.entries(HOLDERS).map(([member, name]): Driver => {
+    const inside = ({ [member]: own }: Client): readonly [Client, Driver | undefined] =>
+      isClient(own) ? [own, driverOf(own)] : [{}, undefined];
+    return {
+      name,
+      matches: (client) => inside(client)[1] !== undefined,
+      close: (client, context) => inside(client)[1]?.close(inside(client)[0], context),
+      count: (client) => countOf(client[member]),
+      force: (client) => inside(client)[1]?.force?.(inside(client)[0]) ?? NEVER,
+    };
+  }),
   {
     name: "prisma",
     matches: (client) => has(client, "$disconnect"),
@@ -101,11 +111,11 @@ const DRIVERS: readonly Driver[] = [
     matches: (client) => typeof client["totalCount"] === "number" && has(client, "end"),
     close: (client) => call(client, "end"),
     count: (client) => numberAt(client, "totalCount"),
-    // `end` waits for connections that were not released.
-    force: (client) => {
-      const clients = client["_clients"];
-      if (Array.isArray(clients)) for (const each of clients.filter(isClient)) call(each, "end");
-    },
+    // `end` waits for connections that were not released. A busy one would be destroyed.
+    force: ({ _clients: clients }) =>
+      Array.isArray(clients)
+        ? Promise.all(clients.map((each: Client) => (each["readyForQuery"] === true ? call(each, "end") : NEVER)))
+        : NEVER,
   },
   {
     name: "pg", // one client
@@ -142,10 +152,10 @@ export function isEnded(client: Client): boolean {
   return ENDED.some((name) => client[name] === true);
 }
 
-/** The same for a client that holds another one: both close the same connections. */
+/** The driver's own client, which a mapper may hold. */
 export function innermost(client: Client): Client {
-  const own = client["$client"];
-  return isClient(own) ? own : client;
+  const held = Object.keys(HOLDERS).map((member) => client[member]);
+  return held.find(isClient) ?? client;
 }
 
 /** @returns undefined if nothing of the client closes it */
@@ -197,13 +207,6 @@ function closeByMethod(client: Client, method: string): unknown {
   });
 }
 
-function inner<T>(client: Client, name: string, use: (own: Client, driver: Driver) => T): T | undefined {
-  const own = client[name];
-  const driver = isClient(own) ? driverOf(own) : undefined;
-  return isClient(own) && driver !== undefined ? use(own, driver) : undefined;
-}
-
-/** Connections of the pool that an object-relational mapper keeps. */
 function countOf(pool: unknown): number | undefined {
   return isClient(pool) ? driverOf(pool)?.count?.(pool) : undefined;
 }
