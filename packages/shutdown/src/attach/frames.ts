@@ -31,18 +31,21 @@ export class FrameReader {
     let at = this.rest;
     this.rest = 0;
     const { headerBytes, headBytes, length: lengthOf } = this.framing;
-    while (at < bytes.length) {
-      const left = bytes.length - at;
-      const length = left < headerBytes ? Infinity : lengthOf(bytes, at);
-      if (left < headBytes && left < length) {
+    const { onFrame } = this;
+    const end = bytes.length;
+    // Every row of a result passes here.
+    while (at < end) {
+      const left = end - at;
+      if (left < headBytes && (left < headerBytes || left < lengthOf(bytes, at))) {
         this.partial = Buffer.from(bytes.subarray(at));
         return;
       }
+      const length = lengthOf(bytes, at);
       if (length < headerBytes) {
         this.isBroken = true;
         return;
       }
-      this.onFrame(bytes, at, length);
+      onFrame(bytes, at, length);
       at += length;
     }
     this.rest = Math.max(0, at - bytes.length);

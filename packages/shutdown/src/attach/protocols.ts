@@ -6,15 +6,40 @@ import { MysqlConversation } from "./mysql.ts";
 const PG_VERSIONS = [196_608, 196_610];
 const PG_SSL_REQUEST = 80_877_103;
 const PG_CANCEL_REQUEST = 80_877_102;
+/** `readUInt32BE` takes several times as long. */
+function readPgLength(bytes: Buffer, at: number): number {
+  const high = (bytes[at] as number) * 0x1000000;
+  return high + (((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number));
+}
 const PG_MESSAGE = {
   headerBytes: 5,
   headBytes: 32,
-  length: (bytes: Buffer, at: number) => bytes.readUInt32BE(at + 1) + 1,
+  length: (bytes: Buffer, at: number) => readPgLength(bytes, at + 1) + 1,
 };
-/** CopyInResponse, PortalSuspended, CopyBothResponse; what the server sends at any time does not end the waiting. */
-const PG_WAITS: Readonly<Record<string, "copy" | "fetch" | "replica">> = { G: "copy", s: "fetch", W: "replica" };
-const PG_NOTICES = "NSAd";
-const PG_STARTUP = { headerBytes: 8, headBytes: 8, length: (bytes: Buffer, at: number) => bytes.readUInt32BE(at) };
+const PG_STARTUP = { headerBytes: 8, headBytes: 8, length: readPgLength };
+
+/** The first byte of a message. */
+const code = (letter: string): number => letter.charCodeAt(0);
+const DATA_ROW = code("D");
+const BACKEND_KEY = code("K");
+const READY_FOR_QUERY = code("Z");
+const IDLE = code("I");
+const QUERY = code("Q");
+const SYNC = code("S");
+const FUNCTION_CALL = code("F");
+const TERMINATE = code("X");
+const COPY_DATA = code("d");
+/** Parse, Bind, Describe, Execute, Close: a batch that ends with Sync. */
+const EXTENDED = ["P", "B", "D", "E", "C"].map(code);
+/** NoticeResponse, ParameterStatus, NotificationResponse: the server sends them at any time. */
+const NOTICES = ["N", "S", "A"].map(code);
+
+/** What the server waits for after CopyInResponse, PortalSuspended and CopyBothResponse. */
+const WAITS = new Map([
+  [code("G"), "copy"],
+  [code("s"), "fetch"],
+  [code("W"), "replica"],
+] as const);
 
 class PostgresqlConversation implements Conversation {
   readonly name = "postgresql";
@@ -25,25 +50,27 @@ class PostgresqlConversation implements Conversation {
   private awaited = 1;
   private isInBatch = false;
   /** The server waits for the client: for rows of COPY, for more of a cursor, or for what a replica says. */
-  private waitsFor: "" | "copy" | "fetch" | "replica" = "";
+  private waitsFor: "copy" | "fetch" | "replica" | undefined;
   private hasStarted = false;
   private key: Buffer | undefined;
   private client = new FrameReader(PG_STARTUP, (bytes, at) => {
     this.start(bytes.readUInt32BE(at + 4));
   });
   private readonly server = new FrameReader(PG_MESSAGE, (bytes, at, length) => {
-    const type = String.fromCharCode(bytes[at] ?? 0);
-    if (type === "K" && length <= PG_MESSAGE.headBytes) this.key = Buffer.from(bytes.subarray(at + 5, at + length));
-    this.waitsFor = PG_WAITS[type] ?? (PG_NOTICES.includes(type) ? this.waitsFor : "");
+    const type = bytes[at] as number;
+    if (type === DATA_ROW || type === COPY_DATA || NOTICES.includes(type)) return;
+    this.waitsFor = WAITS.get(type);
     if (this.waitsFor === "copy" || this.waitsFor === "fetch") this.isInTransaction = true;
-    if (type !== "Z") return;
+    if (type === BACKEND_KEY && length <= PG_MESSAGE.headBytes)
+      this.key = Buffer.from(bytes.subarray(at + 5, at + length));
+    if (type !== READY_FOR_QUERY) return;
     this.awaited = Math.max(0, this.awaited - 1);
-    this.isInTransaction = bytes[at + 5] !== 0x49; // "I", idle
+    this.isInTransaction = bytes[at + 5] !== IDLE;
   });
 
   get isBusy(): boolean {
     if (!this.client.isBetweenFrames) return true;
-    return this.waitsFor === "" && (this.awaited > 0 || this.isInBatch);
+    return this.waitsFor === undefined && (this.awaited > 0 || this.isInBatch);
   }
 
   /** Terminate, in COPY behind CopyFail. */
@@ -62,7 +89,7 @@ class PostgresqlConversation implements Conversation {
   sent(chunk: Buffer): void {
     if (this.hasStarted && this.client.framing === PG_STARTUP && this.client.isBetweenFrames)
       this.client = new FrameReader(PG_MESSAGE, (bytes, at) => {
-        this.sentMessage(String.fromCharCode(bytes[at] ?? 0));
+        this.sentMessage(bytes[at] as number);
       });
     this.client.read(chunk);
   }
@@ -78,13 +105,13 @@ class PostgresqlConversation implements Conversation {
     else this.hasStarted = true;
   }
 
-  private sentMessage(type: string): void {
+  private sentMessage(type: number): void {
     // Rows of COPY change nothing, and a replica's messages neither.
-    if (this.waitsFor !== "replica" && type !== "d") this.waitsFor = "";
-    if ("QSF".includes(type)) this.awaited += 1;
-    if ("PBDEC".includes(type)) this.isInBatch = true;
-    if (type === "S") this.isInBatch = false;
-    if (type === "X") this.isClosing = true;
+    if (this.waitsFor !== "replica" && type !== COPY_DATA) this.waitsFor = undefined;
+    if (type === QUERY || type === SYNC || type === FUNCTION_CALL) this.awaited += 1;
+    if (type === SYNC) this.isInBatch = false;
+    else if (EXTENDED.includes(type)) this.isInBatch = true;
+    else if (type === TERMINATE) this.isClosing = true;
   }
 }
 
