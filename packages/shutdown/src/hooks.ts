@@ -109,6 +109,7 @@ export class HookRun {
   /** Ends the run in this turn: the event loop does not get to its timers. */
   finish(): readonly HookReport[] {
     this.isOver = true;
+    this.over.abort(); // what can be done in this turn is done
     this.timers.forEach(clearTimeout);
     for (const entry of this.entries) this.started.add(entry); // those that had no turn to start
     const reports = [...this.started].map((entry) => entry.report ?? this.report(entry, "gave up", {}));
@@ -120,14 +121,14 @@ export class HookRun {
     const { name, before = [], beforeGroup } = registration;
     const blocks = [...new Set(before)].filter((other) => other !== name);
     if (beforeGroup !== undefined) blocks.push(beforeGroup);
-    for (const key of blocks) this.blockers.set(key, this.countBlockers(key) + 1);
+    for (const key of blocks) this.blockers.set(key, this.count(key) + 1);
     const entry = { ...registration, label: this.labels.next(name), blocks };
     this.entries.push(entry);
     this.unsettled += 1;
     return entry;
   }
 
-  private countBlockers(key: string): number {
+  private count(key: string): number {
     return this.blockers.get(key) ?? 0;
   }
 
@@ -136,7 +137,7 @@ export class HookRun {
     const sliceEnd = now() + SLICE_MS;
     for (let entry = entries.pop(); entry !== undefined && !this.isOver; entry = entries.pop()) {
       const { name, group = name } = entry;
-      const key = [name, group].find((each) => this.countBlockers(each) > 0);
+      const key = [name, group].find((each) => this.count(each) > 0);
       if (key === undefined) this.startOne(entry);
       else
         this.waiting
@@ -177,9 +178,9 @@ export class HookRun {
     entry.report = this.report(entry, result, detail);
     this.unsettled -= 1;
     for (const key of entry.blocks) {
-      this.blockers.set(key, this.countBlockers(key) - 1);
+      this.blockers.set(key, this.count(key) - 1);
       const due = this.waiting.get(key);
-      if (due === undefined || this.countBlockers(key) > 0) continue;
+      if (due === undefined || this.count(key) > 0) continue;
       this.waiting.delete(key);
       this.start(due.reverse());
     }

@@ -26,28 +26,38 @@ export class FrameReader {
 
   read(chunk: Buffer): void {
     if (this.isBroken) return;
-    const bytes = this.partial === undefined ? chunk : Buffer.concat([this.partial, chunk]);
-    this.partial = undefined;
+    const { partial } = this;
     let at = this.rest;
     this.rest = 0;
+    if (partial !== undefined) {
+      // Not the whole chunk: that copy would cost more than all else here.
+      const head = Buffer.concat([partial, chunk.subarray(0, this.framing.headBytes)]);
+      at = this.readFrames(head, 0, 1) - partial.length;
+      if (this.partial !== undefined) return;
+    }
+    at = this.readFrames(chunk, at);
+    this.rest = Math.max(0, at - chunk.length);
+  }
+
+  /** @returns the offset behind the last frame */
+  private readFrames(bytes: Buffer, from: number, most = Infinity): number {
     const { headerBytes, headBytes, length: lengthOf } = this.framing;
     const { onFrame } = this;
     const end = bytes.length;
+    this.partial = undefined;
+    let at = from;
     // Every row of a result passes here.
-    while (at < end) {
+    for (let frames = 0; at < end && frames < most && !this.isBroken; frames += 1) {
       const left = end - at;
       if (left < headBytes && (left < headerBytes || left < lengthOf(bytes, at))) {
         this.partial = Buffer.from(bytes.subarray(at));
-        return;
+        break;
       }
       const length = lengthOf(bytes, at);
-      if (length < headerBytes) {
-        this.isBroken = true;
-        return;
-      }
-      onFrame(bytes, at, length);
+      if (length < headerBytes) this.isBroken = true;
+      else onFrame(bytes, at, length);
       at += length;
     }
-    this.rest = Math.max(0, at - bytes.length);
+    return at;
   }
 }
