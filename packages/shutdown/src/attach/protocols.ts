@@ -31,15 +31,14 @@ const TERMINATE = code("X");
 const COPY_DATA = code("d");
 /** Parse, Bind, Describe, Execute, Close: a batch that ends with Sync. */
 const EXTENDED = ["P", "B", "D", "E", "C"].map(code);
-/** NoticeResponse, ParameterStatus, NotificationResponse: the server sends them at any time. */
-const NOTICES = ["N", "S", "A"].map(code);
-
-/** What the server waits for after CopyInResponse, PortalSuspended and CopyBothResponse. */
-const WAITS = new Map([
-  [code("G"), "copy"],
-  [code("s"), "fetch"],
-  [code("W"), "replica"],
-] as const);
+/** The server sends them at any time. */
+const NOTICE = code("N");
+const PARAMETER_STATUS = code("S");
+const NOTIFICATION = code("A");
+/** After them the server waits for the client. */
+const COPY_IN = code("G");
+const PORTAL_SUSPENDED = code("s");
+const COPY_BOTH = code("W");
 
 class PostgresqlConversation implements Conversation {
   readonly name = "postgresql";
@@ -58,9 +57,14 @@ class PostgresqlConversation implements Conversation {
   });
   private readonly server = new FrameReader(PG_MESSAGE, (bytes, at, length) => {
     const type = bytes[at] as number;
-    if (type === DATA_ROW || type === COPY_DATA || NOTICES.includes(type)) return;
-    this.waitsFor = WAITS.get(type);
-    if (this.waitsFor === "copy" || this.waitsFor === "fetch") this.isInTransaction = true;
+    if (type === DATA_ROW || type === COPY_DATA) return;
+    if (type === NOTICE || type === PARAMETER_STATUS || type === NOTIFICATION) return;
+    this.waitsFor = undefined;
+    if (type === COPY_BOTH) this.waitsFor = "replica";
+    if (type === COPY_IN || type === PORTAL_SUSPENDED) {
+      this.waitsFor = type === COPY_IN ? "copy" : "fetch";
+      this.isInTransaction = true;
+    }
     if (type === BACKEND_KEY && length <= PG_MESSAGE.headBytes)
       this.key = Buffer.from(bytes.subarray(at + 5, at + length));
     if (type !== READY_FOR_QUERY) return;
