@@ -410,22 +410,24 @@ test("--version and help exist", async () => {
   });
 });
 
-test("a directory may have any name, and one that the lab does not watch is named with its --tcp", async () => {
+test("a directory may have any name, and connections that the lab does not watch, a child's as well, are named with their --tcp", async () => {
   const directory = join(scratch, "ü 日本");
   mkdirSync(directory);
   writeFileSync(
     join(directory, "index.js"),
-    `const { connect } = require("node:net");
-exports.handler = () => new Promise((done) => { const [, port] = process.env.ELSEWHERE.split(":"); connect(Number(port), "127.0.0.1", () => done(1)); });`,
+    `const { spawn } = require("node:child_process");
+const connect = 'require("net").connect(process.env.ELSEWHERE, "127.0.0.1", () => console.log("connected"))';
+const child = spawn(process.execPath, ["--eval", connect], { stdio: ["ignore", "pipe", "inherit"] });
+exports.handler = () => new Promise((done) => { child.stdout.once("data", () => eval(connect).once("connect", () => done(1))); });`,
   );
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  const args = ["run", "--handler", directory, "--env", `ELSEWHERE=127.0.0.1:${port}`, "--end", "idle"];
+  const args = ["run", "--handler", directory, "--env", `ELSEWHERE=${port}`, "--end", "idle"];
   const { code, stdout } = await lab(...args);
   server.close();
   expect(code).toBe(3);
-  const unwatched = `1 connection to 127.0.0.1:${port}, which the lab does not watch: --tcp NAME=127.0.0.1:${port}`;
+  const unwatched = `2 connections to 127.0.0.1:${port}, which the lab does not watch: --tcp NAME=127.0.0.1:${port}`;
   if (process.platform === "linux") expect(stdout).toContain(unwatched);
 });
 

@@ -30,12 +30,17 @@ export function codeOrigin(
   const before = own === -1 ? calls : calls.slice(0, own);
   const packages = [...new Set(before.flatMap(({ file }) => packageOf(file, root) ?? []))];
   const call = calls[own];
-  if (call === undefined) return { isModule: isModuleHandler(directory, handler), packages };
+  if (call === undefined) return { isModule: isModuleHandler({ directory, handler }), packages };
   return { place: `${shown(call.file, root)}:${call.line}`, isModule: isModule(call.file), packages };
 }
 
+/** The package that called, else the place in the function's own code. */
+export function callerOf({ place = "its code", packages: [caller = place] }: CodeOrigin): string {
+  return caller;
+}
+
 /** Whether the handler's own file is an ES module. @param handler as Lambda names it, such as `src/index.handler` */
-function isModuleHandler(directory: string, handler: string): boolean {
+export function isModuleHandler({ directory, handler }: Pick<LambdaFunction, "directory" | "handler">): boolean {
   const base = join(directory, handler.slice(0, handler.lastIndexOf(".")));
   const file = [".js", ".mjs", ".cjs"].map((ending) => base + ending).find((path) => existsSync(path));
   return file !== undefined && isModule(file);

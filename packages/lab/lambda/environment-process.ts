@@ -122,12 +122,21 @@ export function startProcess({
   if (isWatched) {
     started.listens = false;
     createInterface({ input: child.stdio[SIGTERM_FD] as Readable }).on("line", (line) => {
-      const note = JSON.parse(line) as RuntimeNote;
+      const note = parsed(line);
       onNote(note);
       started.listens = note.listens ?? started.listens;
     });
   }
   return started;
+}
+
+/** Long notes of two threads may be mixed up. */
+function parsed(line: string): RuntimeNote {
+  try {
+    return JSON.parse(line) as RuntimeNote;
+  } catch {
+    return {};
+  }
 }
 
 /**

@@ -124,6 +124,11 @@ export class ExecutionEnvironment {
     return this.lifecycle?.runtime?.child.pid;
   }
 
+  /** Process ids of what the runtime and the extensions had started by the end of the last invocation. */
+  get childPids(): readonly number[] {
+    return this.lifecycle?.childPids ?? [];
+  }
+
   /**
    * The Init phase: extensions first, then the runtime, until each has asked for its first event.
    *

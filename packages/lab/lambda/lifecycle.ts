@@ -21,6 +21,7 @@ import { runtimeCommand } from "./runtime-command";
 import { RuntimeApi, TRACE_ID, type LambdaError } from "./runtime-api";
 
 /** In the timeline. */
+export const ASKED_TOO_EARLY = "the runtime asked for its next event without an answer to this one";
 export const RUNTIME_STARTED = "runtime started";
 
 /** Where the parts of an environment note what happens. */
@@ -188,6 +189,11 @@ export class Lifecycle {
     this.descendants.note(this.processes.map(({ child }) => child.pid));
   }
 
+  /** Process ids of what the runtime and the extensions have started. */
+  get childPids(): readonly number[] {
+    return this.descendants.running();
+  }
+
   /** What the processes left behind goes with the machine, and with a reset as well. */
   async leaveNothing(): Promise<void> {
     this.signalAll("SIGKILL");
@@ -211,7 +217,7 @@ export class Lifecycle {
   private askedTooEarly(): void {
     if (this.hasAskedTooEarly) return;
     this.hasAskedTooEarly = true;
-    this.journal.record("the runtime asked for its next event without an answer to this one");
+    this.journal.record(ASKED_TOO_EARLY);
   }
 
   private extensionChanged(event: string, name: string): void {

@@ -3,24 +3,41 @@
  * Preloaded into a Node.js runtime: tells the lab whether the function listens to SIGTERM, where its code opened each
  * client socket, where it called process.exit(), and which error nobody caught. From outside nobody can see that:
  * Node.js itself catches SIGTERM on its main thread (https://github.com/nodejs/node/blob/main/src/node.cc, SignalExit).
- * It leaves no trace that the function would find: no variable, no option in process.execArgv.
+ * The function finds no variable of the lab's, and no option in process.execArgv.
  * Each note is one line of JSON.
  */
+const { getEnvironmentData, isMainThread, setEnvironmentData } = require("node:worker_threads");
+const { writeSync } = require("node:fs");
+const net = require("node:net");
+
 const { LAB_SIGTERM_FD } = process.env;
-// Only the runtime's own process has it, not its workers or children.
-if (LAB_SIGTERM_FD !== undefined) {
+// Only the runtime's own process and its worker threads have it, not its children.
+const descriptor = isMainThread ? LAB_SIGTERM_FD : getEnvironmentData("LAB_SIGTERM_FD");
+if (descriptor !== undefined) {
+  noteSockets();
+  if (isMainThread) {
+    hide();
+    noteListeners();
+    noteExits();
+  }
+}
+
+function hide() {
   delete process.env.LAB_SIGTERM_FD;
+  setEnvironmentData("LAB_SIGTERM_FD", descriptor);
   const option = process.execArgv.indexOf(__filename);
   if (option > 0) process.execArgv.splice(option - 1, 2);
-  const { writeSync } = require("node:fs");
-  const net = require("node:net");
-  const tell = (note) => {
-    try {
-      writeSync(Number(LAB_SIGTERM_FD), `${JSON.stringify(note)}\n`);
-    } catch {
-      // The lab does not read any more.
-    }
-  };
+}
+
+function tell(note) {
+  try {
+    writeSync(Number(descriptor), `${JSON.stringify(note)}\n`);
+  } catch {
+    // The lab does not read any more.
+  }
+}
+
+function noteListeners() {
   process.on("newListener", (event) => {
     if (event === "SIGTERM") tell({ listens: true });
   });
@@ -30,7 +47,9 @@ if (LAB_SIGTERM_FD !== undefined) {
   process.on("uncaughtExceptionMonitor", (error) => {
     tell({ uncaught: String(error?.stack ?? error) });
   });
+}
 
+function noteSockets() {
   const { connect } = net.Socket.prototype;
   net.Socket.prototype.connect = function (...args) {
     const stack = framesAbove(net.Socket.prototype.connect);
@@ -45,6 +64,9 @@ if (LAB_SIGTERM_FD !== undefined) {
     });
     return result;
   };
+}
+
+function noteExits() {
   // The lab's own client replaces process.reallyExit, so the replacement tells as well.
   const telling = (reallyExit) =>
     function exit(...args) {

@@ -54,7 +54,7 @@ export class Descendants {
     return ended.size;
   }
 
-  private running(): readonly number[] {
+  running(): readonly number[] {
     return [...this.noted].flatMap(([pid, startedAt]) => (startTime(pid) === startedAt ? [pid] : []));
   }
 
@@ -91,6 +91,12 @@ function send(pid: number, signal: NodeJS.Signals): void {
 
 function variables(pid: number): readonly string[] {
   return contents(`/proc/${pid}/environ`).split("\0");
+}
+
+/** How a process was started, without the folders of its program; empty if it is gone. */
+export function commandLine(pid: number): string {
+  const [program = "", ...args] = contents(`/proc/${pid}/cmdline`).split("\0").filter(Boolean);
+  return [program.slice(program.lastIndexOf("/") + 1), ...args].join(" ");
 }
 
 /** In ticks since the machine started; undefined of a process that no longer runs (`man 5 proc_pid_stat`). */

@@ -1,4 +1,5 @@
 import { advice, LANGUAGE_ADVICE } from "./advice";
+import { ASKED_TOO_EARLY } from "../lambda/lifecycle";
 import { LOG_IN_REFUSED, type Opened, type RunResult } from "./run";
 
 const CLEAN: RunResult = {
@@ -67,6 +68,27 @@ test.each<[string, Partial<RunResult>, string]>([
     "its SIGTERM listener failed with Error: oops",
   ],
   ["left with one open", { outcomes: ["closed", "aborted"] }, "It left on SIGTERM with 1 of 2 connections open"],
+  [
+    "a child left one open",
+    {
+      outcomes: ["closed", "leaked"],
+      opened: [{ outcome: "leaked", isModule: true, packages: [], child: "node c.mjs" }],
+    },
+    '(opened by the child process "node c.mjs").\nLet the child process close',
+  ],
+  [
+    "exits",
+    { shutdown: CRASHED, outcomes: ["aborted"], exitCall: EXIT_CALL },
+    "index.mjs:4 called process.exit() before",
+  ],
+  [
+    "an error that the client cannot send",
+    {
+      invocations: [{ ok: false, error: { errorType: "Sandbox.Timedout", errorMessage: "" }, durationMs: 1 }],
+      timeline: [{ at: 1, phase: "Invoke", what: ASKED_TOO_EARLY }],
+    },
+    "Make the error shorter",
+  ],
   ["crashed", { shutdown: CRASHED, outcomes: ["aborted"] }, "Keep the process alive"],
   [
     "crashed by an error event",
@@ -109,11 +131,17 @@ test.each<[string, Partial<RunResult>, string]>([
   ["a long error", failing("Error", "x".repeat(5_000)), "x".repeat(200)],
   ["no package", failingInit("Error", "Cannot find package 'pg'"), "Deploy every package"],
   ["no export", failingInit("Runtime.HandlerNotFound", "index.handler is undefined"), "--entry file.export"],
+  [
+    "exits in Init",
+    { ...failingInit("Runtime.ExitError", "exit status 1"), exitCall: EXIT_CALL },
+    "index.mjs:4 called",
+  ],
+  ["ends in Init", failingInit("Runtime.ExitError", "Runtime exited without providing a reason"), "top-level await"],
   ["a slow Init", failingInit("Sandbox.Timedout", "Init timed out after 10 seconds"), "after 10 seconds"],
   [
     "three parameters, async or not",
     failingInit("Runtime.CallbackHandlerDeprecated", "removed support for callback-based function handlers"),
-    "Take the third parameter, callback, out of the handler",
+    "\n    exports.handler = async (event, context) => …(event, context);",
   ],
 ])("%s", (_, result, change) => {
   const found = advice({ ...CLEAN, quitMs: undefined, ...result });

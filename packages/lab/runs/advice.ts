@@ -1,8 +1,11 @@
+import { callerOf } from "../functions/code-origin";
 import { closingCode, ATTACH, LEAVING_CODE } from "./advice-code";
-import { inputAdvice, initAdvice } from "./input-advice";
-import { firstLine } from "./one-line";
+import { initAdvice, inputAdvice, invocationAdvice } from "./input-advice";
+import { firstLine, shortened } from "./one-line";
 import type { Opened, RunResult } from "./run";
 import { isHidden, runVerdict } from "./verdict";
+
+const MAX_COMMAND_LENGTH = 100;
 
 type Language = NonNullable<RunResult["language"]>;
 
@@ -37,7 +40,7 @@ export function advice(
   if (runVerdict(result).clean) return undefined;
   const { initError, outcomes, language = "nodejs" } = result;
   if (result.isLate === true) return "Run it again while this machine does less.";
-  if (initError !== undefined) return initAdvice(`${initError.errorType}: ${initError.errorMessage}`, given, language);
+  if (initError !== undefined) return initAdvice(result, initError, given);
   if (outcomes.length === 0) return inputAdvice(result, given);
   const lines = linesOf(result, language);
   if (extensionIsAssumed && language === "nodejs" && lines.includes(ATTACH[0])) {
@@ -55,7 +58,7 @@ function linesOf(result: RunResult, language: Language): string[] {
   }
   if (isClosed && failure?.ok === false) {
     const { errorType, errorMessage } = failure.error;
-    return [`Repair the invocation first, which fails with ${firstLine(`${errorType}: ${errorMessage}`)}.`];
+    return [invocationAdvice(firstLine(`${errorType}: ${errorMessage}`), result)];
   }
   if (shutdown.endedBy === "gone before") return end === "failure" ? [KILLED_BY_THE_LAB] : crashLines(result);
   if (isClosed && isHidden(result)) return [HIDDEN];
@@ -63,7 +66,7 @@ function linesOf(result: RunResult, language: Language): string[] {
   if (language !== "nodejs") return [sentenceOf(result), LANGUAGE_ADVICE[language]];
   return isClosed
     ? [leftTooLate(result), ...ATTACH, "Or leave in this way, without process.exit():", ...LEAVING_CODE]
-    : [sentenceOf(result), ...ATTACH, ...closingLines(result)];
+    : [sentenceOf(result), ...closingLines(result)];
 }
 
 const KILLED_BY_THE_LAB =
@@ -71,8 +74,11 @@ const KILLED_BY_THE_LAB =
 const HIDDEN =
   "Let it connect without TLS in the lab, such as with sslmode=disable, so that the lab sees what it sends.";
 
-function crashLines({ uncaught, logs }: RunResult): string[] {
-  if (uncaught === undefined) return ["Keep the process alive: it ended before any signal, so it could close nothing."];
+function crashLines({ uncaught, exitCall, logs }: RunResult): string[] {
+  if (uncaught === undefined) {
+    const why = exitCall === undefined ? "it ended" : `${callerOf(exitCall)} called process.exit()`;
+    return [`Keep the process alive: ${why} before any signal, so it could close nothing.`];
+  }
   // Node.js names the emitter when it prints the error.
   const emitter = logs
     .find((line) => line.includes("Emitted 'error' event on "))
@@ -116,13 +122,17 @@ function sentenceOf(result: RunResult): string {
   }
 }
 
-function placesOf({ opened = [] }: Pick<RunResult, "opened">): string {
-  const left = opened.filter(({ outcome }) => outcome !== "closed");
-  const origins = [...new Set(left.map(originInWords))].filter((origin) => origin !== "");
+function leftOpen({ opened = [] }: Pick<RunResult, "opened">): readonly Opened[] {
+  return opened.filter(({ outcome }) => outcome !== "closed");
+}
+
+function placesOf(result: RunResult): string {
+  const origins = [...new Set(leftOpen(result).map(originInWords))].filter((origin) => origin !== "");
   return origins.length === 0 ? "" : ` (opened ${origins.join("; ")})`;
 }
 
-function originInWords({ place, packages }: Opened): string {
+function originInWords({ place, packages, child }: Opened): string {
+  if (child !== undefined) return `by the child process "${shortened(child, MAX_COMMAND_LENGTH)}"`;
   const by = packages.length === 0 ? "" : ` by ${packages.slice(0, 2).join(" of ")}`;
   return place === undefined ? by.trim() : `at ${place}${by}`;
 }
@@ -134,21 +144,24 @@ function leftTooLate({ exitCall, uncaught }: RunResult): string {
   if (exitCall === undefined) {
     return "It closed every connection and did not leave, so it was killed at its deadline. Do nothing slow after the close.";
   }
-  const { place, packages } = exitCall;
-  const caller = packages[0] ?? place ?? "its code";
-  return `It closed every connection, then ${caller} called process.exit(), which hangs under AWS's runtime client until SIGKILL.`;
+  return `It closed every connection, then ${callerOf(exitCall)} called process.exit(), which hangs under AWS's runtime client until SIGKILL.`;
 }
 
-/** One block for each file that opened a connection that was not closed. */
-function closingLines({ opened = [] }: RunResult): readonly string[] {
-  const left = opened.filter(({ outcome }) => outcome !== "closed");
-  const byFile = new Map(left.map((each) => [fileOf(each), each]));
-  if (byFile.size === 0) byFile.set(undefined, { outcome: "aborted", isModule: true, packages: [] });
-  return [...byFile].flatMap(([file, { packages, isModule }]) => [
+/** How to close what was left open, in each file or child process that opened it. */
+function closingLines(result: RunResult): readonly string[] {
+  const left = leftOpen(result);
+  const children = left.some(({ child }) => child !== undefined) ? [CHILD] : [];
+  const byFile = new Map(left.flatMap((each) => (each.child === undefined ? [[fileOf(each), each] as const] : [])));
+  if (left.length === 0) byFile.set(undefined, { outcome: "aborted", isModule: true, packages: [] });
+  const code = [...byFile].flatMap(([file, { packages, isModule }]) => [
     `Or in the code, in ${file ?? "the file that makes the connections"}, where … is what holds them:`,
     ...closingCode(isModule, packages.at(1) ?? packages[0]),
   ]);
+  return [...children, ...(code.length === 0 ? [] : ATTACH), ...code];
 }
+
+const CHILD =
+  "Let the child process close its own connections on SIGTERM. Lambda signals the runtime's process group; a detached child has left that group, so the handler's SIGTERM listener must signal the child and wait until it is gone.";
 
 function fileOf({ place }: Opened): string | undefined {
   return place?.slice(0, place.lastIndexOf(":"));

@@ -1,3 +1,6 @@
+import { callerOf } from "../functions/code-origin";
+import { ASKED_TOO_EARLY } from "../lambda/lifecycle";
+import type { LambdaError } from "../lambda/runtime-api";
 import { firstLine } from "./one-line";
 import { LOG_IN_REFUSED, type RunResult } from "./run";
 import { unwatchedInWords } from "./unwatched-connections";
@@ -35,14 +38,32 @@ export function failureAdvice(text: string, given: readonly string[], language?:
     return `Let it connect to the lab's server instead of ${elsewhere}: it fails with ${failure}. It must read the address from a variable, which the lab or --env NAME={host} sets. If that is a server of yours, use --tcp NAME=HOST:PORT.`;
   }
   const time = failure.startsWith("Sandbox.Timedout") ? " If it needs longer, use --timeout <seconds>." : "";
-  return `Repair the invocation first, which fails with ${failure}. If it misses a variable, use --env NAME=VALUE. If it expects another event, use --event <json> or --events <file>.${time}`;
+  return `${repairFirst("invocation", failure)} If it misses a variable, use --env NAME=VALUE. If it expects another event, use --event <json> or --events <file>.${time}`;
 }
 
-/** What to change in a handler whose Init failed. */
-export function initAdvice(text: string, given: readonly string[], language?: RunResult["language"]): string {
-  const failure = firstLine(text);
+/** What to change in an invocation that failed with its connections closed. */
+export function invocationAdvice(failure: string, { timeline }: Pick<RunResult, "timeline">): string {
+  const isUnsent = failure.startsWith("Sandbox.Timedout") && timeline.some(({ what }) => what === ASKED_TOO_EARLY);
+  return isUnsent
+    ? "Make the error shorter: AWS's client for Node.js cannot send an error of more than 1 MB, asks for its next event instead, and the invocation times out. In Lambda it does the same."
+    : repairFirst("invocation", failure);
+}
+
+function repairFirst(what: string, failure: string): string {
+  return `Repair the ${what} first, which fails with ${failure.replace(/\.$/, "")}.`;
+}
+
+/** What to change in a handler whose Init failed; the last line may be code. */
+export function initAdvice(
+  { language, exitCall, isModule = false }: Pick<RunResult, "language" | "exitCall" | "isModule">,
+  { errorType, errorMessage }: LambdaError,
+  given: readonly string[],
+): string {
+  const failure = firstLine(`${errorType}: ${errorMessage}`);
   if (failure.includes("CallbackHandlerDeprecated")) {
-    return "Take the third parameter, callback, out of the handler, and return the answer from an async function: AWS's client for Node.js 24 refuses every handler with three parameters (--runtime nodejs22.x takes it).";
+    const name = isModule ? "export const handler" : "exports.handler";
+    return `Take the third parameter, callback, out of the handler, and return the answer from an async function: AWS's client for Node.js 24 refuses every handler with three parameters (--runtime nodejs22.x takes it). If a library makes the handler, wrap it:
+    ${name} = async (event, context) => …(event, context); // … is what the library makes`;
   }
   if (/cannot find (module|package)/i.test(failure) || failure.includes("ImportModule")) {
     return `Deploy every package that the handler loads, in node_modules beside it or bundled: it fails with ${failure}.`;
@@ -50,13 +71,16 @@ export function initAdvice(text: string, given: readonly string[], language?: Ru
   if (failure.startsWith("Runtime.HandlerNotFound")) {
     return `Export the handler under the name that it is started with, or name its export with --entry file.export: it fails with ${failure}.`;
   }
+  if (failure.startsWith("Runtime.ExitError") && exitCall !== undefined) {
+    return `Keep the process alive while the handler is loaded: ${callerOf(exitCall)} called process.exit().`;
+  }
   if (failure.startsWith("Runtime.ExitError: Runtime exited without providing a reason")) {
-    return "Keep the process alive while the handler is loaded: it exited with status 0 before it asked for an event, as process.exit() does.";
+    return "Keep the process alive while the handler is loaded: it ended with status 0 before it asked for an event, as it does if a top-level await never settles.";
   }
   if (isAboutTrust(failure)) return trustAdvice(failure, given, language);
   return failure.startsWith("Sandbox.Timedout")
     ? `Repair the Init first: what the handler waits for while it is loaded did not come (${failure}).`
-    : `Repair the Init first, which fails with ${failure}. If it misses a variable, use --env NAME=VALUE.`;
+    : `${repairFirst("Init", failure)} If it misses a variable, use --env NAME=VALUE.`;
 }
 
 function trustAdvice(failure: string, given: readonly string[], language: RunResult["language"] = "nodejs"): string {

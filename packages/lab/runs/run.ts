@@ -17,11 +17,13 @@ import type { LambdaError } from "../lambda/runtime-api";
 import type { Outcome } from "./outcome";
 import { TcpRelays, type TcpConnection } from "./tcp-connections";
 import { handlerLanguage, type HandlerLanguage } from "../functions/handler-language";
-import { codeOrigin, type CodeOrigin } from "../functions/code-origin";
+import { codeOrigin, isModuleHandler, type CodeOrigin } from "../functions/code-origin";
 import { isFakeInsights, type Subject } from "../functions/subject";
 import { databaseAccess } from "./database-access";
 import { logInOf, type LogIn } from "./log-in";
 import { severed } from "../mysql/severed";
+import { commandLine } from "../processes/descendants";
+import { processSockets } from "../processes/process-sockets";
 import { unwatchedConnections } from "./unwatched-connections";
 
 export type { Outcome } from "./outcome";
@@ -83,6 +85,8 @@ export interface RunResult {
   readonly tcp?: readonly TcpConnection[];
   /** What the handler is written in. @default "nodejs" */
   readonly language?: HandlerLanguage;
+  /** Its file is an ES module. @default false */
+  readonly isModule?: boolean;
   /** Where each connection was opened. @default - the runtime's process cannot tell */
   readonly opened?: readonly Opened[];
   /** Who called process.exit() last. @default - nobody was seen to */
@@ -98,6 +102,8 @@ export interface RunResult {
 /** A connection, with the code that opened it. */
 export interface Opened extends CodeOrigin {
   readonly outcome: Outcome;
+  /** Command of the child process that opened it. @default - the runtime's own process did */
+  readonly child?: string;
 }
 
 /** What a run may have beside its events and its end. */
@@ -142,6 +148,7 @@ export async function run(
       ...(runtime.otherVersion === undefined ? {} : { otherRuntime: runtime.otherVersion }),
       ...scene.seenInside(connections.outcomes),
       language: handlerLanguage(subject.lambdaFunction.directory, runtime.name),
+      ...(isModuleHandler(subject.lambdaFunction) ? { isModule: true } : {}),
     };
   } finally {
     await scene.close();
@@ -164,6 +171,8 @@ class Scene {
   private readonly createdAt = performance.now();
   private readonly environment: ExecutionEnvironment;
   private signalledAt = NaN;
+  /** Commands of the runtime's children by the local ports of their connections, as they were after the last event. */
+  private readonly childrenByPort = new Map<number, string>();
 
   private constructor(
     private readonly subject: Subject,
@@ -216,7 +225,7 @@ class Scene {
         if (index > 0 && freezeBetweenMs !== undefined) await this.freeze(freezeBetweenMs);
         invocations.push(await environment.invoke(event));
       }
-      unwatched = unwatchedConnections(environment.runtimePid, this.watchedPorts, environment.runtimeNotes);
+      unwatched = this.noteProcesses();
       await bringAbout(end, environment);
       // A reset leaves the machine on, so the server hears from its kernel before the machine goes as well.
       if (end.how === "timeout" || end.how === "failure") await sleep(SETTLE_MS);
@@ -261,18 +270,20 @@ class Scene {
     const stacks = new Map(
       notes.flatMap(({ socket }) => (socket === undefined ? [] : [[socket.localPort, socket.stack]])),
     );
-    const opened = [...this.loggedIn, ...this.others].flatMap(({ clientPort }, index): Opened[] => {
-      const stack = clientPort === undefined ? undefined : stacks.get(clientPort);
-      const found = outcomes[index];
-      return stack === undefined || found === undefined
-        ? []
-        : [{ outcome: found, ...codeOrigin(stack, lambdaFunction) }];
+    const opened = [...this.loggedIn, ...this.others].flatMap(({ clientPort = 0 }, index): Opened[] => {
+      const [stack, child, found] = [stacks.get(clientPort), this.childrenByPort.get(clientPort), outcomes[index]];
+      if (found === undefined || (stack === undefined && child === undefined)) return [];
+      const origin = codeOrigin(stack ?? [], lambdaFunction);
+      return [{ outcome: found, ...origin, ...(child === undefined ? {} : { child }) }];
     });
-    const exit = notes.findLast((note) => note.exit !== undefined)?.exit;
+    // AWS's client calls process.exit() itself where Init fails.
+    const exitCall = notes
+      .flatMap(({ exit }) => (exit === undefined ? [] : codeOrigin(exit, lambdaFunction)))
+      .findLast(({ place, packages }) => place !== undefined || packages.length > 0);
     const uncaught = notes.findLast((note) => note.uncaught !== undefined)?.uncaught;
     return {
       ...(opened.length === 0 ? {} : { opened }),
-      ...(exit === undefined ? {} : { exitCall: codeOrigin(exit, lambdaFunction) }),
+      ...(exitCall === undefined ? {} : { exitCall }),
       ...(uncaught === undefined ? {} : { uncaught }),
     };
   }
@@ -299,6 +310,16 @@ class Scene {
 
   private get watchedPorts(): ReadonlySet<number> {
     return new Set([this.relay, ...this.tcp.relays].map(({ port }) => port));
+  }
+
+  /** @returns connections that the lab does not watch */
+  private noteProcesses(): readonly string[] {
+    const { runtimePid, childPids, runtimeNotes } = this.environment;
+    for (const pid of childPids) {
+      for (const { localPort } of processSockets(pid)) this.childrenByPort.set(localPort, commandLine(pid));
+    }
+    const pids = [...(runtimePid === undefined ? [] : [runtimePid]), ...childPids];
+    return unwatchedConnections(pids, this.watchedPorts, runtimeNotes);
   }
 
   private async freeze(ms: number): Promise<void> {

@@ -63,6 +63,9 @@ const adapter = new PrismaMariaDb({ host: DB_HOST, port: Number(DB_PORT), user: 
 const prisma = new PrismaClient({ adapter });
 export const handler = async () => { const [{ one }] = await prisma.$queryRaw\`SELECT 1 AS one\`; return Number(one); };`;
 
+/** Code of a worker thread or of a child, which finds the packages of the directory that it was started in. */
+const CONNECT_AND_STAY = `const pool = require("mysql2/promise").createPool(process.env.MYSQL_URL); process.on("SIGTERM", () => {}); setInterval(() => {}, 1_000);`;
+
 /** Printed in lab/README.md; runs/user-handlers.test.ts runs each on both runtime clients. */
 export const USER_HANDLERS: readonly UserHandler[] = [
   { name: "mysql2 pool", code: `${POOL}\n${SELECT}`, verdict: "not clean", advice: LISTEN },
@@ -227,6 +230,42 @@ export const handler = async (): Promise<unknown> => (await db.query("SELECT 1")
     advice: "index.ts:3 by mysql2",
   },
   {
+    name: "mysql2 pool in a detached child",
+    code: `const { once } = require("node:events");
+const { spawn } = require("node:child_process");
+const code = \`${CONNECT_AND_STAY} pool.query("SELECT 1").then(() => console.log("connected"));\`;
+const child = spawn(process.execPath, ["--eval", code], { detached: true, stdio: ["ignore", "pipe", "inherit"] });
+const connected = once(child.stdout, "data");
+exports.handler = async () => { await connected; };
+process.once("SIGTERM", () => { ${RAISE} });`,
+    verdict: "not clean",
+    advice: "Let the child process close its own connections",
+  },
+  {
+    name: "mysql2 pool in a worker thread",
+    code: `const { Worker } = require("node:worker_threads");
+const code = \`${CONNECT_AND_STAY} const { parentPort } = require("node:worker_threads");
+parentPort.on("message", () => pool.query("SELECT 1").then(([rows]) => parentPort.postMessage(rows)));\`;
+const worker = new Worker(code, { eval: true });
+exports.handler = () => new Promise((done) => { worker.once("message", done); worker.postMessage("go"); });`,
+    verdict: "not clean",
+    advice: "opened at [worker eval]:2 by mysql2",
+  },
+  {
+    name: "process.exit() in an invocation",
+    code: `${POOL}\nexports.handler = async () => { await pool.query("SELECT 1"); process.exit(1); };`,
+    verdict: "not clean",
+    advice: "index.js:3 called process.exit() before any signal",
+  },
+  {
+    name: "top-level await that never settles",
+    file: "index.mjs",
+    code: `await new Promise(() => {});\nexport const handler = async () => "hello";`,
+    verdict: "not clean",
+    emulated: "could not be invoked",
+    advice: "a top-level await never settles",
+  },
+  {
     name: "no database",
     code: `exports.handler = async () => "hello";`,
     verdict: "no database seen",
@@ -268,7 +307,7 @@ export const handler = async (): Promise<unknown> => (await db.query("SELECT 1")
     code: `process.exit(0);`,
     verdict: "not clean",
     emulated: "could not be invoked",
-    advice: "Keep the process alive while the handler is loaded",
+    advice: "index.js:1 called process.exit()",
   },
   {
     name: "sets its own address",

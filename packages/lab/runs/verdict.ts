@@ -125,7 +125,9 @@ function verdictOnThisRuntime(findings: Findings): Verdict {
   if (findings.unproven !== undefined) {
     return verdict("not proven here", `${subject} ${UNPROVEN[findings.unproven]}: ${facts}`);
   }
-  return verdict("clean", `${subject} gave every connection back: ${facts}`);
+  return unwatched === ""
+    ? verdict("clean", `${subject} gave every connection back: ${facts}`)
+    : verdict("clean", `${subject} gave back every connection that the lab watches: ${facts}${unwatched}`);
 }
 
 /**
