@@ -4,6 +4,7 @@ import ora from "ora";
 import colors from "picocolors";
 import { INTERRUPTED } from "./exit-codes";
 import { canAnimate } from "./terminal";
+import { UsageError } from "./usage-error";
 import { containerRuntime } from "../lambda/container-image";
 import { startDatabaseServer } from "../mysql/database-server";
 import { startFakeDatabaseServer } from "../mysql/fake-database-server";
@@ -51,6 +52,11 @@ const FAILED = colors.red("✗");
 
 /** Milliseconds between two lines of progress, where a line cannot be overwritten. */
 const LINE_EVERY_MS = 15_000;
+
+/** What does not work is a setting of the user's, if its message names the variable. */
+function asUsage(error: Error): never {
+  throw error.message.startsWith("MYSQL_URL ") ? new UsageError(error.message) : error;
+}
 
 /** Does the work, then puts everything away: also when it fails, or on Ctrl-C. */
 export async function inCommandContext<T>(work: (context: CommandContext) => Promise<T>): Promise<T> {
@@ -106,7 +112,7 @@ export async function inCommandContext<T>(work: (context: CommandContext) => Pro
       database: async () => {
         const server = await step(
           "starting the database",
-          async () => startDatabaseServer({ certificate: (await fakeAws()).certificate }),
+          async () => startDatabaseServer({ certificate: (await fakeAws()).certificate }).catch(asUsage),
           ({ description }) => `database     ${description}`,
         );
         databases.push(server);

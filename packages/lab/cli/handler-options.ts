@@ -99,12 +99,13 @@ export function withFunctionOptions(command: Command, extensions: readonly Exten
     .option(
       "--handler <path>",
       "a handler of yours: a directory or a zip, as you would deploy it, or TypeScript, which the lab compiles",
+      text,
     )
     .option(
       "--entry <file.export>",
       'file and export of the handler (default: "index.handler"; "lambda_function.lambda_handler" in Python)',
     )
-    .option("--name <name>", "name of the handler in the output (default: the name of its directory or zip)")
+    .option("--name <name>", "name of the handler in the output (default: the name of its directory or zip)", text)
     .addOption(
       new Option(
         "--runtime <name>",
@@ -121,7 +122,11 @@ export function withFunctionOptions(command: Command, extensions: readonly Exten
       "with the layer of lambda-graceful-shutdown, from dist/layer or the installed package, which also is the extension",
     )
     .option("--provisioned", "with provisioned concurrency: Init may take 130 seconds, or --timeout if that is longer")
-    .option("--image <name>", "a container image as the runtime, such as public.ecr.aws/lambda/nodejs:24; needs Docker")
+    .option(
+      "--image <name>",
+      "a container image as the runtime, such as public.ecr.aws/lambda/nodejs:24; needs Docker",
+      text,
+    )
     .addOption(
       new Option(
         "--extension <kind>",
@@ -271,8 +276,14 @@ function settings({ provisioned, layer }: HandlerOptions): Pick<LambdaFunction, 
   };
 }
 
-function layerPath(text: string, before: readonly string[] = []): readonly string[] {
-  const path = fromInvocationDirectory(text);
+/** A value that goes into a line of the output. */
+function text(value: string): string {
+  if (value.trim() !== "" && !/\p{Cc}/u.test(value)) return value;
+  throw new InvalidArgumentError("Expected a text in one line, which is not empty.");
+}
+
+function layerPath(value: string, before: readonly string[] = []): readonly string[] {
+  const path = fromInvocationDirectory(text(value));
   if (existsSync(path)) return [...before, path];
   throw new InvalidArgumentError("Expected a directory or a zip that exists.");
 }

@@ -390,6 +390,10 @@ describe("wrong usage ends with 2 and says what is wrong", () => {
     ],
     ["a handler that is not there", ["compare", "--handler", join(scratch, "nowhere")], 'nowhere" does not exist'],
     ["a time-out that nothing causes", ["run", "--handler", pool, "--end", "timeout"], "needs --slow-event <json>"],
+    ["a name of nothing", ["run", "--handler", pool, "--name", ""], "Expected a text in one line"],
+    ["a source file as a handler", ["run", "--handler", join(pool, "index.js")], "give its directory"],
+    ["an emulator that is none", ["run", "--handler", pool, "--emulator", scratch], "is not a program"],
+    ["a report into nowhere", ["run", "--reporter", `junit=${join(scratch, "no/lab.xml")}`], "a directory that exists"],
     ["an entry of nothing", ["faults", "--entry", "index.handler"], "--entry needs --handler <path>"],
     ["a runtime that there is not", ["run", "--runtime", "nodejs20.x"], "Allowed choices are nodejs24.x, nodejs22.x"],
     ["a storm of nobody", ["storm", "--environments", "0"], "Expected a whole number from 1 to 1000."],
@@ -399,6 +403,12 @@ describe("wrong usage ends with 2 and says what is wrong", () => {
     expect(stderr).toContain(message);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
   });
+});
+
+test("a reader that leaves early is no error", async () => {
+  const command = `"${process.execPath}" ${COMMAND.join(" ")} run --help | head -n 1; exit "\${PIPESTATUS[0]}"`;
+  const { stdout, stderr } = await promisify(execFile)("bash", ["-c", command], { cwd: ROOT, env: environment });
+  expect({ stdout, stderr }).toEqual({ stdout: "Usage: lambda-shutdown-lab run [options]\n", stderr: "" });
 });
 
 test("--version and help exist", async () => {

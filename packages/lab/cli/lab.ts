@@ -8,6 +8,7 @@ import { reportCommand } from "./report";
 import { runCommand } from "./run";
 import { stormCommand } from "./storm";
 import { AttachError } from "../functions/attach-layer";
+import { ProjectError } from "../functions/project";
 import { LayerError } from "../lambda/layers";
 import { UserFunctionError } from "../functions/user-function";
 import { version } from "../package.json";
@@ -57,7 +58,16 @@ function isAboutFiles(error: unknown): boolean {
 }
 
 /** Errors of the command's user. */
-const WRONG_USES = [UsageError, UserFunctionError, LayerError, AttachError];
+const WRONG_USES = [UsageError, UserFunctionError, LayerError, AttachError, ProjectError];
+
+// A reader such as `head` may leave early. The exit code stays that of the command.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") return;
+    process.once("exit", () => (process.exitCode = STOPPED_BY_ERROR)); // after the command has set its own
+    if (stream === process.stdout) console.error(`error: standard output cannot be written: ${error.message}`);
+  });
+}
 
 program.parseAsync().catch((error: unknown) => {
   if (error instanceof CommanderError) {

@@ -5,7 +5,7 @@ import { fromInvocationDirectory } from "./invocation-directory";
 import { reportData, type ReportData } from "../report/report-data";
 import { STORM_DEFAULTS } from "../runs/storm";
 import { MAX_ENVIRONMENTS } from "../runs/storm-room";
-import { UsageError } from "./usage-error";
+import { checked, UsageError } from "./usage-error";
 import { authOption, VARIABLES_HELP, withFunctionOptions, type HandlerOptions } from "./handler-options";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 
@@ -92,13 +92,11 @@ ${VARIABLES_HELP}${EXIT_CODES}`,
 /** Measuring takes minutes, so the command first checks that it can write the file. */
 function mustBeWritable(option: string, path: string): void {
   const file = fromInvocationDirectory(path);
-  try {
+  checked(() => {
     mkdirSync(dirname(file), { recursive: true });
     if (existsSync(file) && statSync(file).isDirectory()) throw new Error("it is a directory");
     accessSync(existsSync(file) ? file : dirname(file), constants.W_OK);
-  } catch (error) {
-    throw new UsageError(`${option}: ${error instanceof Error ? error.message : String(error)}`);
-  }
+  }, `${option}: `);
 }
 
 async function measured(options: ReportOptions): Promise<ReportData> {
@@ -112,13 +110,8 @@ function read(file: string, isGiven: (option: keyof ReportOptions) => boolean): 
     option === "faults" ? "--no-faults" : `--${option === "slowEvent" ? "slow-event" : option}`,
   );
   if (inVain.length > 0) throw new UsageError(`${inVain.join(", ")}: no effect with --data, which measures nothing`);
-  let text: string;
-  try {
-    text = readFileSync(fromInvocationDirectory(file), "utf8");
-  } catch (error) {
-    throw new UsageError(`--data ${file}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  return reportData(text, file);
+  const text = checked(() => readFileSync(fromInvocationDirectory(file), "utf8"), `--data ${file}: `);
+  return checked(() => reportData(text, file), "--data ");
 }
 
 function wholeNumber(least: number, most: number): (text: string) => number {

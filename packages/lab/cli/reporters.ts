@@ -1,4 +1,5 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import builder from "junit-report-builder";
 import type { VerdictKind } from "../runs/verdict";
@@ -93,5 +94,8 @@ function reporter(text: string, before: readonly Reporter[] = []): readonly Repo
   const kind = KINDS.find((each) => each === name);
   if (kind === undefined)
     throw new InvalidArgumentError(`Expected one of ${KINDS.join(", ")}, each with =<file> or without.`);
+  if (file !== undefined && !existsSync(dirname(fromInvocationDirectory(file)))) {
+    throw new InvalidArgumentError("Expected a file in a directory that exists.");
+  }
   return [...before, { kind, ...(file === undefined ? {} : { file }) }];
 }

@@ -1,4 +1,3 @@
-import { accessSync, constants, statSync } from "node:fs";
 import { basename } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { Command, InvalidArgumentError, Option } from "commander";
@@ -23,11 +22,12 @@ import {
   runManagedInEmulator,
   type EmulatorResult,
 } from "../runs/emulator-run";
+import { isExecutable } from "../processes/program-path";
 import { fromInvocationDirectory } from "./invocation-directory";
 import { inCommandContext, type CommandContext } from "./command-context";
 import { showResult } from "./result-output";
 import { runText } from "./run-text";
-import { UsageError } from "./usage-error";
+import { checked, UsageError } from "./usage-error";
 import {
   checkEntry,
   chosen,
@@ -203,7 +203,7 @@ function checkCombination(options: RunOptions, { runtime, events }: Chosen): voi
 
 function emulatorOf({ emulator, managedInstances }: RunOptions): string | undefined {
   if (emulator === undefined) return undefined;
-  const program = emulatorProgram(emulator === true ? undefined : fromInvocationDirectory(emulator));
+  const program = checked(() => emulatorProgram(emulator === true ? undefined : fromInvocationDirectory(emulator)));
   checkNamespace(managedInstances !== undefined);
   return program;
 }
@@ -340,19 +340,10 @@ function workerCount(text: string): number {
 
 function extensionProgram(text: string, before: readonly ExternalExtension[] = []): readonly ExternalExtension[] {
   const path = fromInvocationDirectory(text);
-  if (!isProgram(path)) throw new InvalidArgumentError("Allowed is the path of an executable file.");
+  if (!isExecutable(path)) throw new InvalidArgumentError("Allowed is the path of an executable file.");
   const name = basename(path);
   if (before.some((each) => each.name === name)) throw new InvalidArgumentError(`"${name}" is there twice.`);
   return [...before, { name, command: [path] }];
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
 }
 
 function endOf({ end, frozen }: RunOptions, events: readonly unknown[], { quick, slow }: Events): End {

@@ -71,9 +71,9 @@ test("npm start -- --json prints the results and nothing else, from the server i
   }
 });
 
-test("a MYSQL_URL that cannot be used ends with 1 and says what is wrong, without the password", async () => {
+test("a MYSQL_URL that cannot be used ends with 2 and says what is wrong, without the password", async () => {
   const { code, stderr } = await start([], { MYSQL_URL: "postgres://me:hush@db:5432/shop" });
-  expect(code).toBe(1);
+  expect(code).toBe(2);
   expect(stderr).toContain("MYSQL_URL");
   expect(stderr).not.toContain("hush");
 });

@@ -11,6 +11,11 @@ export interface Events {
   readonly slow?: unknown;
 }
 
+/** The project around the current directory cannot be used as it is. */
+export class ProjectError extends Error {
+  override readonly name = "ProjectError";
+}
+
 /** A project that the lab works for: where it is, and what its lab.config.json says. */
 export interface Project {
   readonly root: string;
@@ -34,7 +39,7 @@ const MARKS = [CONFIG, "cdktf.json"];
  * The project around a directory: the nearest folder, from there upwards, with a lab.config.json or a cdktf.json. Without
  * either, the directory itself is a project with the defaults.
  *
- * @throws Error naming each field of lab.config.json that is wrong
+ * @throws ProjectError naming each field of lab.config.json that is wrong
  */
 export function findProject(directory = process.cwd()): Project {
   const root = above(directory).find((each) => MARKS.some((mark) => existsSync(join(each, mark)))) ?? directory;
@@ -58,7 +63,7 @@ function readConfig(file: string): LabConfig {
   try {
     config = JSON.parse(readFileSync(file, "utf8"));
   } catch (error) {
-    throw new Error(`${file} is not JSON: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new ProjectError(`${file} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
   const ajv = new Ajv({ allErrors: true });
   const isValid = ajv.compile<LabConfig>(schema);
@@ -69,5 +74,5 @@ function readConfig(file: string): LabConfig {
     const allowed = unknown === undefined ? "" : `: "${unknown}"`;
     return `${field === "" ? "the file" : field} ${message ?? "is wrong"}${allowed}`;
   });
-  throw new Error(`${file} does not match lab.config.schema.json: ${problems.join("; ")}`);
+  throw new ProjectError(`${file} does not match lab.config.schema.json: ${problems.join("; ")}`);
 }

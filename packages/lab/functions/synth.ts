@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { findProject, type Project } from "./project";
+import { findProject, ProjectError, type Project } from "./project";
 
 interface Manifest {
   readonly stacks: Readonly<Record<string, { readonly synthesizedStackPath: string }>>;
@@ -18,7 +18,8 @@ interface Stack {
  * @param outdir where the app writes, as for CDKTF itself
  * @default - the environment variable CDKTF_OUTDIR, else cdktf.out
  * @returns path of the `cdk.tf.json` of the stack that lab.config.json names, else of the one stack that has a function
- * @throws with what the app wrote, if it failed; if there is no such stack
+ * @throws with what the app wrote, if it failed
+ * @throws ProjectError if there is no such app or stack
  */
 export async function synth(
   outdir?: string,
@@ -27,7 +28,11 @@ export async function synth(
   const { root } = project;
   outdir ??= resolve(root, process.env["CDKTF_OUTDIR"] ?? "cdktf.out");
   const file = join(root, "cdktf.json");
-  if (!existsSync(file)) throw new Error(`${file} does not exist: the lab has no CDKTF app to synthesize here`);
+  if (!existsSync(file)) {
+    throw new ProjectError(
+      `${file} does not exist, so there is no function to synthesize here; name a handler with --handler <path>`,
+    );
+  }
   const { app } = readJson(file) as { app: string };
   const [program = "", ...args] = app.split(" ");
   try {
@@ -48,7 +53,7 @@ export async function synth(
   const [found, ...more] = wanted;
   if (found !== undefined && more.length === 0) return found;
   const names = withFunction.map(nameOf).join(", ");
-  throw new Error(
+  throw new ProjectError(
     project.stack === undefined
       ? `of the stacks ${Object.keys(stacks).join(", ")}, ${withFunction.length} have an aws_lambda_function (${names || "none"}); ` +
           `the lab runs the function of one: name its stack in ${join(root, "lab.config.json")}: stack`

@@ -44,6 +44,7 @@ const PYTHON: HandlerFiles = {
 
 /** Lambda starts the program and passes the entry on to it. */
 const PROVIDED: HandlerFiles = { defaultEntry: "bootstrap", form: /^()/, candidates: () => ["bootstrap"] };
+const SOURCE = /\.([mc]?js|py)$/;
 const TYPESCRIPT = /\.[mc]?ts$/;
 
 /**
@@ -135,7 +136,8 @@ function unzipped(file: string, directory: string): string {
     unzip(file, directory);
     return directory;
   } catch (error) {
-    throw new UserFunctionError(`--handler "${file}" is not a zip to deploy: ${(error as Error).message}`);
+    const why = SOURCE.test(file) ? `give its directory, ${dirname(file)}` : (error as Error).message;
+    throw new UserFunctionError(`--handler "${file}" is not a zip to deploy: ${why}`);
   }
 }
 

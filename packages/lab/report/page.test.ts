@@ -123,7 +123,7 @@ describe("npx lambda-shutdown-lab report", () => {
     ["a size out of range", ["--environments", "1001"], 2, "Expected a whole number from 1 to 1000"],
     ["a directory as the page", ["--out", "."], 2, "--out .: it is a directory"],
     ["a file as the directory of the charts", ["--svg", "other.json"], 2, "--svg other.json: EEXIST"],
-    ["data of another shape", ["--data", "other.json"], 1, "other.json is not what `report --json` prints"],
+    ["data of another shape", ["--data", "other.json"], 2, "other.json is not what `report --json` prints"],
   ])("refuses %s", async (_, args, expected, message) => {
     writeFileSync(file("other.json"), "[]");
     const { code, stderr } = await report(...args);
