@@ -19,11 +19,12 @@ export function faultPlan(
   extension: ShutdownExtension,
   env: HandlerOptions["env"],
 ): { readonly faultRuns: readonly FaultRun[]; readonly notPlayed: readonly NotPlayed[] } {
-  const { directory, handler, environment } = subject.lambdaFunction;
-  const common = { name: subject.name, directory, handler, events: { quick: events.quick, slow: events.slow } };
+  const { directory, handler, environment, layerPaths = [] } = subject.lambdaFunction;
+  const { quick, slow } = events;
+  const common = { name: subject.name, directory, handler, layerPaths, events: { quick, slow } };
   const faulted: FaultedFunction =
     synthesized === undefined
-      ? { ...common, logsShutdown: false, userVariables: (login) => userVariables(login, env) }
+      ? { ...common, environment, logsShutdown: false, userVariables: (login) => userVariables(login, env) }
       : { ...common, logsShutdown: true, environment: { ...environment, ...env } };
   const understood = new Set<Need>();
   if (synthesized !== undefined) understood.add("DB_AUTH, DB_TLS").add("known statements");

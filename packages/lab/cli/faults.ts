@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import colors from "picocolors";
-import type { Fault } from "../faults/fault";
+import { NEEDS, type Fault } from "../faults/fault";
 import type { ShutdownExtension } from "../faults/shutdown-extension";
 import { runFaults, type FaultRun } from "../faults/fault-runs";
 import type { FaultResult } from "../faults/fault-result";
@@ -76,7 +76,7 @@ async function playAndShow(context: CommandContext, options: FaultOptions): Prom
   }
   const first = await chosen(context, options);
   const { subject, runtime: name } = first;
-  const extension = options.extension ?? "external";
+  const extension = options.attach === true ? "internal" : (options.extension ?? "external");
   const runtime = await context.runtime(name, options.image);
   const { faultRuns, notPlayed } = faultPlan(first, extension, options.env);
   const common = { command: "faults", subject: subject.name };
@@ -146,11 +146,14 @@ function checksOf(
   otherRuntime: string | undefined,
 ): readonly Check[] {
   return [
-    ...played.map(({ fault, survived, problems, happens }): Check => {
+    ...played.map((each): Check => {
+      const { fault, survived, problems, happens } = each;
       const message = survived ? happens : problems.join("; ");
-      return otherRuntime === undefined
-        ? { name: fault, result: survived ? "clean" : "not clean", message }
-        : { name: fault, result: "not proven here", message: `on ${otherRuntime}: ${message}` };
+      if (otherRuntime !== undefined) {
+        return { name: fault, result: "not proven here", message: `on ${otherRuntime}: ${message}` };
+      }
+      const failed = isUnproven(each) ? "not proven here" : "not clean";
+      return { name: fault, result: survived ? "clean" : failed, message };
     }),
     ...notPlayed.map(({ fault, why }): Check => ({ name: fault, result: "not played", message: why })),
   ];
@@ -246,12 +249,22 @@ function faultsVerdict(
 ): Verdict {
   const survived = played.filter((each) => each.survived).length;
   const clean = survived === played.length;
+  const busy = played.filter(isUnproven).length;
   const sentence = `${name} survives ${survived} of the ${played.length} faults that were played; ${notPlayed} were not`;
   if (otherRuntime !== undefined) {
     const where = `on ${otherRuntime}, which is not the named runtime, ${sentence}`;
     return { kind: "not proven here", clean: false, sentence: where };
   }
+  if (busy > 0 && survived + busy === played.length) {
+    const why = `the other ${busy} could not be judged, because this machine was too busy. Try again`;
+    return { kind: "not proven here", clean: false, sentence: `${sentence}; ${why}` };
+  }
   return { kind: clean ? "clean" : "not clean", clean, sentence };
+}
+
+/** The machine kept the runtime from running, each time that the fault was played. */
+function isUnproven({ survived, result }: Played): boolean {
+  return !survived && result?.starved !== undefined;
 }
 
 function faultsAdvice(played: readonly Played[]): string {
@@ -263,13 +276,17 @@ function faultsAdvice(played: readonly Played[]): string {
 }
 
 function faultsText(name: string, played: readonly Played[], notPlayed: readonly NotPlayed[]): string {
-  const rows = played.map(({ fault, survived, problems }): Row => {
-    return [fault, survived ? colors.green("survived") : colors.red("not survived"), problems.join("; ")];
+  const rows = played.map((each): Row => {
+    const { fault, survived, problems } = each;
+    const outcome = survived ? colors.green("survived") : colors.red("not survived");
+    return [fault, isUnproven(each) ? colors.yellow("not proven here") : outcome, problems.join("; ")];
   });
   const width = Math.min(terminalWidth(), WIDEST);
   const left = [...new Set(notPlayed.map(({ why }) => why))].map((reason) => {
     const faults = notPlayed.filter(({ why }) => why === reason).map(({ fault }) => fault);
-    return `Not played, since ${reason}:\n  ${faults.join(", ")}\n`;
+    // The others cannot be played to anybody's handler; docs/faults.md has them.
+    const names = reason === NEEDS["slow event"] ? `:\n  ${faults.join(", ")}` : ".";
+    return `Not played: ${faults.length} row${faults.length === 1 ? "" : "s"}, since ${reason}${names}\n`;
   });
   return ["", sideBySide([name, "what was wrong afterwards"], rows, width), "", ...left, ""].join("\n");
 }

@@ -274,7 +274,9 @@ test("faults plays a user handler the rows that its one event allows, and finds 
   const { code, stdout } = await lab("faults", "--handler", join(USER_HANDLERS, "pool"));
   expect(stdout).toMatch(/│ idle +│ not survived +│ Aborted_clients: \+5/);
   expect(stdout).toMatch(/│ connect refused +│ survived +│/);
-  expect(stdout).toMatch(/Not played, since .*--slow-event\):\n {2}function timeout in a long query, SIGTERM in an/);
+  expect(stdout).toMatch(
+    /Not played: \d+ rows, since .*--slow-event\):\n {2}function timeout in a long query, SIGTERM in an/,
+  );
   expect(stdout).toContain("Use the run command with the same --handler");
   expect(code).toBe(1);
 });

@@ -1,4 +1,5 @@
 import type { ShutdownResult } from "../lambda/execution-environment";
+import type { Starvation } from "../lambda/starvation";
 import type { Login } from "../mysql/server";
 import type { ShutdownExtension } from "./shutdown-extension";
 import type { ShutdownLine } from "./shutdown-line";
@@ -13,6 +14,8 @@ export interface FaultedFunction {
   readonly logsShutdown: boolean;
   /** The events that it understands. @default - those of the faults */
   readonly events?: Scenario["events"];
+  /** Content of its layers. @default none */
+  readonly layerPaths?: readonly string[];
   /** Variables of its own. @default none */
   readonly environment?: Readonly<Record<string, string>>;
   /** The variables that tell a user handler, whose errors are its own, where the database is. @default - DB_* */
@@ -33,6 +36,8 @@ export interface FaultResult {
   readonly endedBy: ShutdownResult["endedBy"];
   /** By how much the lab's own SIGKILL missed the deadline: where that is much, the machine stood still. */
   readonly killLateMs: number;
+  /** @default - the runtime could run, or nobody can tell */
+  readonly starved?: Starvation;
   /** How many connections the server answered. */
   readonly connectionsOpened: number;
   /** What the server held after the environment was gone. */

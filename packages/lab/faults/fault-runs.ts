@@ -60,7 +60,9 @@ export async function runFaults(
       const result = await runFault(fault, faulted, extension, { runtime, certificates, server });
       if (attempt === ATTEMPTS) return result;
       if (result.killLateMs > STANDSTILL_MS) return play(attempt + 1);
-      if (result.problems.length === 0 || repeatsLeft === 0) return result;
+      if (result.problems.length === 0) return result;
+      if (result.starved !== undefined) return play(attempt + 1);
+      if (repeatsLeft === 0) return result;
       repeatsLeft -= 1;
       console.warn(`played again: ${fault.name}, ${extension} extension: ${result.problems.join("; ")}`);
       return play(attempt + 1);

@@ -57,6 +57,7 @@ export async function runFault(
       ...(fault.slowImport === true
         ? { directory: join(__dirname, "slow-import"), handler: "index.handler" }
         : { directory: faulted.directory, handler: faulted.handler }),
+      layerPaths: faulted.layerPaths ?? [],
       memorySizeMb: 128,
       timeoutMs: fault.timeoutMs ?? TIMEOUT_MS,
       environment: {
@@ -95,6 +96,7 @@ export async function runFault(
     const played = {
       ...{ fault: fault.name, function: faulted.name, extension, invocations },
       ...{ goneMs, endedBy, killLateMs: killedAfterMs - BUDGET_MS[extension] },
+      ...(environment.starved === undefined ? {} : { starved: environment.starved }),
       connectionsOpened: relay.connections.filter(({ threadId }) => threadId !== undefined).length,
       ...(await ask(scenario)),
       quitsAfterMs: relay.connections.flatMap(({ quitAt = NaN }) => {
