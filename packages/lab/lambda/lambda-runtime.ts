@@ -12,6 +12,8 @@ export const RUNTIMES = [
   "nodejs22.x",
   "python3.14",
   "python3.13",
+  "python3.12",
+  "python3.11",
   "provided.al2023",
   "provided.al2",
   "provided",

@@ -15,7 +15,7 @@ const START = `import os; from awslambdaric.__main__ import main; main(["bootstr
  * AWS's client for Python in a virtual environment, which is made the first time. It takes the Python of the runtime's
  * version where that is on the PATH, and `python3` otherwise.
  *
- * @param name `python3.13` or `python3.14`
+ * @param name such as `python3.13`
  * @throws if there is no Python, or the client cannot be installed; the message says what to do
  */
 export function pythonRuntime(name: string): LambdaRuntime {

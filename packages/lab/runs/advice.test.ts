@@ -130,6 +130,11 @@ test.each<[string, Partial<RunResult>, string]>([
   ["no trust", failing("Error", "unable to verify the first certificate"), "--env 'NODE_EXTRA_CA_CERTS={ca}'"],
   ["a long error", failing("Error", "x".repeat(5_000)), "x".repeat(200)],
   ["no package", failingInit("Error", "Cannot find package 'pg'"), "Deploy every package"],
+  [
+    "no package in Python",
+    { ...failingInit("Runtime.ImportModuleError", "No module named 'pymysql'"), language: "python" },
+    "pip install --target",
+  ],
   ["no export", failingInit("Runtime.HandlerNotFound", "index.handler is undefined"), "--entry file.export"],
   [
     "exits in Init",

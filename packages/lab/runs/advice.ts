@@ -14,7 +14,7 @@ export const LANGUAGE_ADVICE: Readonly<Record<Exclude<Language, "nodejs">, strin
   go: "Start the handler with lambda.StartWithOptions(handler, lambda.WithEnableSIGTERM(callback)), and end the callback, which closes every connection, with os.Exit(0).",
   rust: "Call spawn_graceful_shutdown_handler (feature graceful-shutdown of lambda_runtime) with a future that closes every connection, and give each wait in it a time limit.",
   python:
-    "Register signal.signal(signal.SIGTERM, on_sigterm) where the module is loaded, close every connection in on_sigterm, and end it with os._exit(0), because sys.exit(0) hangs on Python 3.13; SIGTERM needs an extension.",
+    "Register signal.signal(signal.SIGTERM, on_sigterm) where the module is loaded, close every connection in on_sigterm, and end it with os._exit(0), because sys.exit(0) hangs on Python 3.13; SIGTERM needs an extension, and python3.12 or later, whose client hears it while it waits.",
   java: "Close every connection in a hook of Runtime.getRuntime().addShutdownHook; SIGTERM needs an extension, best an internal one, whose 500 ms are enough for the JVM to leave.",
   other:
     "Handle SIGTERM in bootstrap (a shell script starts the program with exec), close every connection, then exit; SIGTERM needs an extension.",

@@ -66,7 +66,8 @@ export function initAdvice(
     ${name} = async (event, context) => …(event, context); // … is what the library makes`;
   }
   if (/cannot find (module|package)/i.test(failure) || failure.includes("ImportModule")) {
-    return `Deploy every package that the handler loads, in node_modules beside it or bundled: it fails with ${failure}.`;
+    const how = language === "python" ? "beside it (pip install --target)" : "in node_modules beside it or bundled";
+    return `Deploy every package that the handler loads, ${how}: it fails with ${failure}.`;
   }
   if (failure.startsWith("Runtime.HandlerNotFound")) {
     return `Export the handler under the name that it is started with, or name its export with --entry file.export: it fails with ${failure}.`;
