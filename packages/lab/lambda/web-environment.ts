@@ -81,7 +81,8 @@ export class WebEnvironment {
   private api: RuntimeApi | undefined;
   private descendants: Descendants | undefined;
   private server: EnvironmentProcess | undefined;
-  private port = 0;
+  /** Where the server is to listen, on 127.0.0.1. */
+  port = 0;
   private running = 0;
   private answered = 0;
   private crash: LambdaError | undefined;

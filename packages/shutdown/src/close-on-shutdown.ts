@@ -1,6 +1,7 @@
 import { CLOSING_METHODS, driverOf, has, innermost, isClient, isEnded, type Client, type Driver } from "./drivers.ts";
 import type { HookOptions, ShutdownContext, ShutdownHook } from "./hooks.ts";
-import { ServerShutdown, type HttpServer } from "./http-server.ts";
+import type { Server } from "node:http";
+import { HttpServers, isHttpServer } from "./http-server.ts";
 import { addHook } from "./shutdown.ts";
 import { typeName, UsageError } from "./usage-error.ts";
 
@@ -25,9 +26,10 @@ export interface CloseOptions extends HookOptions {
   readonly name?: string;
 }
 
-const POOLS = "each pool of closeOnShutdown";
+/** Milliseconds in front of the end in which busy connections are given up. */
+const GIVE_UP_MS = 15;
 
-let hasServer = false;
+const POOLS = "each pool of closeOnShutdown";
 
 /** A pool that is passed twice is closed once. */
 const registered = new WeakSet<object>();
@@ -48,8 +50,10 @@ export function closeOnShutdown<T extends Closable>(pool: T, { name, before = []
   if (!isClient(client)) throw notClosable(client);
   const server = serverOf(client);
   if (server !== undefined) {
-    hasServer = true;
-    addHook("closeOnShutdown", name ?? "server", serverHook(client, server), before, { beforeGroup: POOLS });
+    addHook("closeOnShutdown", name ?? "server", serverHook(client, server), before, {
+      beforeGroup: POOLS,
+      holdsToTheEnd: true, // requests in flight need their connections
+    });
     return pool;
   }
   const driver = has(client, "then") ? undefined : driverOf(client);
@@ -57,27 +61,21 @@ export function closeOnShutdown<T extends Closable>(pool: T, { name, before = []
   const own = innermost(client);
   if (registered.has(own)) return pool;
   registered.add(own);
-  addHook("closeOnShutdown", name ?? driver.name, poolHook(client, driver), before, {
-    group: POOLS,
-    startsAt: () => (hasServer ? 0.8 : 0.5), // requests in flight need their connections
-  });
+  addHook("closeOnShutdown", name ?? driver.name, poolHook(client, driver), before, { group: POOLS });
   return pool;
 }
 
 /** An `http.Server`, or that of Fastify or Nest. */
-function serverOf(client: Client): HttpServer | undefined {
+function serverOf(client: Client): Server | undefined {
   const own = has(client, "getHttpServer") ? (client["getHttpServer"] as () => unknown).call(client) : client["server"];
   return [client, own].find(isHttpServer);
 }
 
-function isHttpServer(value: unknown): value is Client & HttpServer {
-  return isClient(value) && has(value, "closeIdleConnections") && has(value, "close");
-}
-
-function serverHook(app: Client, server: HttpServer): ShutdownHook {
-  const shutdown = new ServerShutdown(server);
+function serverHook(app: Client, server: Server): ShutdownHook {
+  const servers = new HttpServers((other) => other === server);
   return async (context) => {
-    const result = await shutdown.close(context);
+    servers.hold(server);
+    const result = await servers.close(() => context.signal.aborted, aborted(context.signal));
     if (app !== (server as unknown)) await Promise.race([closed(app, context), aborted(context.signal)]);
     return result;
   };
@@ -96,6 +94,7 @@ function poolHook(client: Client, driver: Driver): ShutdownHook {
   return async (context) => {
     if (isEnded(client)) return { closed: 0, givenUp: 0 };
     const open = driver.count?.(client);
+    const giveUp = setTimeout(() => driver.giveUp?.(client), context.remainingMs() - GIVE_UP_MS);
     let timer: NodeJS.Timeout | undefined;
     const forced = new Promise((resolve) => {
       if (driver.force)
@@ -105,6 +104,7 @@ function poolHook(client: Client, driver: Driver): ShutdownHook {
     });
     const result = await Promise.race([driver.close(client, context), forced, aborted(context.signal)]);
     clearTimeout(timer);
+    clearTimeout(giveUp);
     // mysql2's promise of `end` resolves with the error.
     if (result instanceof Error) throw result;
     if (open === undefined) return result === ABORTED ? new Promise(() => undefined) : {}; // the line says "gave up"

@@ -13,6 +13,11 @@ export interface Driver {
   readonly count?: (client: Client) => number | undefined;
   /** Closes what is still busy when half of the time is over, perhaps for ever. @default - the time is waited for */
   readonly force?: (client: Client) => unknown;
+  /**
+   * Says the protocol's goodbye on connections that are busy at the end. The server reads it when their statements have
+   * ended. @default - the server finds them aborted
+   */
+  readonly giveUp?: (client: Client) => void;
 }
 
 /** Members that hold the driver's own client. */
@@ -31,6 +36,7 @@ const DRIVERS: readonly Driver[] = [
       close: (client, context) => inside(client)[1]?.close(inside(client)[0], context),
       count: (client) => countOf(client[member]),
       force: (client) => inside(client)[1]?.force?.(inside(client)[0]) ?? NEVER,
+      giveUp: (client) => inside(client)[1]?.giveUp?.(inside(client)[0]),
     };
   }),
   {
@@ -87,18 +93,25 @@ const DRIVERS: readonly Driver[] = [
     matches: (client) => lengthAt(client, "pool", "_allConnections") !== undefined,
     close: (client) => call(client, "end"),
     count: (client) => lengthAt(client, "pool", "_allConnections"),
+    giveUp: (client) => {
+      quitMysql(client["pool"]);
+    },
   },
   {
     name: "mysql2", // one connection
     matches: (client) => isClient(client["connection"]) && has(client["connection"], "promise"),
     close: (client) => call(client, "end"),
     count: () => 1,
+    giveUp: (client) => {
+      quitMysql(client["connection"]);
+    },
   },
   {
     name: "mysql2", // without promises
     matches: (client) => has(client, "promise") && has(client, "end") && has(client, "query"),
     close: callBack("end"),
     count: (client) => lengthAt(client, "_allConnections") ?? 1,
+    giveUp: quitMysql,
   },
   {
     name: "mysql",
@@ -116,6 +129,10 @@ const DRIVERS: readonly Driver[] = [
       Array.isArray(clients)
         ? Promise.all(clients.map((each: Client) => (each["readyForQuery"] === true ? call(each, "end") : NEVER)))
         : NEVER,
+    giveUp: ({ _clients: clients }) => {
+      // The connection's own `end` sends Terminate. That of the client destroys a busy connection.
+      if (Array.isArray(clients)) for (const each of clients as Client[]) callAt(each, "end", "connection");
+    },
   },
   {
     name: "pg", // one client
@@ -130,6 +147,15 @@ const DRIVERS: readonly Driver[] = [
     close: (client, { remainingMs }) => call(client, "end", { timeout: remainingMs() / 1_000 }),
   },
 ];
+
+const COM_QUIT = [1, 0, 0, 0, 1];
+
+/** @param client a pool or connection of mysql2 without promises */
+function quitMysql(client: unknown): void {
+  if (!isClient(client)) return;
+  const { _allConnections: all } = client as { readonly _allConnections?: { toArray(): Client[] } };
+  for (const each of all?.toArray() ?? [client]) call(each, "write", Buffer.from(COM_QUIT));
+}
 
 /** The methods of clients that no row describes, in the order in which they are tried. */
 const METHODS = ["end", "close", "quit", "disconnect", "destroy"] as const;

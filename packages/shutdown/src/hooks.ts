@@ -29,8 +29,8 @@ export interface Registration {
   /** A group that other hooks can wait for, and the group that waits for this hook. @default none */
   readonly group?: string;
   readonly beforeGroup?: string;
-  /** The share of the time after which the hook no longer waits for others. @default 0.5 */
-  readonly startsAt?: () => number;
+  /** Others wait for this hook until {@link LAST_MS} are left. @default - until half of the time is over */
+  readonly holdsToTheEnd?: true;
 }
 
 /** One hook's entry in the line that is logged at the end. */
@@ -56,8 +56,8 @@ interface Entry extends Registration {
 /** Milliseconds of hooks that start in one turn of the event loop. The rest starts in the next turns. */
 const SLICE_MS = 20;
 
-/** The latest share of the time after which hooks no longer wait. The first one is the default. */
-const STARTS_AT = [0.5, 0.8, 1];
+/** Milliseconds that connections to databases have for their end, when requests in flight took all the time before. */
+export const LAST_MS = 35;
 
 /** The hooks while they run. Its work grows with the number of hooks, not with its square. */
 export class HookRun {
@@ -68,6 +68,8 @@ export class HookRun {
   private readonly labels = new UniqueNames();
   /** How many unsettled hooks block a name or a group. */
   private readonly blockers = new Map<string, number>();
+  /** The names and groups that such hooks block to the end. */
+  private readonly held = new Set<string>();
   /** Hooks that wait, by one of those that block them. */
   private readonly waiting = new Map<string, Entry[]>();
   private readonly over = new AbortController();
@@ -84,10 +86,10 @@ export class HookRun {
     this.reports = new Promise((resolve) => (this.resolve = resolve));
     for (const registration of registrations) this.enter(registration);
     // Set before the first hook runs, so that the timers are due even if a hook blocks the event loop.
-    this.timers = STARTS_AT.map((share) =>
+    this.timers = [timeMs / 2, Math.max(timeMs / 2, timeMs - LAST_MS), timeMs].map((ms, step) =>
       setTimeout(() => {
-        this.startWaiting(share);
-      }, timeMs * share),
+        this.startWaiting(step);
+      }, ms),
     );
   }
 
@@ -121,7 +123,10 @@ export class HookRun {
     const { name, before = [], beforeGroup } = registration;
     const blocks = [...new Set(before)].filter((other) => other !== name);
     if (beforeGroup !== undefined) blocks.push(beforeGroup);
-    for (const key of blocks) this.blockers.set(key, this.count(key) + 1);
+    for (const key of blocks) {
+      this.blockers.set(key, this.count(key) + 1);
+      if (registration.holdsToTheEnd) this.held.add(key);
+    }
     const entry = { ...registration, label: this.labels.next(name), blocks };
     this.entries.push(entry);
     this.unsettled += 1;
@@ -154,11 +159,12 @@ export class HookRun {
   }
 
   /** Starts the hooks that have waited long enough. When the whole time is over, tells all. */
-  private startWaiting(share: number): void {
+  private startWaiting(step: number): void {
     for (const entry of this.entries.toReversed()) {
-      if ((entry.startsAt?.() ?? 0.5) <= share) this.startOne(entry);
+      const { name, group = name } = entry;
+      if (step > 0 || ![name, group].some((key) => this.held.has(key))) this.startOne(entry);
     }
-    if (share < 1) return;
+    if (step < 2) return;
     this.over.abort();
     // Two turns of the event loop later. Hooks that settle because of the signal have settled by then.
     setImmediate(() => setImmediate(() => this.finish()));

@@ -5,6 +5,7 @@
  */
 export const fs = /* @__PURE__ */ process.getBuiltinModule("node:fs");
 export const net = /* @__PURE__ */ process.getBuiltinModule("node:net");
+export const diagnosticsChannel = /* @__PURE__ */ process.getBuiltinModule("node:diagnostics_channel");
 export const asyncHooks = /* @__PURE__ */ process.getBuiltinModule("node:async_hooks");
 
 /**

@@ -36,7 +36,10 @@ export interface SharedState {
  * Milliseconds of the budget that hooks do not get. Lambda's clock starts when the signal is sent. A busy event loop
  * hears it later, and nothing says how much. The line and the exit take time as well.
  */
-const MARGIN_MS = 50;
+const LEAST_MARGIN_MS = 50;
+
+/** The margin's share of a longer budget: that of a Web Function, which has more requests than CPUs. */
+const MARGIN_SHARE = 0.065;
 
 /** Milliseconds that the line may take, out of the margin: a log that is not read must not hold up the exit. */
 const LOG_MS = 30;
@@ -73,7 +76,7 @@ export function addHook(
   name: string,
   hook: ShutdownHook,
   before: NonNullable<HookOptions["before"]>,
-  order?: Pick<Registration, "group" | "beforeGroup" | "startsAt">,
+  order?: Pick<Registration, "group" | "beforeGroup" | "holdsToTheEnd">,
 ): void {
   const check = (isValid: boolean, code: UsageError["code"], problem: string): void => {
     if (!isValid) throw new UsageError(code, `${caller}(${JSON.stringify(name)}): ${problem}`);
@@ -165,7 +168,7 @@ async function cleanUp(
 ): Promise<string> {
   const begun = now();
   const budgetMs = shutdownBudgetMs();
-  const timeMs = Math.max(0, budgetMs - MARGIN_MS);
+  const timeMs = Math.max(0, budgetMs - Math.max(LEAST_MARGIN_MS, budgetMs * MARGIN_SHARE));
   const line = (hooks: readonly HookReport[]): string =>
     shutdownLine({ signal, budgetMs, durationMs: now() - begun, hooks, heldBack: isolation.heldBack() });
   const run = new HookRun(state.registrations, timeMs);

@@ -1,6 +1,8 @@
 import { isMainThread } from "../node-modules.ts";
 import { isWebFunction } from "../execution-environment.ts";
+import { HttpServers, isHttpServer } from "../http-server.ts";
 import { install, onShutdown, type SharedState } from "../shutdown.ts";
+import { activeHandles } from "./active-handles.ts";
 import { Goodbyes } from "./goodbyes.ts";
 import { Sockets } from "./sockets.ts";
 import { passSignalsOn, takeSignals } from "./workers.ts";
@@ -37,7 +39,11 @@ export function attach(): boolean {
 }
 
 function sayGoodbyes(sockets: Sockets, state: SharedState): void {
-  onShutdown("attach", (context) => new Goodbyes(sockets, state, context).run());
+  const servers = isWebFunction() ? new HttpServers() : undefined;
+  onShutdown("attach", (context) => {
+    for (const handle of activeHandles()) if (isHttpServer(handle)) servers?.hold(handle);
+    return new Goodbyes(sockets, state, context, servers).run();
+  });
 }
 
 /** A child process may listen to SIGTERM to live on, so it is left to its listeners. */

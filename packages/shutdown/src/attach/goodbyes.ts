@@ -1,10 +1,10 @@
 import type { ShutdownContext } from "../hooks.ts";
 import { now } from "../clock.ts";
-import { isWebFunction } from "../execution-environment.ts";
+import { LAST_MS } from "../hooks.ts";
+import type { HttpServers } from "../http-server.ts";
 import type { SharedState } from "../shutdown.ts";
 import type { Connection } from "./connection.ts";
 import { activeHandles, isChildProcess, isRunning } from "./active-handles.ts";
-import { closeHttpServers } from "./http-servers.ts";
 import { countNativeSockets } from "./native-sockets.ts";
 import { close, guardEnd, type Sockets } from "./sockets.ts";
 
@@ -40,6 +40,8 @@ export class Goodbyes {
     private readonly sockets: Sockets,
     private readonly state: SharedState,
     private readonly context: ShutdownContext,
+    /** Of a Web Function. @default - it is none */
+    private readonly servers?: HttpServers,
   ) {}
 
   /** Resolves when each connection has been closed and the function's own listeners have ended, or the time is over. */
@@ -67,7 +69,7 @@ export class Goodbyes {
     this.guard();
     // The function's own listeners run first, in this turn.
     await new Promise(setImmediate);
-    if (isWebFunction()) Object.assign(this.counts, await closeHttpServers(this.context));
+    if (this.servers !== undefined) Object.assign(this.counts, await this.servers.close(() => remainingMs() < LAST_MS));
     await this.waitForHooks(halfMs);
     for (let isFirst = true; ; isFirst = false) {
       await pause(isFirst ? 0 : PACE_MS);
