@@ -9,7 +9,7 @@ import { startDatabaseServer } from "../mysql/database-server";
 import type { DatabaseServer } from "../mysql/server";
 import type { Subject } from "../functions/subject";
 import { userVariables } from "../functions/user-function";
-import { runWeb, webVerdict } from "./web-run";
+import { runWeb, webVerdict, type WebRunResult } from "./web-run";
 
 jest.setTimeout(120_000);
 
@@ -19,18 +19,33 @@ const layer = join(scratch, "layer");
 let runtime: LambdaRuntime;
 let database: DatabaseServer;
 
-/** More requests than connections: the last ones wait for the first. */
-const server = (close = ""): string => `
-  import { createServer } from "node:http";
+/** Four requests at once, for two connections: the last ones wait for the first. */
+const POOL = `
   import mysql from "mysql2/promise";
   import { closeOnShutdown } from "lambda-graceful-shutdown";
   const pool = mysql.createPool({ uri: process.env.MYSQL_URL, connectionLimit: 2 });
-  const [host, port] = process.env.AWS_LAMBDA_HTTP_ENDPOINT.split(":");
-  const server = createServer(async (request, response) => {
-    await pool.query(request.url === "/slow" ? "SELECT SLEEP(0.15)" : "SELECT 1");
-    response.end("done");
-  }).listen(Number(port), host);
-  ${close}`;
+  const query = (url) => pool.query(url === "/slow" ? "SELECT SLEEP(0.15)" : "SELECT 1");
+  const [host, port] = process.env.AWS_LAMBDA_HTTP_ENDPOINT.split(":");`;
+
+/** What listens, and what is passed to closeOnShutdown. */
+const FRAMEWORKS = {
+  "node:http": `import { createServer } from "node:http";
+    const server = createServer((request, response) => void query(request.url).then(() => response.end("done")));
+    server.listen(port, host);`,
+  Express: `import express from "express";
+    const app = express().use((request, response) => query(request.url).then(() => response.send("done")));
+    const server = app.listen(port, host);`,
+  Fastify: `import fastify from "fastify";
+    const server = fastify();
+    server.get("/*", async (request) => { await query(request.url); return "done"; });
+    void server.listen({ port, host });`,
+  Hono: `import { serve } from "@hono/node-server"; import { Hono } from "hono";
+    const app = new Hono().get("*", async (context) => { await query(context.req.path); return context.text("done"); });
+    const server = serve({ fetch: app.fetch, port, hostname: host });`,
+  Koa: `import Koa from "koa";
+    const app = new Koa().use(async (context) => { await query(context.url); context.body = "done"; });
+    const server = app.listen(port, host);`,
+} as const;
 
 beforeAll(async () => {
   const { status, stderr } = spawnSync(process.execPath, [join(ROOT, "scripts/layer.mjs"), layer], {
@@ -46,36 +61,50 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-function subject(name: string, code: string, environment: Readonly<Record<string, string>> = {}): Subject {
-  const directory = join(scratch, name);
+function subject(
+  name: string,
+  code: { readonly contents: string } | { readonly file: string },
+  environment: Readonly<Record<string, string>> = {},
+): Subject {
+  const directory = join(scratch, name.replaceAll(/\W/g, "-"));
   mkdirSync(directory, { recursive: true });
   symlinkSync(join(ROOT, "node_modules"), join(directory, "node_modules"));
   buildSync({
-    stdin: { contents: code, resolveDir: directory },
+    ...("file" in code ? { entryPoints: [code.file] } : { stdin: { contents: code.contents, resolveDir: __dirname } }),
     outfile: join(directory, "index.js"),
     ...{ bundle: true, platform: "node", format: "cjs", conditions: ["source"], external: ["mysql2"] },
   });
-  const lambdaFunction = { name, directory, handler: "index.handler", memorySizeMb: 512, timeoutMs: 10_000 };
+  const lambdaFunction = { name: "f", directory, handler: "index.handler", memorySizeMb: 512, timeoutMs: 10_000 };
   return {
     ...{ name, lambdaFunction: { ...lambdaFunction, environment: {} }, extensions: [] },
     variables: (login) => ({ ...userVariables(login), ...environment }),
   };
 }
 
-const PRELOAD = { NODE_OPTIONS: `--import=${join(layer, "lambda-graceful-shutdown/attach.mjs")}` };
-const CLOSES = "closeOnShutdown(server); closeOnShutdown(pool);";
+const play = (web: Subject): Promise<WebRunResult> =>
+  runWeb({ subject: web, runtime, database, concurrency: 4, slowRequest: { path: "/slow" } });
 
-test.each([
-  { name: "unchanged", code: server(), environment: {}, isClean: false, cutOff: 4 },
-  { name: "attached", code: server(), environment: PRELOAD, isClean: true, cutOff: 0 },
-  { name: "closed-by-the-library", code: server(CLOSES), environment: {}, isClean: true, cutOff: 0 },
-])("a server that is $name: clean $isClean, $cutOff of 4 answers cut off", async (each) => {
-  const web = subject(each.name, each.code, each.environment);
-  const requests = { concurrency: 4, request: { path: "/" }, slowRequest: { path: "/slow" } };
-  const result = await runWeb({ subject: web, runtime, database, ...requests });
-  const { clean } = webVerdict(result);
+function seen(result: WebRunResult): object {
   const { cutOff, answered, endedBy } = result.shutdown;
-  expect({ clean, cutOff, answered, endedBy, logs: result.logs }).toMatchObject({
-    ...{ clean: each.isClean, cutOff: each.cutOff, answered: 4 - each.cutOff, endedBy: "itself" },
-  });
+  const { clean, kind } = webVerdict(result);
+  return { kind, cutOff, answered, endedBy, logs: clean ? [] : result.logs };
+}
+
+const CLEAN = { kind: "clean", cutOff: 0, answered: 4, endedBy: "itself", logs: [] };
+const PRELOAD = { NODE_OPTIONS: `--import=${join(layer, "lambda-graceful-shutdown/attach.mjs")}` };
+
+test("an unchanged server cuts off each answer", async () => {
+  const result = await play(subject("unchanged", { contents: POOL + FRAMEWORKS["node:http"] }));
+  expect(seen(result)).toMatchObject({ kind: "not clean", cutOff: 4, answered: 0, endedBy: "itself" });
+});
+
+test.each(Object.entries(FRAMEWORKS))("%s is clean, attached and closed by the library", async (name, code) => {
+  const attached = await play(subject(`${name} attached`, { contents: POOL + code }, PRELOAD));
+  const closes = "closeOnShutdown(server); closeOnShutdown(pool);";
+  const closed = await play(subject(`${name} closed`, { contents: POOL + code + closes }));
+  expect([seen(attached), seen(closed)]).toEqual([CLEAN, CLEAN]);
+});
+
+test.each(["index.js", "express.js"])("examples/web-function/%s is clean", async (file) => {
+  expect(seen(await play(subject(file, { file: join(ROOT, "examples/web-function", file) })))).toEqual(CLEAN);
 });
