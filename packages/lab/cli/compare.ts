@@ -6,19 +6,13 @@ import { events } from "./events";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { run, type RunResult } from "../runs/run";
 import { inCommandContext, type CommandContext } from "./command-context";
-import {
-  besideOthers,
-  checkEntry,
-  chosen,
-  VARIABLES_HELP,
-  withRunOptions,
-  type HandlerOptions,
-} from "./handler-options";
+import { besideOthers, checkEntry, chosen, VARIABLES_HELP, type HandlerOptions } from "./handler-options";
 import { showResult } from "./result-output";
 import { runText } from "./run-text";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
+import { checkWeb, compareWebFunctions, withWebOptions, type WebOptions } from "./web";
 
-interface CompareOptions extends HandlerOptions {
+interface CompareOptions extends WebOptions {
   readonly events?: readonly unknown[];
 }
 
@@ -34,7 +28,7 @@ export interface Compared {
 }
 
 export function compareCommand(): Command {
-  return withRunOptions(
+  return withWebOptions(
     new Command("compare")
       .summary("a handler of yours, this function, the article's way and no extension, side by side")
       .description(
@@ -52,10 +46,16 @@ Examples:
   $ npx lambda-shutdown-lab compare --handler theirs.zip --entry src/app.main --env 'DSN={url}' --timeout 30
   $ npx lambda-shutdown-lab compare --handler ./theirs --extension none     as it is, if it has no extension today
   $ npx lambda-shutdown-lab compare --handler ./theirs --json | jq .change
+  $ npx lambda-shutdown-lab compare --handler ./server --web --slow-event '{"path":"/slow"}'     as it is, and attached
 ${VARIABLES_HELP}${EXIT_CODES}`,
     )
     .action(async (options: CompareOptions) => {
-      const verdict = await inCommandContext(async (context) => show(await compare(context, options), options));
+      const verdict = await inCommandContext(async (context) => {
+        checkWeb(options);
+        return options.web === true
+          ? compareWebFunctions(context, options)
+          : show(await compare(context, options), options);
+      });
       process.exitCode = exitCodeOf(verdict);
     });
 }

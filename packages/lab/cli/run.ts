@@ -4,8 +4,6 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import type { ExternalExtension } from "../lambda/execution-environment";
 import { WORKERS_PER_VCPU } from "../lambda/managed-environment";
 import { managedAdvice, managedVerdict, runManaged, type ManagedRunConfig } from "../runs/managed-run";
-import { runWeb, webAdvice, webVerdict } from "../runs/web-run";
-import type { WebRequest } from "../lambda/web-environment";
 import { advice } from "../runs/advice";
 import { logOf } from "../runs/comparison";
 import { logInLine } from "../runs/log-in";
@@ -28,19 +26,13 @@ import { inCommandContext, type CommandContext } from "./command-context";
 import { showResult } from "./result-output";
 import { runText } from "./run-text";
 import { checked, UsageError } from "./usage-error";
-import {
-  checkEntry,
-  chosen,
-  VARIABLES_HELP,
-  withRunOptions,
-  type Chosen,
-  type HandlerOptions,
-} from "./handler-options";
+import { checkWeb, runAsWebFunction, withWebOptions, type WebOptions } from "./web";
+import { checkEntry, chosen, VARIABLES_HELP, type Chosen } from "./handler-options";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 
 const ENDS = ["spindown", "idle", "timeout", "failure"] as const;
 
-interface RunOptions extends HandlerOptions {
+interface RunOptions extends WebOptions {
   readonly events?: readonly unknown[];
   readonly end: End["how"];
   /** Milliseconds. */
@@ -52,23 +44,15 @@ interface RunOptions extends HandlerOptions {
   readonly emulator?: string | true;
   /** @default - the fake of Lambda Insights, where there is an external extension */
   readonly extensionProgram?: readonly ExternalExtension[];
-  /** A Web Function: an HTTP server. @default false */
-  readonly web?: boolean;
-  /** Requests side by side. */
-  readonly concurrency: number;
   /** Worker threads. @default - an execution environment with one invocation at a time */
   readonly managedInstances?: number;
 }
-
-/** As many as AWS allows in one environment. */
-const MOST_REQUESTS = 128;
-const DEFAULT_REQUESTS = 8;
 
 /** Seconds: shorter than the stack's timeout, so that a user who wants to see a time-out does not wait for it. */
 const TIMEOUT_TO_SEE = 2;
 
 export function runCommand(): Command {
-  const command = withRunOptions(
+  const command = withWebOptions(
     new Command("run")
       .summary("one execution environment from Init to its end: its timeline, and what became of each connection")
       .description(
@@ -106,16 +90,6 @@ export function runCommand(): Command {
         .preset(String(WORKERS_PER_VCPU)),
     )
     .option(
-      "--web",
-      "a Web Function: an HTTP server, index.js or the file in AWS_LAMBDA_NODEJS_ENTRYPOINT (--env); an event is a request such as " +
-        '{"method":"POST","path":"/orders","body":"…"}, and --slow-event is in flight at its end',
-    )
-    .addOption(
-      new Option("--concurrency <n>", "requests side by side, with --web")
-        .argParser(requestCount)
-        .default(DEFAULT_REQUESTS),
-    )
-    .option(
       "--extension-program <path>",
       "an external extension of yours, a program as in /opt/extensions, in the place of the fake; may be repeated",
       extensionProgram,
@@ -144,6 +118,8 @@ A process that is killed in an invocation (--end failure) closes nothing, so tha
 }
 
 async function runAndShow(context: CommandContext, options: RunOptions): Promise<Verdict> {
+  checkWeb(options);
+  if (options.web === true) return runAsWebFunction(context, options);
   const { end, extensionProgram: extensions } = options;
   const timeout = options.timeout ?? (end === "timeout" ? TIMEOUT_TO_SEE : undefined);
   checkExtensionProgram(options);
@@ -158,7 +134,6 @@ async function runAndShow(context: CommandContext, options: RunOptions): Promise
   const runtime = await context.runtime(choice.runtime, options.image);
   const database = await context.database();
   const play = { choice, subject, runtime, database, program };
-  if (options.web === true) return runAsWebFunction(context, options, play);
   return options.managedInstances === undefined
     ? runOnDemand(context, options, play)
     : runOnManagedInstances(context, options, play);
@@ -179,9 +154,6 @@ function checkExtensionProgram({ extensionProgram, extension = "external" }: Run
 
 function checkCombination(options: RunOptions, { runtime, events }: Chosen): void {
   const { end, image, managedInstances, emulator, tcp } = options;
-  if (options.web === true && (managedInstances ?? image ?? tcp ?? emulator ?? options.extension) !== undefined) {
-    throw new UsageError("--web cannot be used with --managed-instances, --image, --tcp, --emulator or --extension");
-  }
   if (managedInstances !== undefined && image !== undefined) {
     throw new UsageError("--managed-instances cannot be used with --image");
   }
@@ -294,42 +266,6 @@ async function runOnManagedInstances(
     },
     options,
   );
-}
-
-async function runAsWebFunction(
-  context: CommandContext,
-  options: RunOptions,
-  { choice, subject, runtime, database }: Play,
-): Promise<Verdict> {
-  const { concurrency } = options;
-  const title = `${subject.name}: Web Function, ${concurrency} requests side by side, Shutdown`;
-  const slow = "slowEvent" in options ? { slowRequest: options.slowEvent as WebRequest } : {};
-  const result = await context.step(
-    title,
-    () => runWeb({ subject, runtime, database, concurrency, request: choice.events.quick as WebRequest, ...slow }),
-    () => title,
-  );
-  const { answered, cutOff, runtimeMs } = result.shutdown;
-  return showResult(
-    {
-      command: "run",
-      subject: subject.name,
-      verdict: webVerdict(result),
-      change: webAdvice(result),
-      details: { runtime, result },
-      text: `${options.logs === true ? `${logOf("its log", result.logs)}\n` : ""}${logInLine(result.logIn)}\n\n`,
-      notes: [
-        `${result.inFlight} requests in flight at SIGTERM: ${answered} answered, ${cutOff} cut off; gone after ${runtimeMs.toFixed(0)} ms`,
-      ],
-    },
-    options,
-  );
-}
-
-function requestCount(text: string): number {
-  const number = Number(text);
-  if (Number.isInteger(number) && number >= 1 && number <= MOST_REQUESTS) return number;
-  throw new InvalidArgumentError(`Expected a whole number from 1 to ${MOST_REQUESTS}.`);
 }
 
 function workerCount(text: string): number {

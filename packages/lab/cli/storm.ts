@@ -11,6 +11,7 @@ import type { Subject } from "../functions/subject";
 import { inCommandContext, type CommandContext } from "./command-context";
 import { showResult } from "./result-output";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
+import { checkWeb, stormWebFunctions, withWebOptions, type WebOptions } from "./web";
 import {
   authOption,
   besideOthers,
@@ -19,7 +20,6 @@ import {
   VARIABLES_HELP,
   withHandlerOptions,
   type Chosen,
-  type HandlerOptions,
 } from "./handler-options";
 
 const MAX_SEED = 999_999;
@@ -27,7 +27,7 @@ const MAX_SEED = 999_999;
 /** Whose storm it is: the function itself (the handler of --handler, or what was synthesized), or what stands beside it. */
 const SUBJECTS = ["ours", "article", "none", "all"] as const;
 
-interface StormOptions extends HandlerOptions {
+interface StormOptions extends WebOptions {
   readonly environments: number;
   readonly seconds: number;
   readonly seed: number;
@@ -35,14 +35,16 @@ interface StormOptions extends HandlerOptions {
 }
 
 export function stormCommand(): Command {
-  return withHandlerOptions(
+  const command = withWebOptions(
     new Command("storm")
       .summary("many execution environments at once, while the server's connections are sampled")
       .description(
         "Many execution environments at once: they scale up under load, are invoked, frozen and thawed, time out, are " +
           "reclaimed busy, idle and frozen, and new ones come in their place, while the server's connections are sampled.",
       ),
-  )
+    withHandlerOptions,
+  );
+  return command
     .addOption(authOption())
     .option(
       "--environments <n>",
@@ -71,6 +73,7 @@ Examples:
   $ npx lambda-shutdown-lab storm --subject ours --environments 200
   $ npx lambda-shutdown-lab storm --handler ./theirs --subject ours --environments 20
   $ npx lambda-shutdown-lab storm --seed 42 --json > storm.json
+  $ npx lambda-shutdown-lab storm --handler ./server --web --environments 20     all at once; --seconds and --seed do not matter
 
 The exit code is the verdict on this function or your handler, or on the one way that was asked for.
 ${VARIABLES_HELP}${EXIT_CODES}`,
@@ -83,6 +86,8 @@ ${VARIABLES_HELP}${EXIT_CODES}`,
 
 async function play(options: StormOptions): Promise<Verdict> {
   return inCommandContext(async (context) => {
+    checkWeb(options);
+    if (options.web === true) return stormWebFunctions(context, options);
     const { environments, seconds, seed } = options;
     const first = await chosen(context, options);
     const runtime = await context.runtime(first.runtime, options.image);

@@ -39,11 +39,7 @@ export function attachLayer(root: string): string | undefined {
  * @throws AttachError if the layer is not there, or the function's exec wrapper is another
  */
 export function attached(subject: Subject, layer: string | undefined, env: Readonly<Record<string, string>>): Subject {
-  if (layer === undefined) {
-    throw new AttachError(
-      `--attach: no layer in dist/layer of the project, nor in an installed ${PACKAGE}; build it with npm run layer, or name it with --layer <directory>`,
-    );
-  }
+  if (layer === undefined) throw noLayer();
   const { lambdaFunction, ...others } = withExtension(subject, "internal");
   const taken = { ...lambdaFunction.environment, ...env }[WRAPPER_VARIABLE];
   if (taken !== undefined && taken !== WRAPPER) {
@@ -59,4 +55,25 @@ export function attached(subject: Subject, layer: string | undefined, env: Reado
       layerPaths: [...(lambdaFunction.layerPaths ?? []), layer],
     },
   };
+}
+
+/** A Web Function has no layers: the preload is in its package. The lab takes it from the layer's content. */
+export function attachedWebFunction(subject: Subject, layer: string | undefined): Subject {
+  if (layer === undefined) throw noLayer();
+  const { name, variables, lambdaFunction } = subject;
+  const preload = `--import=${join(layer, PACKAGE, "attach.mjs")}`;
+  return {
+    ...subject,
+    name: `${name}, attached`,
+    variables: (login, tcp) => {
+      const own = variables?.(login, tcp) ?? lambdaFunction.environment;
+      return { ...own, NODE_OPTIONS: [own["NODE_OPTIONS"], preload].filter(Boolean).join(" ") };
+    },
+  };
+}
+
+function noLayer(): AttachError {
+  return new AttachError(
+    `--attach: no layer in dist/layer of the project, nor in an installed ${PACKAGE}; build it with npm run layer, or name it with --layer <directory>`,
+  );
 }

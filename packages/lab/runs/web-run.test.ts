@@ -9,7 +9,7 @@ import { startDatabaseServer } from "../mysql/database-server";
 import type { DatabaseServer } from "../mysql/server";
 import type { Subject } from "../functions/subject";
 import { userVariables } from "../functions/user-function";
-import { runWeb, webVerdict, type WebRunResult } from "./web-run";
+import { runWeb, webStorm, webStormVerdict, webVerdict, type WebRunResult } from "./web-run";
 
 jest.setTimeout(120_000);
 
@@ -107,4 +107,17 @@ test.each(Object.entries(FRAMEWORKS))("%s is clean, attached and closed by the l
 
 test.each(["index.js", "express.js"])("examples/web-function/%s is clean", async (file) => {
   expect(seen(await play(subject(file, { file: join(ROOT, "examples/web-function", file) })))).toEqual(CLEAN);
+});
+
+test("the connections of many environments are held at once, and judged together", async () => {
+  const code = POOL + FRAMEWORKS["node:http"];
+  const config = { runtime, database, concurrency: 4, slowRequest: { path: "/slow" } };
+  const unchanged = await webStorm({ ...config, subject: subject("storm unchanged", { contents: code }) }, 3);
+  const attached = await webStorm({ ...config, subject: subject("storm attached", { contents: code }, PRELOAD) }, 3);
+  expect([unchanged.heldAtMost, attached.heldAtMost]).toEqual([6, 6]);
+  expect(webStormVerdict(unchanged)).toMatchObject({
+    kind: "not clean",
+    sentence: expect.stringMatching(/in 3 environments .* 6 opened, 0 closed .* 6 aborted/) as string,
+  });
+  expect(webStormVerdict(attached).kind).toBe("clean");
 });
