@@ -37,7 +37,7 @@ module.exports = {
   },
   // The lab reserves real milliseconds for what it measures; a second worker is what two cores carry. Without the lab, a
   // third one works while the others wait.
-  maxWorkers: has("packages/lab") ? 2 : 3,
+  maxWorkers: has("packages/lab") && !isSlowRun ? 2 : 3,
   testTimeout: 120_000,
   setupFilesAfterEnv: ["<rootDir>/__tests__/real-time.ts"],
 };
