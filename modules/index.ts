@@ -8,11 +8,12 @@ export { ExecutionRole, type ExistingRole } from "./graceful-function/execution-
 export {
   GracefulFunction,
   RUNTIMES,
+  type CodeImageConfig,
   type GracefulFunctionConfig,
   type Runtime,
   type VpcConfig,
 } from "./graceful-function/graceful-function";
-export { ARCHITECTURES, type Architecture } from "./graceful-function/architecture";
+export { ARCHITECTURES, type Architecture } from "./code/native-code";
 export { InsightsLayer } from "./graceful-function/insights-layer";
 export type { LogGroup } from "./graceful-function/log-group";
 export { MysqlDatabase, type MysqlDatabaseConfig } from "./mysql-database/mysql-database";

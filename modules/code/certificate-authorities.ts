@@ -1,12 +1,17 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import path from "node:path";
-import type { Database } from "../graceful-function/database";
 import { projectDirectory, projectPath } from "./project-directory";
 import { isKnown, problem } from "../terraform/construct-settings-error";
 
 /** Where the function looks for the authorities that it trusts, next to its code. */
 export const AUTHORITIES_FILE = "certificate-authorities.pem";
+
+/** Of the settings of a database. */
+interface Server {
+  readonly host: string;
+  readonly caFile?: string;
+}
 
 /** Roots of RDS by region. The roots of RDS Proxy have the region `any`. */
 const ROOTS_FILE = path.join(__dirname, "rds-roots.pem");
@@ -14,17 +19,8 @@ const ROOTS_FILE = path.join(__dirname, "rds-roots.pem");
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----\r?\n[\s\S]*?-----END CERTIFICATE-----/g;
 
 /** What is wrong with the authorities of a database; empty if nothing is. */
-export function authorityProblems({ host, caFile }: Database, region: string): string[] {
-  if (caFile !== undefined)
-    return isKnown(caFile)
-      ? caFileProblems(caFile)
-      : [
-          problem(
-            "database.caFile",
-            caFile,
-            "is known to Terraform only, and the synthesis puts the file into the archive. Set the path itself",
-          ),
-        ];
+export function authorityProblems({ host, caFile }: Server, region: string): string[] {
+  if (caFile !== undefined) return caFileProblems(caFile);
   const available = new Set(roots().map((root) => root.region));
   return regionsOf(region, host)
     .filter((each) => !available.has(each))
@@ -41,7 +37,7 @@ export function authorityProblems({ host, caFile }: Database, region: string): s
  * The file of authorities for the archive: RDS's roots of the region, or of all regions where only Terraform knows it,
  * those of RDS Proxy, and those of `caFile`.
  */
-export function authoritiesPem({ host, caFile }: Database, region: string): string {
+export function authoritiesPem({ host, caFile }: Server, region: string): string {
   const regions = regionsOf(region, host);
   const chosen = roots().filter((root) => !isKnown(region) || [...regions, "any"].includes(root.region));
   const own = caFile === undefined ? [] : certificatesOf(readFileSync(projectPath(caFile), "utf8"));
@@ -54,6 +50,7 @@ export function authoritiesPem({ host, caFile }: Database, region: string): stri
 function regionsOf(region: string, host: string): string[] {
   // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.RegionsAndAvailabilityZones.html; In China the
   // parts are in another order.
+  if (!isKnown(host)) return [region].filter(isKnown);
   const [, elsewhere, inChina] =
     /\.(?:([a-z]+(?:-[a-z]+)+-\d+)\.rds|rds\.(cn-[a-z]+-\d+))\.amazonaws\.[a-z.]+$/.exec(host.toLowerCase()) ?? [];
   return [...new Set([region, elsewhere ?? inChina ?? region])].filter(isKnown);

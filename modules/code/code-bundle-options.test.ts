@@ -32,13 +32,12 @@ describe("packages outside the bundle", () => {
   });
 
   test("must be names", () => {
-    const settings = { external: ["./local", "a/**"], install: ["../x", ""], awsSdk: "none" as "bundle" };
+    const settings = { external: ["./local", "a/**"], install: ["../x", ""] };
     expect(problemsOf(() => stage(project({ "index.ts": HANDLER }), settings))).toEqual([
       expect.stringContaining(`code.external "./local" is not the name of a package`),
       expect.stringContaining(`code.external "a/**" is not the name of a package`),
       expect.stringContaining(`code.install "../x" is not the name of a package`),
       expect.stringContaining(`code.install "" is not the name of a package`),
-      expect.stringContaining(`code.awsSdk "none" is not one of runtime, bundle`),
     ]);
   });
 });

@@ -5,13 +5,13 @@ import { statSync } from "node:fs";
 import path from "node:path";
 import { archiveDirectory, type ArchiveFiles } from "./archive-directory";
 import { bundle, HANDLER, type Bundle, type BundleSettings } from "./bundle";
-import { copiedFiles, type CopiedPath } from "./copied-files";
-import { ARCHITECTURES, type Architecture } from "../graceful-function/architecture";
+import { COPIED_PATH, copiedFiles, type CopiedPath } from "./copied-files";
 import { installedIn, installedPackages } from "./installed-packages";
-import { addonProblems } from "./native-code";
+import { addonProblems, ARCHITECTURES, type Architecture } from "./native-code";
 import { prismaClient } from "./prisma-client";
 import { projectDirectory, projectPath } from "./project-directory";
-import { choiceProblems, notOneOf, problem, ConstructSettingsError } from "../terraform/construct-settings-error";
+import { notOneOf, problem, ConstructSettingsError } from "../terraform/construct-settings-error";
+import { optional, read, required, type OptionTable } from "../terraform/option-table";
 
 /**
  * Packages in Lambda's runtimes. The second one is a dependency of the first:
@@ -74,6 +74,16 @@ export interface CodeBundleConfig {
   readonly awsSdk?: (typeof AWS_SDKS)[number];
 }
 
+export const CODE_BUNDLE: OptionTable<CodeBundleConfig> = {
+  entry: read(required("text")),
+  external: read(optional("list")),
+  install: read(optional("list")),
+  copy: optional("list", () => COPIED_PATH),
+  loader: read(optional("map")),
+  sourceMap: read(optional("boolean")),
+  awsSdk: read(optional(AWS_SDKS)),
+};
+
 /** What the construct knows about the code. */
 export interface CodeTarget {
   /** Lambda runtime, for example `nodejs24.x`. */
@@ -131,7 +141,7 @@ export class CodeBundle extends Construct {
 
   /** Problems of the settings. */
   public static problems(config: CodeBundleConfig): string[] {
-    const { entry, external = [], install = [], loader = {}, awsSdk } = config;
+    const { entry, external = [], install = [], loader = {} } = config;
     const isFile = statSync(projectPath(entry), { throwIfNoEntry: false })?.isFile() === true;
     const isTypeScript = /\.[cm]?tsx?$/.test(entry) && !/\.d\.[cm]?ts$/.test(entry);
     return [
@@ -149,7 +159,6 @@ export class CodeBundle extends Construct {
       ...Object.values(loader)
         .filter((each) => !LOADERS.includes(each))
         .map((each) => notOneOf("code.loader", each, LOADERS)),
-      ...choiceProblems("code.awsSdk", awsSdk, AWS_SDKS),
       ...(isFile && isTypeScript
         ? []
         : [problem("code.entry", entry, `is not a TypeScript file. Paths are relative to ${projectDirectory()}`)]),
@@ -195,7 +204,7 @@ function installedFiles(
   { imports }: Bundle,
 ): { readonly files: ReadonlyMap<string, string>; readonly warnings: readonly string[] } {
   if (install.length === 0) return { files: new Map(), warnings: [] };
-  // Not choiceProblems: the synthesis needs the architecture itself.
+  // A token has passed the checks, and npm needs the architecture itself.
   if (!ARCHITECTURES.includes(architecture)) {
     throw new ConstructSettingsError([notOneOf("architecture", architecture, ARCHITECTURES)]);
   }

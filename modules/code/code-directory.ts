@@ -6,6 +6,7 @@ import { archiveDirectory } from "./archive-directory";
 import { filesBelow } from "./directory-files";
 import { isInside, projectDirectory, projectPath } from "./project-directory";
 import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
+import { read, required, type OptionTable } from "../terraform/option-table";
 
 /** In the order in which Lambda's runtime looks for them. */
 const MODULE_EXTENSIONS = ["", ".js", ".mjs", ".cjs"];
@@ -16,6 +17,11 @@ export interface CodeDirectoryConfig {
   /** What Lambda calls: file without its extension, a dot, name of the export. */
   readonly handler: string;
 }
+
+export const CODE_DIRECTORY: OptionTable<CodeDirectoryConfig> = {
+  directory: read(required("text")),
+  handler: read(required("text")),
+};
 
 /** A function's code from a directory, for code that is already built or needs no build. */
 export class CodeDirectory extends Construct {

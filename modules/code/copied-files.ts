@@ -3,6 +3,7 @@ import path from "node:path";
 import { filesBelow } from "./directory-files";
 import { isInside, projectDirectory, projectPath } from "./project-directory";
 import { problem } from "../terraform/construct-settings-error";
+import { optional, read, required, type OptionTable } from "../terraform/option-table";
 
 const FROM = "code.copy.from";
 const TO = "code.copy.to";
@@ -17,6 +18,8 @@ export interface CopiedPath {
    */
   readonly to?: string;
 }
+
+export const COPIED_PATH: OptionTable<CopiedPath> = { from: read(required("text")), to: read(optional("text")) };
 
 export interface CopiedFiles {
   /** Path in the archive → file on this machine. */

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import path from "node:path";
-import type { Architecture } from "../graceful-function/architecture";
+import type { Architecture } from "./native-code";
 import { filesBelow } from "./directory-files";
 import { npmInstall } from "./npm-install";
 import { directoriesUpward, projectDirectory, shownPath } from "./project-directory";

@@ -1,8 +1,11 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
 import path from "node:path";
 import type { ArchiveFiles } from "./archive-directory";
-import type { Architecture } from "../graceful-function/architecture";
 import { problem } from "../terraform/construct-settings-error";
+
+/** What a function's processor may be: https://docs.aws.amazon.com/lambda/latest/dg/foundation-arch.html */
+export const ARCHITECTURES = ["arm64", "x86_64"] as const;
+export type Architecture = (typeof ARCHITECTURES)[number];
 
 /** By the field e_machine of an ELF file: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html */
 const ELF_MACHINES: Readonly<Record<number, string>> = { 0x03: "ia32", 0x28: "arm", 0x3e: "x64", 0xb7: "arm64" };

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import type { Architecture } from "../graceful-function/architecture";
+import type { Architecture } from "./native-code";
 import { filesBelow } from "./directory-files";
 import { cpuOf, platformOf, platformOfAddon } from "./native-code";
 import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";

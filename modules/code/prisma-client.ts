@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
-import type { Architecture } from "../graceful-function/architecture";
+import type { Architecture } from "./native-code";
 import { filesBelow } from "./directory-files";
 import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 

@@ -113,8 +113,7 @@ function zip({ directory }: StackFunction, names: readonly string[]): Uint8Array
 
 /** The stack's file has the roots of its region, and the authorities of `database.caFile`. */
 function authoritiesOfAllRegions(file: string): Uint8Array {
-  const database = { host: "", name: "", auth: { type: "iam", resourceId: "" } } as const;
-  const all = authoritiesPem(database, "${var.region}");
+  const all = authoritiesPem({ host: "" }, "${var.region}");
   const own = readFileSync(file, "utf8").match(CERTIFICATE) ?? [];
   return Buffer.from([all, ...own.filter((pem) => !all.includes(pem))].join("\n"));
 }

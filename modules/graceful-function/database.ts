@@ -3,7 +3,8 @@ import { isIP } from "node:net";
 import { arn, type Place } from "../terraform/arn";
 import type { OwnVariables } from "./environment";
 import type { PolicyStatement } from "./permissions";
-import { choiceProblems, isKnown, problem } from "../terraform/construct-settings-error";
+import { isKnown, problem } from "../terraform/construct-settings-error";
+import { optional, read, required, type OptionTable } from "../terraform/option-table";
 
 /**
  * How the function logs in. A password in a setting is not possible: everybody who may read the synthesized JSON,
@@ -81,20 +82,34 @@ export interface Database {
 /** A server that runs answers sooner, also from another zone. */
 const MAX_CONNECT_TIMEOUT_MS = 3_000;
 
-const AUTH_TYPES = ["secret", "iam"] as const satisfies readonly DatabaseAuth["type"][];
+const TYPE = read(required(["secret", "iam"] satisfies readonly DatabaseAuth["type"][]));
+const SECRET: OptionTable<Extract<DatabaseAuth, { type: "secret" }>> = {
+  type: TYPE,
+  secretArn: required("text"),
+  kmsKeyArn: optional("text"),
+};
+const IAM: OptionTable<Extract<DatabaseAuth, { type: "iam" }>> = { type: TYPE, resourceId: required("text") };
+
+export const DATABASE: OptionTable<Database> = {
+  host: required("text"),
+  port: optional("port"),
+  name: required("text"),
+  user: optional("text"),
+  auth: required("object", (auth) => ("type" in auth && auth.type === "iam" ? IAM : SECRET)),
+  tlsServerName: optional("text"),
+  caFile: read(optional("text")),
+  connectionLimit: optional("count"),
+  maxConnections: optional("count"),
+};
 
 export function databaseProblems(database: Database, reservedConcurrency?: number): string[] {
-  const { host, port = 3306, user, auth, tlsServerName, connectionLimit = 1, maxConnections } = database;
+  const { host, user, auth, tlsServerName, connectionLimit = 1, maxConnections } = database;
   const connections = (reservedConcurrency ?? 0) * connectionLimit;
   const isCounted = [reservedConcurrency, connectionLimit, maxConnections].every((each) => isKnown(each));
   return [
     ...(isIP(host) === 0 ? hostProblems("database.host", host) : []),
     // A certificate of RDS has no address in it.
     ...(tlsServerName === undefined ? [] : hostProblems("database.tlsServerName", tlsServerName)),
-    ...(isKnown(port) && !(Number.isInteger(port) && port > 0 && port < 65_536)
-      ? [problem("database.port", port, "is not a whole number from 1 to 65535")]
-      : []),
-    ...choiceProblems("database.auth.type", auth.type, AUTH_TYPES),
     ...(auth.type === "iam" && user === undefined
       ? ['database.user is undefined. database.auth.type "iam" needs the name of a database user']
       : []),

@@ -3,15 +3,23 @@ import { IamRole } from "@cdktf/provider-aws/lib/iam-role";
 import { IamRolePolicyAttachment } from "@cdktf/provider-aws/lib/iam-role-policy-attachment";
 import type { Precondition } from "cdktf";
 import { Construct } from "constructs";
-import { policyDocument, type PolicyStatement } from "./permissions";
+import { policyDocument, STATEMENT, type PolicyStatement } from "./permissions";
 import { addPreconditions } from "./preconditions";
 import { isKnown, problem, ConstructSettingsError } from "../terraform/construct-settings-error";
+import { optionProblems, read, required, type OptionTable } from "../terraform/option-table";
 
 /** A role that exists already. Its trust policy must allow Lambda. The construct attaches its policies to it. */
 export interface ExistingRole {
   readonly name: string;
   readonly arn: string;
 }
+
+export const EXISTING_ROLE: OptionTable<ExistingRole> = { name: required("text"), arn: required("text") };
+
+const ALLOW: OptionTable<{ name: string; statements: readonly PolicyStatement[] }> = {
+  name: read(required("text")),
+  statements: required("list", () => STATEMENT),
+};
 
 interface ExecutionRoleConfig {
   /** Name of the role; its policies are named after it. */
@@ -56,6 +64,7 @@ export class ExecutionRole extends Construct {
    * @throws ConstructSettingsError if the name is taken or there is no statement.
    */
   public allow(name: string, statements: readonly PolicyStatement[]): IamRolePolicyAttachment {
+    ConstructSettingsError.throwIfAny(optionProblems({ name, statements }, ALLOW), this);
     const isTaken = ["", "-attachment"].some((end) => this.node.tryFindChild(name + end) !== undefined);
     ConstructSettingsError.throwIfAny(
       [

@@ -1,12 +1,18 @@
 import { Aspects, TerraformElement, TerraformResource, TerraformStack } from "cdktf";
 import { Construct, type IConstruct } from "constructs";
+import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 
 /**
  * Writes a `moved` block for every resource of a construct that had another id, also for those that are added later.
  *
  * @param formerId the id in the same scope, or the path in the stack with `/` in front
+ * @throws ConstructSettingsError if it is the id that the construct has
  */
 export function moveFromFormerId(owner: Construct, formerId: string): void {
+  const ids = owner.node.scopes.slice(TerraformStack.of(owner).node.scopes.length).map(({ node }) => node.id);
+  if ([owner.node.id, `/${ids.join("/")}`].includes(formerId)) {
+    throw new ConstructSettingsError([problem("formerId", formerId, "is the present id. Remove it")], owner.node.path);
+  }
   Aspects.of(owner).add({
     visit: (element: IConstruct) => {
       if (!TerraformResource.isTerraformResource(element) || element.hasResourceMove() !== undefined) return;

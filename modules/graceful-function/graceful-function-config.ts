@@ -1,11 +1,12 @@
 import type { TerraformProvider } from "cdktf";
-import type { CodeBundleConfig } from "../code/code-bundle";
-import type { CodeDirectoryConfig } from "../code/code-directory";
-import type { Architecture } from "./architecture";
-import type { Database } from "./database";
-import type { ExistingRole } from "./execution-role";
-import type { LogGroup } from "./log-group";
+import { CODE_BUNDLE, type CodeBundleConfig } from "../code/code-bundle";
+import { CODE_DIRECTORY, type CodeDirectoryConfig } from "../code/code-directory";
+import { ARCHITECTURES, type Architecture } from "../code/native-code";
+import { DATABASE, type Database } from "./database";
+import { EXISTING_ROLE, type ExistingRole } from "./execution-role";
+import { LOG_GROUP, type LogGroup } from "./log-group";
 import { ShutdownExtension } from "./shutdown-extension";
+import { optional, read, required, type OptionTable } from "../terraform/option-table";
 
 /** What Lambda still creates, and the lab runs: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html */
 export const RUNTIMES = ["nodejs22.x", "nodejs24.x"] as const;
@@ -25,10 +26,15 @@ export interface VpcConfig {
   readonly reachesLogs?: boolean;
 }
 
+/** A container image brings its handler and its runtime. */
+export interface CodeImageConfig {
+  /** URI of the image in Amazon ECR, with its tag or digest. */
+  readonly image: string;
+}
+
 export interface GracefulFunctionConfig {
   /**
-   * Region that the function is deployed to. It must be the region of the AWS provider. The synthesis checks this if it
-   * knows both, else the plan does.
+   * Region of the function. It must be the region of the AWS provider: the synthesis or the plan checks this.
    */
   readonly region: string;
 
@@ -42,10 +48,10 @@ export interface GracefulFunctionConfig {
   readonly functionName: string;
 
   /**
-   * The code: `entry`, a TypeScript file that exports `handler`, is checked and bundled; `directory` is deployed as it
-   * is. Both are relative to the directory of cdktf.json.
+   * The code: `entry`, a TypeScript file that exports `handler`, is bundled; `directory` is deployed as it is; `image`
+   * is a container image that exists.
    */
-  readonly code: CodeBundleConfig | CodeDirectoryConfig;
+  readonly code: CodeBundleConfig | CodeDirectoryConfig | CodeImageConfig;
 
   /** @default "arm64" */
   readonly architecture?: Architecture;
@@ -73,7 +79,7 @@ export interface GracefulFunctionConfig {
 
   /**
    * What makes Lambda send SIGTERM.
-   * @default ShutdownExtension.insights()
+   * @default ShutdownExtension.insights() - with an image, which takes no layer, `.internal()`
    */
   readonly shutdownExtension?: ShutdownExtension;
 
@@ -134,8 +140,47 @@ export interface GracefulFunctionConfig {
   readonly tags?: Readonly<Record<string, string>>;
 }
 
+const CODE_IMAGE: OptionTable<CodeImageConfig> = { image: required("text") };
+
+const VPC: OptionTable<VpcConfig> = {
+  subnetIds: required("list"),
+  securityGroupIds: required("list"),
+  reachesLogs: read(optional("boolean")),
+};
+
+const SHUTDOWN_EXTENSION = {
+  phrase: "a ShutdownExtension, such as .internal()",
+  accepts: (value: unknown) => value instanceof ShutdownExtension,
+};
+
+export const GRACEFUL_FUNCTION: OptionTable<GracefulFunctionConfig> = {
+  region: required("text"),
+  provider: read(optional("provider")),
+  functionName: required("text"),
+  code: required("object", (code) =>
+    "image" in code ? CODE_IMAGE : "directory" in code ? CODE_DIRECTORY : CODE_BUNDLE,
+  ),
+  architecture: optional(ARCHITECTURES),
+  runtime: optional("text"),
+  memorySize: optional("number"),
+  timeout: optional("number"),
+  ephemeralStorage: optional("number"),
+  shutdownExtension: read(optional(SHUTDOWN_EXTENSION)),
+  database: optional("object", () => DATABASE),
+  environment: optional("map"),
+  layers: optional("list"),
+  reservedConcurrency: optional("number"),
+  tracing: read(optional(["Active", "PassThrough"])),
+  vpc: optional("object", () => VPC),
+  logGroup: optional("object", () => LOG_GROUP),
+  role: optional("object", () => EXISTING_ROLE),
+  formerId: read(optional("text")),
+  tags: optional("map"),
+};
+
 /** Every option that has a value without being set. Terraform keeps an old value where it finds none. */
 export function withDefaults(config: GracefulFunctionConfig) {
+  const isImage = "image" in config.code;
   return {
     ...config,
     architecture: config.architecture ?? "arm64",
@@ -144,7 +189,8 @@ export function withDefaults(config: GracefulFunctionConfig) {
     timeout: config.timeout ?? 60,
     ephemeralStorage: config.ephemeralStorage ?? 512,
     tracing: config.tracing ?? "PassThrough",
-    shutdownExtension: config.shutdownExtension ?? ShutdownExtension.insights(),
+    shutdownExtension:
+      config.shutdownExtension ?? (isImage ? ShutdownExtension.internal() : ShutdownExtension.insights()),
     environment: config.environment ?? {},
     logGroup: config.logGroup ?? {},
   } satisfies GracefulFunctionConfig;

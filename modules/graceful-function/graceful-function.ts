@@ -1,27 +1,38 @@
 import { DataArchiveFile } from "@cdktf/provider-archive/lib/data-archive-file";
 import { DataAwsCallerIdentity } from "@cdktf/provider-aws/lib/data-aws-caller-identity";
 import { DataAwsPartition } from "@cdktf/provider-aws/lib/data-aws-partition";
-import { LambdaFunction } from "@cdktf/provider-aws/lib/lambda-function";
+import { LambdaFunction, type LambdaFunctionConfig } from "@cdktf/provider-aws/lib/lambda-function";
 import type { IamRolePolicyAttachment } from "@cdktf/provider-aws/lib/iam-role-policy-attachment";
 import { Annotations, Fn, TerraformStack, Token, type ITerraformDependable } from "cdktf";
 import { Construct } from "constructs";
 import { regionPreconditions, regionProblems, useProvider } from "./aws-provider";
 import { AUTHORITIES_FILE, authoritiesPem } from "../code/certificate-authorities";
-import { CodeBundle } from "../code/code-bundle";
-import { CodeDirectory } from "../code/code-directory";
+import { CodeBundle, type CodeBundleConfig } from "../code/code-bundle";
+import { CodeDirectory, type CodeDirectoryConfig } from "../code/code-directory";
 import { configProblems } from "./config-problems";
 import { databaseEnvironment, databaseStatements, isUnboundedBy } from "./database";
 import { withOwnVariables } from "./environment";
 import { ExecutionRole } from "./execution-role";
 import { moveFromFormerId } from "./former-id";
-import { withDefaults, type GracefulFunctionConfig, type Settings } from "./graceful-function-config";
+import {
+  withDefaults,
+  type CodeImageConfig,
+  type GracefulFunctionConfig,
+  type Settings,
+} from "./graceful-function-config";
 import { createLogGroup, loggingConfig, logGroupName } from "./log-group";
 import { addOutput, pathName } from "../terraform/path-name";
 import * as permissions from "./permissions";
 import { addPreconditions, ArchivePrecondition, ArchiveSizePrecondition } from "./preconditions";
 import { ConstructSettingsError } from "../terraform/construct-settings-error";
 
-export { RUNTIMES, type GracefulFunctionConfig, type Runtime, type VpcConfig } from "./graceful-function-config";
+export {
+  RUNTIMES,
+  type CodeImageConfig,
+  type GracefulFunctionConfig,
+  type Runtime,
+  type VpcConfig,
+} from "./graceful-function-config";
 
 interface Archive {
   readonly zip: DataArchiveFile;
@@ -58,7 +69,8 @@ export class GracefulFunction extends Construct {
   public constructor(scope: Construct, id: string, config: GracefulFunctionConfig) {
     super(scope, id);
     const settings = this.checkedSettings(config);
-    const archive = this.createArchive(settings);
+    const { code } = settings;
+    const archive = "image" in code ? undefined : this.createArchive(settings, code);
     this.logGroupName = logGroupName(settings.logGroup, settings.functionName);
     const { role, dependencies } = this.createRole(settings, archive);
     this.role = role;
@@ -93,8 +105,8 @@ export class GracefulFunction extends Construct {
     return withDefaults(config);
   }
 
-  private createArchive(settings: Settings): Archive {
-    const { code: config, runtime, architecture, database, region } = settings;
+  private createArchive(settings: Settings, config: CodeBundleConfig | CodeDirectoryConfig): Archive {
+    const { runtime, architecture, database, region } = settings;
     const files: Record<string, string> = database ? { [AUTHORITIES_FILE]: authoritiesPem(database, region) } : {};
     const code = ConstructSettingsError.within(this, () =>
       "entry" in config
@@ -115,11 +127,11 @@ export class GracefulFunction extends Construct {
   /** Role and log group, with the permissions that the settings need and no others. */
   private createRole(
     settings: Settings,
-    { zip }: Archive,
+    archive: Archive | undefined,
   ): { role: ExecutionRole; dependencies: ITerraformDependable[] } {
     const { region, functionName, database, logGroup } = settings;
     const tags = settings.tags;
-    const preconditions = [new ArchivePrecondition(zip)];
+    const preconditions = archive ? [new ArchivePrecondition(archive.zip)] : [];
     const group = createLogGroup(this, logGroup, this.logGroupName, tags);
     if (group) addPreconditions(group, preconditions);
 
@@ -145,17 +157,13 @@ export class GracefulFunction extends Construct {
     return { role, dependencies: [...(group ? [group] : []), ...attachments] };
   }
 
-  private createFunction(settings: Settings, { zip, handler }: Archive, dependsOn: ITerraformDependable[]) {
+  private createFunction(settings: Settings, archive: Archive | undefined, dependsOn: ITerraformDependable[]) {
     const { region, architecture, shutdownExtension, vpc } = settings;
     const { layers, preconditions } = shutdownExtension.bind(this, region, architecture);
     const lambda = new LambdaFunction(this, "lambda", {
       functionName: settings.functionName,
       role: this.role.arn,
-      packageType: "Zip",
-      filename: zip.outputPath,
-      sourceCodeHash: zip.outputBase64Sha256,
-      handler,
-      runtime: settings.runtime,
+      ...codeAttributes(settings, archive),
       architectures: [architecture],
       memorySize: settings.memorySize,
       timeout: settings.timeout,
@@ -172,12 +180,11 @@ export class GracefulFunction extends Construct {
       dependsOn,
     });
     addPreconditions(lambda, [
-      new ArchivePrecondition(zip),
-      new ArchiveSizePrecondition(zip, lambda),
+      ...(archive ? [new ArchivePrecondition(archive.zip), new ArchiveSizePrecondition(archive.zip, lambda)] : []),
       ...regionPreconditions(this, region, settings.provider),
       ...preconditions,
     ]);
-    this.warnOfOtherCode(lambda);
+    if (archive) this.warnOfOtherCode(lambda);
     return lambda;
   }
 
@@ -205,6 +212,18 @@ export class GracefulFunction extends Construct {
     const layer = Token.asString(Fn.element(resource.layers, 0));
     addOutput(this, "insights_layer_arn", "Insights layer of the function", layer);
   }
+}
+
+function codeAttributes({ code, runtime }: Settings, archive?: Archive): Partial<LambdaFunctionConfig> {
+  if (!archive) return { packageType: "Image", imageUri: (code as CodeImageConfig).image };
+  const { zip, handler } = archive;
+  return {
+    packageType: "Zip",
+    filename: zip.outputPath,
+    sourceCodeHash: zip.outputBase64Sha256,
+    handler,
+    runtime,
+  };
 }
 
 function environmentVariables({ code, environment, database, timeout, shutdownExtension }: Settings) {

@@ -1,5 +1,5 @@
 import { TerraformVariable } from "cdktf";
-import { ARCHITECTURES } from "./architecture";
+import { ARCHITECTURES } from "../code/native-code";
 import { InsightsLayer } from "./insights-layer";
 import table from "./insights-layers.json";
 import { newStack } from "../__tests__/synthesis";

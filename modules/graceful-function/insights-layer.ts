@@ -1,8 +1,9 @@
 import { Fn, Op, propertyAccess, TerraformLocal, Token, type IResolvable, type Precondition } from "cdktf";
 import type { Construct } from "constructs";
-import { ARCHITECTURES, type Architecture } from "./architecture";
+import { ARCHITECTURES, type Architecture } from "../code/native-code";
 import table from "./insights-layers.json";
 import { isKnown, notOneOf, problem } from "../terraform/construct-settings-error";
+import { optionProblems, required } from "../terraform/option-table";
 
 const LAYER_NAMES: Record<Architecture, string> = {
   arm64: "LambdaInsightsExtension-Arm64",
@@ -26,36 +27,36 @@ export interface InsightsLayerBinding {
  * @example InsightsLayer.version("1.0.404.0")
  */
 export class InsightsLayer {
-  private constructor(
-    private readonly version?: string,
-    private readonly layerArn?: string,
-  ) {}
+  private constructor(private readonly choice: { readonly version?: string; readonly arn?: string }) {}
 
   /**
    * The newest version that `insights-layers.json` has for the region and the architecture. `source.read` in that file
    * is the day it is of; a newer layer is taken by its ARN, see `arn`.
    */
   public static latest(): InsightsLayer {
-    return new InsightsLayer();
+    return new InsightsLayer({});
   }
 
   /** One version of the extension, as `insights-layers.json` names it. */
   public static version(version: string): InsightsLayer {
-    return new InsightsLayer(version);
+    return new InsightsLayer({ version });
   }
 
   /** A layer version that `insights-layers.json` does not have: a newer one, or a copy in an account of yours. */
   public static arn(arn: string): InsightsLayer {
-    return new InsightsLayer(undefined, arn);
+    return new InsightsLayer({ arn });
   }
 
   public problems(region: string, architecture: Architecture): string[] {
-    if (!isKnown(architecture)) return [];
-    if (this.layerArn !== undefined) return otherArchitectureProblems(this.layerArn, architecture);
-    if (this.version !== undefined) {
+    const wrong = Object.entries(this.choice).flatMap(([name, value]) =>
+      optionProblems({ [name]: value }, { [name]: required("text") }, "shutdownExtension.layer."),
+    );
+    if (wrong.length > 0 || !isKnown(architecture)) return wrong;
+    if (this.choice.arn !== undefined) return otherArchitectureProblems(this.choice.arn, architecture);
+    if (this.choice.version !== undefined) {
       const versions = new Set(Object.values(table.layers[architecture]).flatMap(Object.keys));
-      if (!versions.has(this.version)) {
-        return [notOneOf("shutdownExtension", this.version, [...versions].sort(byNumber))];
+      if (!versions.has(this.choice.version)) {
+        return [notOneOf("shutdownExtension", this.choice.version, [...versions].sort(byNumber))];
       }
     }
     if (!isKnown(region) || region in this.arns(architecture)) return [];
@@ -66,7 +67,7 @@ export class InsightsLayer {
 
   /** For settings without problems. */
   public bind(scope: Construct, region: string, architecture: Architecture): InsightsLayerBinding {
-    if (this.layerArn !== undefined) return { arn: this.layerArn, preconditions: [] };
+    if (this.choice.arn !== undefined) return { arn: this.choice.arn, preconditions: [] };
     if (!isKnown(architecture)) return this.bindBoth(scope, region, architecture);
     const arns = this.arns(architecture);
     const arn = arns[region];
@@ -102,7 +103,7 @@ export class InsightsLayer {
   }
 
   private regionExpectation(architecture: Architecture, hint = ""): string {
-    const layer = this.version === undefined ? "an Insights layer" : `Insights ${this.version}`;
+    const layer = this.choice.version === undefined ? "an Insights layer" : `Insights ${this.choice.version}`;
     const regions = Object.keys(this.arns(architecture)).sort().join(", ");
     return `is not one of ${regions}, the regions with ${layer} for ${architecture}${hint}`;
   }
@@ -113,7 +114,7 @@ export class InsightsLayer {
     const regions: Record<string, { partition: string; account: string }> = table.regions;
     const arns: Record<string, string> = {};
     for (const [region, numbers] of Object.entries(rows)) {
-      const number = this.version === undefined ? Object.values(numbers).at(-1) : numbers[this.version];
+      const number = this.choice.version === undefined ? Object.values(numbers).at(-1) : numbers[this.choice.version];
       const owner = regions[region];
       if (number === undefined || owner === undefined) continue;
       arns[region] =

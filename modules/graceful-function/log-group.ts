@@ -1,7 +1,8 @@
 import { CloudwatchLogGroup } from "@cdktf/provider-aws/lib/cloudwatch-log-group";
 import type { LambdaFunctionLoggingConfig } from "@cdktf/provider-aws/lib/lambda-function";
 import type { Construct } from "constructs";
-import { choiceProblems, isKnown, problem } from "../terraform/construct-settings-error";
+import { isKnown, problem } from "../terraform/construct-settings-error";
+import { optional, read, type OptionTable } from "../terraform/option-table";
 
 const CREATORS = ["stack", "Lambda"] as const;
 
@@ -13,9 +14,8 @@ export interface LogGroup {
   readonly name?: string;
 
   /**
-   * Who creates the log group. The stack destroys its own. A group that Lambda creates stays, keeps every line for
-   * ever, and the function needs the permission to create it. Use "Lambda" also if the group exists and you do not want
-   * to import it.
+   * Who creates the log group. The stack destroys its own. A group of Lambda stays and keeps every line. "Lambda" is
+   * also for a group that exists.
    * @default "stack"
    */
   readonly createdBy?: (typeof CREATORS)[number];
@@ -51,13 +51,22 @@ export interface LogGroup {
   readonly systemLevel?: "DEBUG" | "INFO" | "WARN";
 }
 
+export const LOG_GROUP: OptionTable<LogGroup> = {
+  name: optional("text"),
+  createdBy: read(optional(CREATORS)),
+  retentionDays: optional("number"),
+  kmsKeyArn: optional("text"),
+  format: optional(["Text", "JSON"]),
+  applicationLevel: optional(["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"]),
+  systemLevel: optional(["DEBUG", "INFO", "WARN"]),
+};
+
 export function logGroupProblems(logGroup: LogGroup): string[] {
   const { createdBy, retentionDays, kmsKeyArn, format = "Text", applicationLevel, systemLevel } = logGroup;
   const withoutEffect = createdBy === "Lambda" ? { retentionDays, kmsKeyArn } : {};
   const withoutFormat = format === "Text" ? { applicationLevel, systemLevel } : {};
   const isSet = ([, value]: readonly [string, unknown]): boolean => value !== undefined;
   return [
-    ...choiceProblems("logGroup.createdBy", createdBy, CREATORS),
     ...Object.entries(withoutEffect)
       .filter(isSet)
       .map(([name, value]) =>

@@ -1,5 +1,6 @@
 import { App, Fn, Token, type IResolveContext } from "cdktf";
 import { arn, type Place } from "../terraform/arn";
+import { optional, required, type OptionTable } from "../terraform/option-table";
 
 /** A statement of an IAM policy. */
 export interface PolicyStatement {
@@ -9,6 +10,29 @@ export interface PolicyStatement {
   readonly Resource: string | readonly string[];
   readonly Condition?: Readonly<Record<string, Readonly<Record<string, string | readonly string[]>>>>;
 }
+
+const TEXTS = {
+  phrase: "a text, or a list of texts without a token for a list",
+  accepts: (value: unknown) =>
+    [value].flat().every((each) => typeof each === "string") && !(Array.isArray(value) && Token.isUnresolved(value)),
+};
+
+const CONDITION = {
+  phrase: "a map from operators to maps from keys to texts",
+  accepts: (value: unknown) => areValues(value, (keys) => areValues(keys, TEXTS.accepts)),
+};
+
+function areValues(map: unknown, accepts: (value: unknown) => boolean): boolean {
+  return typeof map === "object" && map !== null && Object.values(map).every(accepts);
+}
+
+export const STATEMENT: OptionTable<PolicyStatement> = {
+  Sid: optional("text"),
+  Effect: required(["Allow", "Deny"]),
+  Action: required(TEXTS),
+  Resource: required(TEXTS),
+  Condition: optional(CONDITION),
+};
 
 /** A policy as JSON text. `cdktf synth --hcl` loses the quotes of such a text, so there it is a call of jsonencode. */
 export function policyDocument(statements: readonly object[]): string {

@@ -1,8 +1,9 @@
 import type { Precondition } from "cdktf";
 import type { Construct } from "constructs";
-import type { Architecture } from "./architecture";
+import type { Architecture } from "../code/native-code";
 import type { OwnVariables } from "./environment";
 import { InsightsLayer } from "./insights-layer";
+import { isKnown, problem } from "../terraform/construct-settings-error";
 
 /**
  * Milliseconds that Lambda leaves between SIGTERM and SIGKILL, by what is registered. With an external extension it is
@@ -29,7 +30,8 @@ export interface ShutdownExtensionBinding {
 export class ShutdownExtension {
   private constructor(
     private readonly kind: keyof typeof BUDGET_MS,
-    private readonly layer?: InsightsLayer | string,
+    /** Of an internal extension there is none. */
+    private readonly layer: InsightsLayer | string | null,
   ) {}
 
   /** CloudWatch Lambda Insights, from AWS's layer. */
@@ -41,7 +43,7 @@ export class ShutdownExtension {
    * The one that the function registers itself (function/extension.ts): no layer, no process, no further permission.
    */
   public static internal(): ShutdownExtension {
-    return new ShutdownExtension("internal");
+    return new ShutdownExtension("internal", null);
   }
 
   /** A layer of yours that holds an external extension, by the ARN of its version. */
@@ -51,7 +53,7 @@ export class ShutdownExtension {
 
   /** No extension: the runtime gets SIGKILL, and no hook runs. */
   public static none(): ShutdownExtension {
-    return new ShutdownExtension("none");
+    return new ShutdownExtension("none", null);
   }
 
   /** Whether it is Insights, which writes to a log group of its own. */
@@ -60,7 +62,7 @@ export class ShutdownExtension {
   }
 
   public get hasLayer(): boolean {
-    return this.layer !== undefined;
+    return this.layer !== null;
   }
 
   /** What tells the function that SIGTERM will come, and how long it then has. */
@@ -73,7 +75,12 @@ export class ShutdownExtension {
   }
 
   public problems(region: string, architecture: Architecture): string[] {
-    return this.layer instanceof InsightsLayer ? this.layer.problems(region, architecture) : [];
+    const { layer } = this;
+    if (layer instanceof InsightsLayer) return layer.problems(region, architecture);
+    const isArn = layer === null || !isKnown(layer) || (typeof layer === "string" && layer.startsWith("arn:"));
+    return isArn
+      ? []
+      : [problem("shutdownExtension.layer", layer, "is neither an InsightsLayer nor the ARN of a layer")];
   }
 
   public bind(scope: Construct, region: string, architecture: Architecture): ShutdownExtensionBinding {
@@ -81,6 +88,6 @@ export class ShutdownExtension {
       const { arn, preconditions } = this.layer.bind(scope, region, architecture);
       return { layers: [arn], preconditions };
     }
-    return { layers: this.layer === undefined ? [] : [this.layer], preconditions: [] };
+    return { layers: this.layer === null ? [] : [this.layer], preconditions: [] };
   }
 }

@@ -8,6 +8,7 @@ import { regionPreconditions, regionProblems, useProvider } from "../graceful-fu
 import type { Database } from "../graceful-function/database";
 import type { VpcConfig } from "../graceful-function/graceful-function-config";
 import { addPreconditions } from "../graceful-function/preconditions";
+import { optional, optionProblems, read, required, type OptionTable } from "../terraform/option-table";
 import { addOutput } from "../terraform/path-name";
 import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 import { PrivateNetwork } from "./private-network";
@@ -78,6 +79,19 @@ export interface MysqlDatabaseConfig {
   readonly tags?: Readonly<Record<string, string>>;
 }
 
+const OPTIONS: OptionTable<MysqlDatabaseConfig> = {
+  region: required("text"),
+  provider: read(optional("provider")),
+  name: required("text"),
+  databaseName: required("text"),
+  instanceClass: optional("text"),
+  parameters: read(optional("map")),
+  iamAuthentication: optional("boolean"),
+  deletionProtection: optional("boolean"),
+  endpoints: read(optional("list")),
+  tags: optional("map"),
+};
+
 type Settings = ReturnType<typeof withDefaults>;
 
 /**
@@ -122,9 +136,10 @@ export class MysqlDatabase extends Construct {
 
   readonly #hasIamAuthentication: boolean;
 
-  /** @throws ConstructSettingsError if the region is not the provider's. */
+  /** @throws ConstructSettingsError with everything that is wrong in `config`. */
   public constructor(scope: Construct, id: string, config: MysqlDatabaseConfig) {
     super(scope, id);
+    ConstructSettingsError.throwIfAny(optionProblems(config, OPTIONS), this);
     const settings = withDefaults(config);
     const { region, provider, databaseName } = settings;
     ConstructSettingsError.throwIfAny(regionProblems(this, region, provider), this);

@@ -1,8 +1,8 @@
 import type { LambdaFunction } from "@cdktf/provider-aws/lib/lambda-function";
 import { Annotations, Aspects, Fn, Token } from "cdktf";
 import type { IConstruct } from "constructs";
-import { optional, optionProblems, required, type OptionTable } from "../terraform/option-table";
-import { choiceProblems, isKnown, problem, ConstructSettingsError } from "../terraform/construct-settings-error";
+import { optional, optionProblems, read, required, type OptionTable } from "../terraform/option-table";
+import { isKnown, problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 
 const WAYS = ["AWS_LAMBDA_EXEC_WRAPPER", "NODE_OPTIONS"] as const;
 const WRAPPER = "/opt/graceful-shutdown";
@@ -24,7 +24,7 @@ export interface AttachShutdownConfig {
   readonly variable?: (typeof WAYS)[number];
 }
 
-const OPTIONS: OptionTable<AttachShutdownConfig> = { layerArn: required("text"), variable: optional("text") };
+const OPTIONS: OptionTable<AttachShutdownConfig> = { layerArn: required("text"), variable: read(optional(WAYS)) };
 
 /**
  * Adds the shutdown layer to every Node.js function of a scope, also to those that are added later. Other functions stay
@@ -33,8 +33,7 @@ const OPTIONS: OptionTable<AttachShutdownConfig> = { layerArn: required("text"),
  * @throws ConstructSettingsError for a wrong option; the synthesis throws one for a function that cannot take the layer.
  */
 export function attachShutdown(scope: IConstruct, config: AttachShutdownConfig): void {
-  const problems = [...optionProblems(config, OPTIONS), ...choiceProblems("variable", config.variable, WAYS)];
-  ConstructSettingsError.throwIfAny(problems, scope);
+  ConstructSettingsError.throwIfAny(optionProblems(config, OPTIONS), scope);
   const { layerArn, variable = "AWS_LAMBDA_EXEC_WRAPPER" } = config;
   // An aspect can visit a resource more than once.
   const attached = new Set<IConstruct>();

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { projectDirectory, projectPath } from "../code/project-directory";
-import { optional, optionProblems, type OptionTable } from "../terraform/option-table";
+import { optional, optionProblems, read, type OptionTable } from "../terraform/option-table";
 import { addOutput, pathName } from "../terraform/path-name";
 import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 
@@ -30,7 +30,7 @@ export interface ShutdownLayerConfig {
   readonly content?: string;
 }
 
-const OPTIONS: OptionTable<ShutdownLayerConfig> = { layerName: optional("text"), content: optional("text") };
+const OPTIONS: OptionTable<ShutdownLayerConfig> = { layerName: optional("text"), content: read(optional("text")) };
 
 /**
  * The layer that closes a function's connections at shutdown, without a change of its code.

@@ -1,5 +1,8 @@
 import { Token } from "cdktf";
-import type { IConstruct } from "constructs";
+import { Construct, type IConstruct } from "constructs";
+import { inspect } from "node:util";
+
+const MAX_SHOWN = 500;
 
 /** Reports all wrong settings at once during the synthesis, so that you can correct them in one go. */
 export class ConstructSettingsError extends Error {
@@ -49,18 +52,25 @@ export function isKnown(value: unknown): boolean {
 
 /** `architecture "arm" is not one of arm64, x86_64`; the option's name says where it is set. */
 export function problem(setting: string, value: unknown, expectation: string): string {
-  return `${setting} ${JSON.stringify(value)} ${expectation}`;
+  return `${setting} ${shown(value)} ${expectation}`;
 }
 
-export function notOneOf(setting: string, value: string | number, allowed: readonly (string | number)[]): string {
+export function notOneOf(setting: string, value: unknown, allowed: readonly string[]): string {
   return problem(setting, value, `is not one of ${allowed.join(", ")}`);
 }
 
-/** Empty if the choice is allowed or not set, or if only Terraform knows it. */
-export function choiceProblems<Choice extends string | number>(
-  setting: string,
-  value: Choice | undefined,
-  allowed: readonly Choice[],
-): string[] {
-  return value === undefined || !isKnown(value) || allowed.includes(value) ? [] : [notOneOf(setting, value, allowed)];
+/** As JSON where that is short. Numbers, functions and objects with circles have no JSON. */
+function shown(value: unknown): string {
+  if (Construct.isConstruct(value)) return `(the construct ${value.node.path})`;
+  const isPlain = typeof value === "string" || (typeof value === "object" && value !== null);
+  const text = isPlain ? jsonOf(value) : inspect(value);
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
+}
+
+function jsonOf(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return inspect(value, { depth: 0 });
+  }
 }

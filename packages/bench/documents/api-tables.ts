@@ -96,7 +96,7 @@ function defaultOf(node: ts.Node & { readonly questionToken?: ts.QuestionToken }
   if (tag === undefined) return node.questionToken === undefined ? "required" : "";
   const text = (ts.getTextOfJSDocComment(tag.comment) ?? "").replaceAll(/\s+/g, " ");
   const [value = "", ...why] = text.split(" - ");
-  const isValue = /^(?:["'[{\d]|true$|false$|\w+\()/.test(value);
+  const isValue = /^(?:["'[{\d]|true$|false$|[\w.]+\()/.test(value);
   return [isValue ? `\`${value}\`` : value.replace(/^- /, ""), ...why].filter((part) => part !== "").join(": ");
 }
 
