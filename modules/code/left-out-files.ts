@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { shownPath } from "./project-directory";
 
@@ -23,11 +23,7 @@ export function leftOutFiles(
   packageName: string | undefined,
   isDeployed: (file: string) => boolean,
 ): string[] {
-  const text = readFileSync(source, "utf8");
-  const names = BESIDE.flatMap((pattern) => [...text.matchAll(pattern)])
-    .map(([, ...parts]) => path.posix.join(...parts.filter((part) => typeof part === "string")))
-    .map((name) => name.replace(/^\/+|\/$/g, ""));
-  return [...new Set(names)].flatMap((name) => {
+  return namesBeside(source).flatMap((name) => {
     const wanted = path.join(path.dirname(source), name);
     // Code often names a worker by its compiled file.
     const places = [wanted, ...[".ts", ".mts", ".cts"].map((extension) => wanted.replace(/\.[cm]?js$/, extension))];
@@ -37,4 +33,20 @@ export function leftOutFiles(
     const advice = packageName === undefined ? copy : `${copy}, or add "${packageName}" to code.install`;
     return [`${shownPath(source)} reads "${name}" next to itself, which is not deployed. To deploy it, ${advice}`];
   });
+}
+
+/** By source: the functions of an app have the same dependencies. */
+const known = new Map<string, { readonly modified: number; readonly names: readonly string[] }>();
+
+function namesBeside(source: string): readonly string[] {
+  const { mtimeMs: modified } = statSync(source);
+  const earlier = known.get(source);
+  if (earlier?.modified === modified) return earlier.names;
+  const text = readFileSync(source, "utf8");
+  const names = BESIDE.flatMap((pattern) => [...text.matchAll(pattern)])
+    .map(([, ...parts]) => path.posix.join(...parts.filter((part) => typeof part === "string")))
+    .map((name) => name.replace(/^\/+|\/$/g, ""));
+  const found = { modified, names: [...new Set(names)] };
+  known.set(source, found);
+  return found.names;
 }

@@ -72,13 +72,21 @@ function resolved(scope: IConstruct, value: string): unknown {
   return Tokenization.resolve(value, { scope, resolver, preparing: false });
 }
 
+/** Of each stack: the search looks at the whole stack. */
+const defaultProviders = new WeakMap<TerraformStack, TerraformProvider>();
+
 function defaultProvider(owner: IConstruct): TerraformProvider | undefined {
-  return TerraformStack.of(owner)
-    .node.findAll()
+  const stack = TerraformStack.of(owner);
+  const known = defaultProviders.get(stack);
+  if (known) return known;
+  const found = stack.node
+    .findAll()
     .find(
       (each): each is TerraformProvider =>
         each instanceof TerraformProvider && each.terraformResourceType === "aws" && each.alias === undefined,
     );
+  if (found) defaultProviders.set(stack, found);
+  return found;
 }
 
 function regionOf(provider: TerraformProvider): string | undefined {

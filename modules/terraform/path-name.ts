@@ -61,15 +61,24 @@ export function addOutput(
   value: string | number | string[],
 ): void {
   const output = new TerraformOutput(owner, name, { description, value });
-  const outputName = pathName(owner, name);
-  output.overrideLogicalId(outputName);
-  output.node.addValidation({
-    // CDKTF would merge two outputs of one name into one of both values.
-    validate: () =>
-      TerraformStack.of(owner)
-        .node.findAll()
-        .filter((each) => TerraformOutput.isTerraformOutput(each))
-        .filter((each) => each !== output && each.friendlyUniqueId === outputName)
-        .map(({ node }) => `${output.node.path}: ${node.path} has the same name, ${outputName}. Rename it`),
-  });
+  output.overrideLogicalId(pathName(owner, name));
+  const stack = TerraformStack.of(owner);
+  const own = outputs.get(stack) ?? new Set();
+  if (own.size === 0) stack.node.addValidation({ validate: () => sameNames(stack, own) });
+  outputs.set(stack, own.add(output));
+}
+
+/** Stack → what `addOutput` has added to it. */
+const outputs = new WeakMap<TerraformStack, Set<TerraformOutput>>();
+
+/** CDKTF would merge two outputs of one name into one of both values. */
+function sameNames(stack: TerraformStack, own: ReadonlySet<TerraformOutput>): string[] {
+  const byName = new Map([...own].map((output) => [output.friendlyUniqueId, output]));
+  return stack.node
+    .findAll()
+    .filter((each): each is TerraformOutput => TerraformOutput.isTerraformOutput(each) && !own.has(each))
+    .flatMap(({ node, friendlyUniqueId: name }) => {
+      const output = byName.get(name);
+      return output ? [`${output.node.path}: ${node.path} has the same name, ${name}. Rename it`] : [];
+    });
 }
