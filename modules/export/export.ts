@@ -15,7 +15,7 @@ import { TerraformModule } from "./terraform-module";
 const DEFAULT_DIRECTORY = "terraform-module";
 const USAGE = `npm run export [-- <directory> --function <name>]
 
-Writes the function as a Terraform module: HCL, the zip and a README. Its users need no CDKTF.
+Writes the function as a Terraform module: JSON syntax, the zip and a README. Its users need no CDKTF.
 
   <directory>        where to, relative to this project; ${DEFAULT_DIRECTORY} by default. It must be new, empty, or an
                      earlier export, which is replaced.
@@ -26,7 +26,7 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
 
 class UsageError extends Error {}
 
-async function main(): Promise<void> {
+function main(): void {
   const { values, positionals } = parseArgs({
     options: { help: { type: "boolean" }, function: { type: "string" } },
     allowPositionals: true,
@@ -37,12 +37,13 @@ async function main(): Promise<void> {
   }
   const [directory = DEFAULT_DIRECTORY, ...more] = positionals;
   if (more.length > 0) throw new UsageError(`one directory is expected, not ${positionals.join(", ")}`);
-  checkDirectory(directory);
+  const earlier = earlierFiles(directory);
 
   const outdir = mkdtempSync(path.join(tmpdir(), "terraform-module-"));
   try {
-    const files = await exported(outdir, values.function);
+    const files = exported(outdir, values.function);
     mkdirSync(directory, { recursive: true });
+    for (const file of earlier) rmSync(file);
     for (const [name, content] of Object.entries(files)) writeFileSync(path.join(directory, name), content);
     console.log(`${directory}: ${Object.keys(files).join(", ")}`);
   } finally {
@@ -50,18 +51,23 @@ async function main(): Promise<void> {
   }
 }
 
-/** @throws UsageError if something is there that an export has not written. */
-function checkDirectory(directory: string): void {
+/**
+ * @returns the Terraform files of an earlier export
+ * @throws UsageError if something is there that an export has not written
+ */
+function earlierFiles(directory: string): string[] {
   const stats = statSync(directory, { throwIfNoEntry: false });
-  if (stats === undefined) return;
+  if (stats === undefined) return [];
   if (!stats.isDirectory()) throw new UsageError(`${directory} is not a directory`);
-  const main = path.join(directory, "main.tf");
-  if (readdirSync(directory).length === 0) return;
-  if (statSync(main, { throwIfNoEntry: false })?.isFile() === true && isExported(readFileSync(main, "utf8"))) return;
+  const names = readdirSync(directory);
+  const earlier = names.filter((name) => /\.tf(\.json)?$/.test(name)).map((name) => path.join(directory, name));
+  if (earlier.length > 0 ? earlier.every((file) => isExported(readFileSync(file, "utf8"))) : names.length === 0) {
+    return earlier;
+  }
   throw new UsageError(`${directory} is neither empty nor an earlier export: name another directory, or empty it`);
 }
 
-async function exported(outdir: string, functionName?: string): Promise<Record<string, string | Uint8Array>> {
+function exported(outdir: string, functionName?: string): Record<string, string | Uint8Array> {
   synthesizeApp(path.join(outdir, "app"));
   const source = stackFunction(path.join(outdir, "app"), functionName);
   const names = codeFiles(source);
@@ -72,10 +78,15 @@ async function exported(outdir: string, functionName?: string): Promise<Record<s
   });
   app.synth();
   const text = readFileSync(path.join(outdir, "module/stacks/module/cdk.tf.json"), "utf8");
+  const json = JSON.parse(text) as ModuleJson;
   const paths = pathsWithin("module/function", text);
-  const missing = source.paths.filter((each) => !paths.includes(each) && !/^(zip|\.\.\/[^/]+)$/.test(each));
+  const attributes = Object.keys(json.resource.aws_lambda_function["lambda"] ?? {});
+  const missing = [
+    ...source.paths.filter((each) => !paths.includes(each) && !/^(zip|\.\.\/[^/]+)$/.test(each)),
+    ...source.attributes.filter((each) => !attributes.includes(each)).map((each) => `lambda.${each}`),
+  ];
   if (missing.length > 0) console.error(`Not in the module: ${missing.join(", ")}`);
-  return { ...(await moduleFiles(JSON.parse(text) as ModuleJson)), "function.zip": zip(source, names) };
+  return { ...moduleFiles(json), "function.zip": zip(source, names) };
 }
 
 /** As `cdktf synth` does it. */
@@ -118,9 +129,11 @@ function authoritiesOfAllRegions(file: string): Uint8Array {
   return Buffer.from([all, ...own.filter((pem) => !all.includes(pem))].join("\n"));
 }
 
-main().catch((error: unknown) => {
+try {
+  main();
+} catch (error) {
   const isUsage = error instanceof UsageError || (error as NodeJS.ErrnoException).code?.startsWith("ERR_PARSE_ARGS");
   if (!isUsage && !(error instanceof ConstructSettingsError)) throw error;
   console.error((error as Error).message + (isUsage === true ? `\n\n${USAGE}` : ""));
   process.exitCode = 1;
-});
+}

@@ -1,6 +1,4 @@
-import { format } from "@cdktf/hcl-tools";
-import { hcl, type Json } from "./hcl";
-
+type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json };
 type Elements = Readonly<Record<string, Readonly<Record<string, Json>>>>;
 
 /** Synthesized JSON of the module's stack. */
@@ -11,7 +9,15 @@ export type ModuleJson = Readonly<Record<string, Json>> & {
   readonly resource: Readonly<Record<"aws_lambda_function" | "aws_iam_role" | "aws_iam_policy", Elements>>;
 };
 
-const HEADER = "# Written by `npm run export` of lambda-graceful-shutdown, which replaces it the next time.\n\n";
+const HEADER = "Written by `npm run export` of lambda-graceful-shutdown, which replaces it the next time.";
+
+/** Terraform's JSON syntax: https://developer.hashicorp.com/terraform/language/syntax/json */
+const FILES = {
+  "versions.tf.json": ["terraform"],
+  "variables.tf.json": ["variable"],
+  "main.tf.json": ["locals", "data", "resource", "check"],
+  "outputs.tf.json": ["output"],
+} as const;
 
 /** 5.100.0 is the oldest provider that the test applies the module with. */
 const REQUIREMENTS: Json = {
@@ -38,23 +44,17 @@ const OUTPUTS = {
 
 /** Whether the next export may replace a file of that text. */
 export function isExported(text: string): boolean {
-  return text.startsWith(HEADER);
+  return text.slice(0, 2 * HEADER.length).includes(HEADER);
 }
 
 /** The text files of the module. */
-export async function moduleFiles(json: ModuleJson): Promise<Record<string, string>> {
+export function moduleFiles(json: ModuleJson): Record<string, string> {
   const module = adapted({ ...json, output: { ...json.output, ...OUTPUTS } });
-  const file = async (...types: readonly string[]): Promise<string> => {
-    const blocks = types.flatMap((type) => (type in module ? [hcl(type, module[type] ?? {})] : []));
-    return HEADER + (await format(blocks.join("\n")));
-  };
-  return {
-    "versions.tf": await file("terraform"),
-    "variables.tf": await file("variable"),
-    "main.tf": await file("locals", "data", "resource", "check"),
-    "outputs.tf": await file("output"),
-    "README.md": readme(module),
-  };
+  const files = Object.entries(FILES).map(([name, types]) => {
+    const content = Object.fromEntries(types.map((type) => [type, module[type]]));
+    return [name, `${JSON.stringify({ "//": HEADER, ...content }, undefined, 2)}\n`];
+  });
+  return { ...(Object.fromEntries(files) as Record<string, string>), "README.md": readme(module) };
 }
 
 /** With the zip and the caller's role in place of the archive provider and of a role that is always created. */
@@ -91,19 +91,21 @@ function withoutArchive(name: string, value: Json): Json | undefined {
 }
 
 function readme({ variable, output }: ModuleJson): string {
-  const inputs = Object.entries(variable).map(([name, { type, description, default: value }]) => {
+  const inputs = Object.entries(variable).map(([name, { type, description, default: value, validation }]) => {
     const defaultValue = value === undefined ? "required" : `\`${JSON.stringify(value)}\``;
-    return `| \`${name}\` | \`${type as string}\` | ${description as string} | ${defaultValue} |`;
+    const [{ error_message: rule = "" } = {}] = (validation ?? []) as readonly Readonly<Record<string, string>>[];
+    const meaning = `${description as string}. ${rule.replace(`${name} must be `, "Must be ")}`.replace(/[. ]*$/, "");
+    return `| \`${name}\` | \`${type as string}\` | ${meaning} | ${defaultValue} |`;
   });
   const outputs = Object.entries(output).map(([name, { description }]) => `| \`${name}\` | ${description as string} |`);
   return `# Lambda function with a graceful shutdown
 
 Terraform 1.5 or later and the AWS provider from 5.100.0, below 7, but not 6.0.0 to 6.2.0.
-The runtime \`nodejs24.x\` needs version 6 of the provider.
+The runtime \`nodejs24.x\` needs version 6 of the provider. The plan fails if an input breaks its rule.
 
 ## Inputs
 
-| name | type | meaning | default |
+| name | type | meaning and rule | default |
 | --- | --- | --- | --- |
 ${inputs.join("\n")}
 

@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { OWN_VARIABLES } from "../graceful-function/environment";
 import { ShutdownExtension } from "../graceful-function/shutdown-extension";
-import { ConstructSettingsError } from "../terraform/construct-settings-error";
+import type { LogGroup } from "../graceful-function/log-group";
+import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 
 type Elements<T> = Readonly<Record<string, T & { readonly "//": { readonly metadata: { readonly path: string } } }>>;
 
@@ -16,7 +17,6 @@ interface StackJson {
 
 interface Lambda {
   readonly function_name: string;
-  readonly filename: string;
   readonly architectures: readonly ["arm64" | "x86_64"];
   readonly runtime: "nodejs22.x" | "nodejs24.x";
   readonly handler: string;
@@ -27,6 +27,12 @@ interface Lambda {
   readonly environment?: { readonly variables: Readonly<Record<string, string>> };
   readonly ephemeral_storage?: { readonly size: number };
   readonly tracing_config?: { readonly mode: "Active" | "PassThrough" };
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly logging_config?: {
+    readonly log_format: NonNullable<LogGroup["format"]>;
+    readonly application_log_level?: LogGroup["applicationLevel"];
+    readonly system_log_level?: LogGroup["systemLevel"];
+  };
 }
 
 /** A function of a synthesized stack: its code, and its settings. */
@@ -52,11 +58,12 @@ export function stackFunction(outdir: string, wanted?: string) {
     ]);
   }
   const { directory, text, json, lambda } = found;
-  const archives = Object.entries(json.data.archive_file ?? {});
-  const [, archive] = archives.find(([id]) => lambda.filename.includes(`.${id}.`)) ?? [];
-  if (archive === undefined)
-    throw new ConstructSettingsError([`function ${lambda.function_name} has no archive of its own`]);
   const construct = path.posix.dirname(lambda["//"].metadata.path);
+  const archives = Object.values(json.data.archive_file ?? {});
+  const archive = archives.find((each) => each["//"].metadata.path === `${construct}/zip`);
+  if (archive === undefined) {
+    throw new ConstructSettingsError([`function ${lambda.function_name} is no GracefulFunction with an archive`]);
+  }
   const groups = Object.values(json.resource.aws_cloudwatch_log_group ?? {});
   const ownGroup = groups.find((group) => path.posix.dirname(group["//"].metadata.path) === construct);
   return {
@@ -65,6 +72,7 @@ export function stackFunction(outdir: string, wanted?: string) {
     auth: lambda.environment?.variables["DB_AUTH"],
     tlsServerName: lambda.environment?.variables["DB_TLS_SERVER_NAME"],
     settings: settingsOf(lambda),
+    attributes: Object.keys(lambda),
     logRetentionDays: ownGroup?.retention_in_days ?? 365,
     paths: pathsWithin(construct, text),
   };
@@ -76,8 +84,21 @@ export function pathsWithin(construct: string, stackJson: string): readonly stri
   return paths.map((each) => path.posix.relative(construct, each));
 }
 
+/** @throws ConstructSettingsError for what refers to other resources, and has no variable in the module */
 function settingsOf(lambda: Lambda) {
-  const variables = Object.entries(lambda.environment?.variables ?? {});
+  const { handler, layers, ephemeral_storage, tracing_config, logging_config } = lambda;
+  const variables = lambda.environment?.variables ?? {};
+  const { log_format, application_log_level, system_log_level } = logging_config ?? {};
+  const levels = [log_format, application_log_level, system_log_level];
+  const fixed = { handler, layers, ephemeral_storage, tracing_config, logging_config: levels };
+  const referring = Object.entries(fixed).filter(([, value]) => isReference(JSON.stringify(value ?? "")));
+  if (typeof variables === "string") referring.push(["environment", variables]);
+  ConstructSettingsError.throwIfAny(
+    referring.map(([name, value]) =>
+      problem(`${lambda.function_name}: ${name}`, value, "refers to other resources. Set a value for the export"),
+    ),
+  );
+  const own = Object.entries(variables).filter(([name]) => !isOwn(name));
   return {
     architecture: lambda.architectures[0],
     runtime: lambda.runtime,
@@ -85,11 +106,20 @@ function settingsOf(lambda: Lambda) {
     memorySize: lambda.memory_size,
     timeout: lambda.timeout,
     reservedConcurrency: lambda.reserved_concurrent_executions ?? -1,
-    environment: Object.fromEntries(variables.filter(([name, value]) => !isOwn(name) && !value.includes("${"))),
+    environment: Object.fromEntries(own.filter(([, value]) => !isReference(value))),
+    /** Names of variables whose values refer to other resources. */
+    references: own.filter(([, value]) => isReference(value)).map(([name]) => name),
+    logging: { format: log_format, applicationLevel: application_log_level, systemLevel: system_log_level },
+    tags: isReference(JSON.stringify(lambda.tags)) ? {} : (lambda.tags ?? {}),
     ...extensionOf(lambda),
     ephemeralStorage: lambda.ephemeral_storage?.size ?? 512,
     tracing: lambda.tracing_config?.mode ?? "PassThrough",
   };
+}
+
+/** Whether a value is an expression, which the module cannot have as a default. */
+export function isReference(value: unknown): boolean {
+  return typeof value === "string" && value.includes("${");
 }
 
 function isOwn(name: string): boolean {

@@ -5,7 +5,7 @@ import type { Construct, Node } from "constructs";
 import type { Database } from "../graceful-function/database";
 import { OWN_VARIABLES } from "../graceful-function/environment";
 import { GracefulFunction } from "../graceful-function/graceful-function";
-import type { StackFunction } from "./stack-function";
+import { isReference, type StackFunction } from "./stack-function";
 
 /** Type, description and default; a variable without a default is required. */
 type Row = readonly [type: string, description: string, defaultValue?: unknown];
@@ -43,8 +43,8 @@ function rows({ settings, auth, logRetentionDays }: StackFunction): Readonly<Rec
   return {
     region: ["string", "Region of the function, the same as the AWS provider's"],
     name: ["string", "Name of the function; role, policies and log group are named after it"],
-    architecture: ["string", "arm64 or x86_64; the Insights layer follows", settings.architecture],
-    runtime: ["string", "nodejs22.x or nodejs24.x", settings.runtime],
+    architecture: ["string", "Processor; the Insights layer follows", settings.architecture],
+    runtime: ["string", "Node.js of Lambda", settings.runtime],
     memory_size: ["number", "Megabytes of memory", settings.memorySize],
     timeout: ["number", "Seconds that an invocation may take", settings.timeout],
     reserved_concurrency: [
@@ -54,10 +54,13 @@ function rows({ settings, auth, logRetentionDays }: StackFunction): Readonly<Rec
     ],
     environment: ["map(string)", "Further environment variables", {}],
     log_retention_days: ["number", "Days that the log group keeps a line; 0: for ever", logRetentionDays],
-    tags: ["map(string)", "Tags of function, role, policies and log group", {}],
+    tags: ["map(string)", "Tags of function, role, policies and log group", settings.tags],
     role: ["object({ name = string, arn = string })", "A role that exists; null: the module creates one", null],
     subnet_ids: ["list(string)", "Subnets of the function; an empty list: no VPC", []],
     security_group_ids: ["list(string)", "Security groups of the function in its subnets", []],
+    ...Object.fromEntries(
+      settings.references.map((name) => [`env_${name}`, ["string", `Environment variable ${name}`]] as const),
+    ),
     ...(auth === undefined ? {} : { ...DATABASE, ...(auth === "iam" ? IAM : SECRET) }),
   };
 }
@@ -77,7 +80,7 @@ export class TerraformModule extends TerraformStack {
     // CDKTF needs providers. A module gets its one from its caller, so the export leaves them out.
     new AwsProvider(this, "aws");
     new ArchiveProvider(this, "archive");
-    const { environment, handler, architecture, ...settings } = source.settings;
+    const { environment, references, logging, handler, architecture, ...settings } = source.settings;
     const architectures = isNative ? [architecture] : ["arm64", "x86_64"];
     const reason = isNative ? ": the archive holds native code for it" : "";
     this.#variables = this.addVariables(rows(source), {
@@ -98,8 +101,8 @@ export class TerraformModule extends TerraformStack {
       memorySize: this.number("memory_size"),
       timeout: this.number("timeout"),
       reservedConcurrency: this.number("reserved_concurrency"),
-      environment: this.environment(environment),
-      logGroup: { retentionDays: this.number("log_retention_days") },
+      environment: this.environment(environment, references),
+      logGroup: { ...logging, retentionDays: this.number("log_retention_days") },
       tags: Token.asStringMap(this.variable("tags").value),
       ...(source.auth === undefined ? {} : { database: this.database(source.auth, source.tlsServerName) }),
       // Two empty lists are no VPC, by the documentation of aws_lambda_function.
@@ -121,7 +124,8 @@ export class TerraformModule extends TerraformStack {
       const variable = new TerraformVariable(this, name, {
         type,
         description,
-        default: defaultValue ?? undefined,
+        // A setting that refers to another resource has to be set by the caller.
+        default: isReference(defaultValue) ? undefined : (defaultValue ?? undefined),
         nullable,
       });
       // CDKTF 0.21 cannot write a default of null.
@@ -135,9 +139,11 @@ export class TerraformModule extends TerraformStack {
     return Object.fromEntries(entries);
   }
 
-  private environment(own: Readonly<Record<string, string>>): Record<string, string> {
+  private environment(own: Readonly<Record<string, string>>, references: readonly string[]): Record<string, string> {
     const further = Token.asStringMap(this.variable("environment").value);
-    return Object.keys(own).length === 0 ? further : Token.asStringMap(Fn.merge([own, further]));
+    const named = Object.fromEntries(references.map((name) => [name, this.text(`env_${name}`)]));
+    const all = { ...own, ...named };
+    return Object.keys(all).length === 0 ? further : Token.asStringMap(Fn.merge([all, further]));
   }
 
   private database(auth: string, tlsServerName: string | undefined): Database {
