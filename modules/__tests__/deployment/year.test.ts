@@ -1,4 +1,5 @@
 /** A function's life with the real Terraform and AWS provider against moto's API: create, change, rename, destroy. */
+import { DescribeSecurityGroupsCommand, DescribeSubnetsCommand, EC2Client } from "@aws-sdk/client-ec2";
 import { LambdaClient, UpdateFunctionCodeCommand } from "@aws-sdk/client-lambda";
 import { zipSync } from "fflate";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -12,11 +13,14 @@ import type { TerraformParts } from "./terraform-parts";
 
 deployed(deploymentTests);
 
-/** Options that Terraform keeps, where the configuration says nothing of them. */
 const OPTIONS = {
+  memorySize: 256,
+  timeout: 5,
+  reservedConcurrency: 3,
+  environment: { LEVEL: "debug" },
   ephemeralStorage: 1024,
   tracing: "Active",
-  logGroup: { format: "JSON", applicationLevel: "WARN", systemLevel: "WARN" },
+  logGroup: { format: "JSON", applicationLevel: "WARN", systemLevel: "WARN", retentionDays: 30 },
   tags: { team: "orders" },
 } satisfies Partial<GracefulFunctionConfig>;
 
@@ -83,6 +87,14 @@ function deploymentTests(parts: TerraformParts): void {
     expect(status).toBe(0);
   }
 
+  async function vpc(): Promise<GracefulFunctionConfig["vpc"]> {
+    const ec2 = new EC2Client({ endpoint: api.url, region: "us-east-1", credentials: project.credentials });
+    const subnet = (await ec2.send(new DescribeSubnetsCommand({}))).Subnets?.[0];
+    const { SecurityGroups = [] } = await ec2.send(new DescribeSecurityGroupsCommand({}));
+    const group = SecurityGroups.find(({ VpcId }) => VpcId === subnet?.VpcId);
+    return { subnetIds: [subnet?.SubnetId ?? ""], securityGroupIds: [group?.GroupId ?? ""] };
+  }
+
   function created(): string[] {
     const actions = api.changes.map(({ service, action }) => `${service} ${action}`);
     return actions.filter((action) => /Create|Delete|DELETE|POST \S*\/functions\/?$/.test(action));
@@ -94,13 +106,25 @@ function deploymentTests(parts: TerraformParts): void {
   }
 
   test("a function with options is created", async () => {
-    await deploy(app(runtime, "function", OPTIONS));
+    await deploy(app(runtime, "function", { ...OPTIONS, vpc: await vpc() }));
     await expectEmptyPlan();
   });
 
   test("options that are taken out are set back", async () => {
     await deploy(app(runtime, "function", { logGroup: { format: "JSON" } }));
+    const others = api.changes.map(({ action, body }) => `${action} ${body.toString()}`);
+    expect(others).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/^DELETE \S+\/concurrency/),
+        expect.stringMatching(/^DELETE \S+\/tags\//),
+        expect.stringMatching(/PutRetentionPolicy.*365/),
+      ]),
+    );
     expect(configuration()).toMatchObject({
+      MemorySize: 1024,
+      Timeout: 60,
+      Environment: { Variables: { SHUTDOWN_EXTENSION: "internal" } },
+      VpcConfig: { SubnetIds: [], SecurityGroupIds: [] },
       EphemeralStorage: { Size: 512 },
       TracingConfig: { Mode: "PassThrough" },
       LoggingConfig: { LogFormat: "JSON", ApplicationLogLevel: "INFO", SystemLogLevel: "INFO" },
@@ -123,6 +147,25 @@ function deploymentTests(parts: TerraformParts): void {
     await expectEmptyPlan();
     await deploy(app(runtime, "function", {}, "sales"));
     expect(created()).toEqual([]);
+  });
+
+  test("a function that Terraform has forgotten is imported", async () => {
+    const { output } = await project.terraform(["state", "list"]);
+    const ids: Readonly<Record<string, string>> = {
+      aws_lambda_function: "orders",
+      aws_iam_role: "orders-us-east-1",
+      aws_cloudwatch_log_group: "/aws/lambda/orders",
+    };
+    const forgotten = output.split("\n").filter((address) => (address.split(".")[0] ?? "") in ids);
+    expect(forgotten).toHaveLength(3);
+    await project.terraform(["state", "rm", ...forgotten]);
+    for (const address of forgotten) {
+      const id = ids[address.split(".")[0] ?? ""] ?? "";
+      expect(await project.terraform(["import", address, id])).toMatchObject({ status: 0 });
+    }
+    await deploy(app(runtime, "function", {}, "sales"));
+    expect(created()).toEqual([]);
+    await expectEmptyPlan();
   });
 
   test("code that is changed outside Terraform is a warning of the next plan", async () => {
