@@ -1,11 +1,10 @@
 import { Annotations } from "cdktf";
 import { writeFileSync } from "node:fs";
 import path from "node:path";
-import { GracefulFunction } from "./graceful-function";
 import { InsightsLayer } from "./insights-layer";
 import { ShutdownExtension } from "./shutdown-extension";
 import { ConstructSettingsError } from "../terraform/construct-settings-error";
-import { ENTRY, newStack, synthesize, temporaryDirectory } from "../__tests__/synthesis";
+import { ENTRY, synthesize, temporaryDirectory } from "../__tests__/synthesis";
 
 const secretArn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:orders";
 const database = { host: "db.example.com", name: "orders", auth: { type: "secret", secretArn } } as const;
@@ -46,20 +45,14 @@ test("an error of the bundling names the function's path, too", () => {
 describe("a name that no option has", () => {
   test.each([
     [{ memory: 2048 }, "memory is not an option. Did you mean memorySize?"],
-    [{ memorysize: 2048 }, "memorysize is not an option. Did you mean memorySize?"],
     [{ timeOut: 1 }, "timeOut is not an option. Did you mean timeout?"],
-    [{ functionname: "orders" }, "functionname is not an option. Did you mean functionName?"],
-    [{ enviroment: {} }, "enviroment is not an option. Did you mean environment?"],
-    [{ code: { entry: ENTRY, extern: ["a"] } }, "code.extern is not an option. Did you mean code.external?"],
     [{ code: { directory: "a", handler: "b.c", entries: 1 } }, "code.entries is not an option. "],
     [
       { code: { entry: ENTRY, copy: [{ from: "a", into: "b" }] } },
       "code.copy[0].into is not an option. Did you mean code.copy[0].to?",
     ],
     [{ database: { ...database, hostname: "a" } }, "database.hostname is not an option. Did you mean database.host?"],
-    [{ database: { ...database, auth: { ...database.auth, kmsKey: "a" } } }, "database.auth.kmsKey is not an option."],
     [{ vpc: { ...vpc, subnets: [] } }, "vpc.subnets is not an option. Did you mean vpc.subnetIds?"],
-    [{ vpc: { ...vpc, subnetId: [] } }, "vpc.subnetId is not an option. Did you mean vpc.subnetIds?"],
     [{ logGroup: { retention: 30 } }, "logGroup.retention is not an option. Did you mean logGroup.retentionDays?"],
     [{ role: { name: "a", arn: "a/a", path: "/" } }, "role.path is not an option. The options are name, arn"],
     [{ alias: "live" }, "alias is not an option. The options are region,"],
@@ -72,46 +65,19 @@ describe("a name that no option has", () => {
   }
 });
 
-describe("a required option without a value", () => {
-  test.each([
-    [{ functionName: undefined }, "functionName is undefined, but required"],
-    [{ region: undefined }, "region is undefined, but required"],
-    [{ code: undefined }, "code is undefined, but required"],
-    [{ code: { entry: undefined } }, "code.entry is undefined, but required"],
-    [{ code: { directory: undefined, handler: "a.b" } }, "code.directory is undefined, but required"],
-    [{ database: { ...database, host: undefined } }, "database.host is undefined, but required"],
-    [{ database: { ...database, name: undefined } }, "database.name is undefined, but required"],
-    [{ database: { ...database, auth: undefined } }, "database.auth is undefined, but required"],
-    [
-      { database: { ...database, auth: { type: "secret", secretArn: undefined } } },
-      "database.auth.secretArn is undefined, but required",
-    ],
-    [{ vpc: { securityGroupIds: ["sg-1"] } }, "vpc.subnetIds is undefined, but required"],
-    [{ vpc: { ...vpc, subnetIds: [undefined] } }, "vpc.subnetIds[0] is undefined, but required"],
-    [{ role: { name: undefined, arn: "a" } }, "role.name is undefined, but required"],
-    [{ environment: { QUEUE: undefined } }, "environment.QUEUE is undefined, but required"],
-    [{ functionName: "" }, 'functionName "" is empty'],
-    [{ database: { ...database, host: "" } }, 'database.host "" is empty'],
-  ])("is refused: %j", (settings, expected) => {
-    expect(problems(settings)).toEqual([expected]);
-  });
-
-  test("is refused for no options at all", () => {
-    expect(() => new GracefulFunction(newStack(), "function", undefined as never)).toThrow(
-      "test/function: region is undefined, but required",
-    );
-  });
-});
-
 test.each([
-  [{ memorySize: "1024" }, 'memorySize "1024" is not a number'],
-  [{ memorySize: null }, "memorySize null is not a number"],
+  [{ functionName: undefined }, "functionName is undefined, but required"],
+  [{ functionName: "" }, 'functionName "" is empty'],
   [{ functionName: 5 }, "functionName 5 is not a text"],
-  [{ layers: LAYER }, `layers "${LAYER}" is not a list`],
-  [{ environment: "A=b" }, 'environment "A=b" is not a map'],
+  [{ environment: { QUEUE: undefined } }, "environment.QUEUE is undefined, but required"],
+  [{ memorySize: Number.NaN }, "memorySize NaN is not a number"],
+  [{ vpc: { ...vpc, subnetIds: [null] } }, "vpc.subnetIds[0] null is not a text"],
   [{ vpc: "vpc-1" }, 'vpc "vpc-1" is not an object'],
-  [{ vpc: { ...vpc, reachesLogs: "yes" } }, 'vpc.reachesLogs "yes" is not a boolean'],
   [{ shutdownExtension: {} }, "shutdownExtension {} is not a ShutdownExtension, such as .internal()"],
+  [
+    { tracing: "${var.tracing}" },
+    "tracing is known to Terraform only, but the synthesis reads it. Set the value itself",
+  ],
 ])("a value of another type is refused: %j", (settings, expected) => {
   expect(problems(settings)).toEqual([expected]);
 });
