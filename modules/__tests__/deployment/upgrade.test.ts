@@ -2,7 +2,7 @@
 import { LambdaClient, PublishLayerVersionCommand } from "@aws-sdk/client-lambda";
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { startArchiveStandIn } from "./archive-stand-in";
+import { startFakeArchive } from "./fake-archive";
 import { AwsApi } from "./aws-api";
 import { deployed, scratch } from "./deployed";
 import { Project } from "./project";
@@ -33,7 +33,7 @@ deployed((parts) => {
     const directory = join(scratch, basename(file, ".json"));
     mkdirSync(directory);
     const project = new Project({ directory, parts, apiUrl: api.url });
-    const archive = parts.hasArchive ? undefined : await startArchiveStandIn(project.stackDirectory);
+    const archive = parts.hasArchive ? undefined : await startFakeArchive(project.stackDirectory);
     project.reattach = archive?.reattach;
     const runtime = (text: string): string => (parts.awsIsOlder ? text.replace("nodejs24.x", "nodejs22.x") : text);
     const stack = JSON.parse(runtime(readFileSync(join(EARLIER, file), "utf8"))) as Stack & { terraform: object };
