@@ -1,6 +1,6 @@
 /** Stacks that earlier states of this repository have deployed, and what today's plan makes of them. */
 import { LambdaClient, PublishLayerVersionCommand } from "@aws-sdk/client-lambda";
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { startFakeArchive } from "./fake-archive";
 import { AwsApi } from "./aws-api";
@@ -30,8 +30,7 @@ deployed((parts) => {
   afterAll(() => api.stop());
 
   test.each(readdirSync(EARLIER))("a stack of %s is changed in place", async (file) => {
-    const directory = join(scratch, basename(file, ".json"));
-    mkdirSync(directory);
+    const directory = mkdtempSync(join(scratch, `${basename(file, ".json")}-`));
     const project = new Project({ directory, parts, apiUrl: api.url });
     const archive = parts.hasArchive ? undefined : await startFakeArchive(project.stackDirectory);
     project.reattach = archive?.reattach;
