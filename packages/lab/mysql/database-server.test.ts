@@ -8,16 +8,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import mysql, { type RowDataPacket } from "mysql2/promise";
 import { startDatabaseServer } from "./database-server";
 import type { DatabaseServer } from "./server";
+import { until } from "./until";
 
 const MODULE = path.join(__dirname, "database-server.ts");
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`never became true: ${holds.toString()}`);
-    await sleep(5);
-  }
-}
 
 function isRunning(pid: number): boolean {
   try {

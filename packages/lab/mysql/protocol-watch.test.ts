@@ -8,6 +8,7 @@ import mysql from "mysql2/promise";
 import { startDatabaseServer } from "./database-server";
 import { watchAnyProtocol } from "./protocol-watch";
 import { Relay, type Watched } from "./relay";
+import { until } from "./until";
 import { startPostgresql, startRedis, type ThrowawayTcpServer } from "./throwaway-tcp-server";
 
 let relay: Relay;
@@ -16,14 +17,6 @@ afterEach(async () => {
 });
 
 const WITHOUT_RELAY = "of any other protocol only the end is seen, and TLS hides PostgreSQL's goodbye";
-
-async function until(holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!holds()) {
-    if (Date.now() > deadline) throw new Error(`never became true: ${holds.toString()}`);
-    await sleep(2);
-  }
-}
 
 function message(type: string, body: string): Buffer {
   const length = Buffer.alloc(4);
