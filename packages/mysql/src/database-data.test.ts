@@ -10,7 +10,7 @@ import {
 } from "./database.ts";
 import { withoutValues } from "./pool/statement-error.ts";
 import { answer, farewell, hangUp, refuse } from "lambda-fake-mysql";
-import { FakeDatabase, shutdownIn } from "./fake-database.ts";
+import { FakeDatabase, reasonOf, shutdownIn } from "./fake-database.ts";
 
 let fake: FakeDatabase;
 let database: Database;
@@ -27,11 +27,13 @@ afterEach(async () => {
   await fake.close();
 });
 
-const reasonOf = (promise: Promise<unknown>): Promise<Error> =>
-  promise.then(
-    () => new Error("it resolved"),
-    (error: unknown) => error as Error,
-  );
+/** The server refuses this statement. */
+function refuses(refused: string, ...error: Parameters<typeof refuse>): void {
+  fake.script.statement = (sql) => (sql === refused ? refuse(...error) : undefined);
+}
+
+/** How often it reached the server. */
+const timesOf = (statement: string): number => fake.statements.filter((sql) => sql === statement).length;
 
 describe("a transaction's query", () => {
   test("is refused after COMMIT, and nothing runs", async () => {
@@ -45,7 +47,7 @@ describe("a transaction's query", () => {
   });
 
   test("is refused while ROLLBACK is due: one branch fails, the other's statements never run", async () => {
-    fake.script.statement = (sql) => (sql === "BAD" ? refuse(1062) : undefined);
+    refuses("BAD", 1062);
     const branches = database.transaction(async (query) => {
       const other = async (): Promise<void> => {
         await query("INSERT 1");
@@ -67,18 +69,16 @@ describe("a transaction's query", () => {
     expect(fake.statements).toEqual(["START TRANSACTION", "INSERT 1", "INSERT 2", "COMMIT"]);
   });
 
-  test("rolls back if it was not awaited and fails, or asks for more", async () => {
-    fake.script.statement = (sql) => (sql === "BAD" ? refuse(1062) : undefined);
-    const failed = database.transaction((query) => {
-      query("BAD").catch(() => undefined);
+  test.each<[string, (query: Query) => Promise<unknown>]>([
+    ["fails", (query) => query("BAD")],
+    ["asks for more", (query) => query("INSERT 1").then(() => query("INSERT 2"))],
+  ])("rolls back if it was not awaited and %s", async (_, begin) => {
+    refuses("BAD", 1062);
+    const ended = database.transaction((query) => {
+      begin(query).catch(() => undefined);
       return Promise.resolve();
     });
-    expect(await reasonOf(failed)).toBeInstanceOf(TransactionEndedError);
-    const asked = database.transaction((query) => {
-      void query("INSERT 1").then(() => query("INSERT 2").catch(() => undefined));
-      return Promise.resolve();
-    });
-    expect(await reasonOf(asked)).toBeInstanceOf(TransactionEndedError);
+    expect(await reasonOf(ended)).toBeInstanceOf(TransactionEndedError);
     expect(fake.statements).not.toContain("COMMIT");
     expect(fake.statements).not.toContain("INSERT 2");
   });
@@ -136,7 +136,7 @@ describe("a transaction's query", () => {
   });
 
   test("a COMMIT that a read-only server refuses ends the connection", async () => {
-    fake.script.statement = (sql) => (sql === "COMMIT" ? refuse(1290) : undefined);
+    refuses("COMMIT", 1290);
     expect(await reasonOf(database.transaction((query) => query("INSERT 1")))).toMatchObject({ errno: 1290 });
     await database.query("SELECT 1");
     expect(fake.sessions).toMatchObject([{ quit: true }, { quit: false }]);
@@ -148,7 +148,7 @@ describe("a transaction's query", () => {
       fake.script.statement = (sql) => (sql === "COMMIT" ? reaction : undefined);
       const lost = await reasonOf(database.transaction((query) => query("INSERT 1")));
       expect(lost).toBeInstanceOf(CommitOutcomeUnknownError);
-      expect(fake.statements.filter((sql) => sql === "COMMIT")).toHaveLength(1);
+      expect(timesOf("COMMIT")).toBe(1);
     },
   );
 });
@@ -198,7 +198,7 @@ describe("what a statement leaves on its connection", () => {
 });
 
 test("a server that does not reset sessions costs connections, and a line in the log says so", async () => {
-  fake.script.statement = (sql) => (sql === "COM_RESET_CONNECTION" ? refuse(1047) : undefined);
+  refuses("COM_RESET_CONNECTION", 1047);
   const resetting = fake.database({ resetSession: true });
   await resetting.query("SELECT 1");
   await resetting.query("SELECT 2");
@@ -209,25 +209,25 @@ test("a server that does not reset sessions costs connections, and a line in the
 describe("a statement runs a second time", () => {
   test("never because of a message, whatever words it quotes", async () => {
     const message = "Can't add new command when connection is in closed state; write EPIPE";
-    fake.script.statement = (sql) => (sql === "INSERT 1" ? refuse(1644, message) : undefined);
+    refuses("INSERT 1", 1644, message);
     await reasonOf(database.query("INSERT 1"));
-    expect(fake.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+    expect(timesOf("INSERT 1")).toBe(1);
   });
 
   test.each([4031, 1053, 1927])(
     "never because of a number that the server answers with: SIGNAL sets %i",
     async (error) => {
-      fake.script.statement = (sql) => (sql === "INSERT 1" ? refuse(error) : undefined);
+      refuses("INSERT 1", error);
       expect(await reasonOf(database.query("INSERT 1"))).toMatchObject({ errno: error });
-      expect(fake.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+      expect(timesOf("INSERT 1")).toBe(1);
     },
   );
 
   test("never because of 1290 in the SQL state of SIGNAL, and the connection stays", async () => {
-    fake.script.statement = (sql) => (sql === "INSERT 1" ? refuse(1290, undefined, "45000") : undefined);
+    refuses("INSERT 1", 1290, undefined, "45000");
     expect(await reasonOf(database.query("INSERT 1"))).toMatchObject({ errno: 1290 });
     await database.query("SELECT 1");
-    expect(fake.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+    expect(timesOf("INSERT 1")).toBe(1);
     expect(fake.sessions).toHaveLength(1);
   });
 
@@ -262,7 +262,7 @@ describe("a statement runs a second time", () => {
   test("not after the connection ended: it may have run", async () => {
     fake.script.statement = (sql) => (sql === "INSERT 1" ? hangUp : undefined);
     await reasonOf(database.query("INSERT 1"));
-    expect(fake.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+    expect(timesOf("INSERT 1")).toBe(1);
   });
 
   test.each([1290, 1792, 1836])("on another server after %i, once", async (code) => {
@@ -270,9 +270,9 @@ describe("a statement runs a second time", () => {
     fake.script.statement = (sql, { number }) => (sql === "INSERT 1" && number === 1 ? refuse(code) : undefined);
     await database.query("INSERT 1");
     expect(fake.sessions).toMatchObject([{ quit: true }, { quit: false }]);
-    fake.script.statement = (sql) => (sql === "INSERT 1" ? refuse(code) : undefined);
+    refuses("INSERT 1", code);
     expect(await reasonOf(database.query("INSERT 1"))).toMatchObject({ errno: code });
-    expect(fake.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(4);
+    expect(timesOf("INSERT 1")).toBe(4);
   });
 
   test.each<[number, string[], ...unknown[]]>([
@@ -282,10 +282,10 @@ describe("a statement runs a second time", () => {
     [1792, ["read_only", "transaction_read_only"], "session and server are READ ONLY"],
   ])("not after %i with %j ON: %s", async (code, on) => {
     fake.script.variables = () => Object.fromEntries(on.map((name) => [name, 1]));
-    fake.script.statement = (sql) => (sql === "INSERT 1" ? refuse(code) : undefined);
+    refuses("INSERT 1", code);
     expect(await reasonOf(database.query("INSERT 1"))).toMatchObject({ errno: code });
     await database.query("SELECT 1");
-    expect(fake.statements.filter((sql) => sql === "INSERT 1")).toHaveLength(1);
+    expect(timesOf("INSERT 1")).toBe(1);
     expect(fake.sessions).toHaveLength(1);
   });
 

@@ -47,6 +47,11 @@ export class FakeDatabase {
   }
 }
 
+/** What a promise rejects with. */
+export async function reasonOf(promise: Promise<unknown>): Promise<Error> {
+  return (await promise.then(() => new Error("it resolved")).catch((error: unknown) => error)) as Error;
+}
+
 /** A Shutdown phase with so many milliseconds. */
 export function shutdownIn(ms: number): ShutdownContext {
   const end = Date.now() + ms;
