@@ -82,22 +82,18 @@ describe("MariaDB on a throwaway directory", () => {
     await held.end();
   });
 
-  test("stop() leaves neither the process nor its directory", async () => {
-    const directory = await dataDirectory(server);
-    expect(fs.existsSync(directory)).toBe(true);
-    await server.stop();
-    await server.stop();
-    expect(isRunning(server.pid ?? 0)).toBe(false);
-    expect(fs.existsSync(path.dirname(directory))).toBe(false);
-  });
-
-  test.each(["SIGSTOP", "SIGKILL"] as const)("stop() does the same for a server that got %s", async (signal) => {
-    const directory = await dataDirectory(server);
-    process.kill(server.pid ?? 0, signal);
-    await server.stop();
-    expect(isRunning(server.pid ?? 0)).toBe(false);
-    expect(fs.existsSync(path.dirname(directory))).toBe(false);
-  });
+  test.each([0, "SIGSTOP", "SIGKILL"])(
+    "stop() leaves neither the process, whatever signal it got (%s), nor its directory",
+    async (signal) => {
+      const directory = await dataDirectory(server);
+      expect(fs.existsSync(directory)).toBe(true);
+      process.kill(server.pid ?? 0, signal);
+      await server.stop();
+      await server.stop();
+      expect(isRunning(server.pid ?? 0)).toBe(false);
+      expect(fs.existsSync(path.dirname(directory))).toBe(false);
+    },
+  );
 });
 
 test("if another program takes the port meanwhile, the server gets another", async () => {
@@ -131,10 +127,12 @@ describe("when the lab is killed", () => {
     fs.rmSync(temporary, { recursive: true });
   });
 
-  function commandLines(): readonly string[] {
-    const lines = execFileSync("ps", ["-A", "-o", "args="], { encoding: "utf8" }).split("\n");
-    return lines.filter((line) => line.includes(temporary));
-  }
+  const left = (): readonly string[] => [
+    ...execFileSync("ps", ["-A", "-o", "args="], { encoding: "utf8" })
+      .split("\n")
+      .filter((line) => line.includes(temporary)),
+    ...fs.readdirSync(temporary).filter((name) => name.startsWith("lab-")),
+  ];
 
   async function killLab(when: "ready" | number): Promise<void> {
     const script = `
@@ -153,19 +151,13 @@ describe("when the lab is killed", () => {
     await once(lab, "exit");
   }
 
-  function labDirectories(): readonly string[] {
-    return fs.readdirSync(temporary).filter((name) => name.startsWith("lab-"));
-  }
-
-  test("with SIGKILL, the server and its directory also go", async () => {
-    await killLab("ready");
-    await until(() => labDirectories().length === 0 && commandLines().length === 0);
-  });
-
-  test.each([50, 150, 250, 350, 450])("with SIGKILL %i ms into the start, they also go", async (delay) => {
-    await killLab(delay);
-    await until(() => labDirectories().length === 0 && commandLines().length === 0);
-  });
+  test.each(["ready", 50, 150, 250, 350, 450] as const)(
+    "with SIGKILL, the server and its directory also go: %s (ms into the start)",
+    async (when) => {
+      await killLab(when);
+      await until(() => left().length === 0);
+    },
+  );
 });
 
 describe("a server program that does not start", () => {
@@ -195,17 +187,22 @@ describe("a server program that does not start", () => {
 
   test("is an error with the end of its log if it was requested", async () => {
     install("mariadbd", "10.11.19-MariaDB");
-    const start = startDatabaseServer({ kind: "mariadbd" });
-    await expect(start).rejects.toThrow(/mariadbd did not start: .*\n.*disk is full, said after .*--bootstrap/);
+    const message = /mariadbd did not start: .*\n.*disk is full, said after .*--bootstrap/;
+    await expect(startDatabaseServer({ kind: "mariadbd" })).rejects.toThrow(message);
   });
 
-  test("is reported, and the lab uses the fake", async () => {
-    install("mariadbd", "10.11.19-MariaDB");
+  /** What the lab says when it uses the fake instead. */
+  async function messagesOfFake(): Promise<string> {
     const messages: string[] = [];
     const server = await startDatabaseServer({ url: "", onProgress: (message) => messages.push(message) });
     await server.stop();
     expect(server.kind).toBe("fake");
-    expect(messages.join("\n")).toMatch(/starting .*mariadbd(.|\n)*disk is full(.|\n)*MYSQL_URL(.|\n)*fake/);
+    return messages.join("\n");
+  }
+
+  test("is reported, and the lab uses the fake", async () => {
+    install("mariadbd", "10.11.19-MariaDB");
+    expect(await messagesOfFake()).toMatch(/starting .*mariadbd(.|\n)*disk is full(.|\n)*MYSQL_URL(.|\n)*fake/);
   });
 
   test("is initialized Oracle's way if it is Oracle's", async () => {
@@ -227,11 +224,7 @@ describe("a server program that does not start", () => {
       throw new Error("ENOENT");
     });
     await expect(startDatabaseServer({ kind: "mariadbd" })).rejects.toThrow("apt install mariadb-server-core");
-    const messages: string[] = [];
-    const server = await startDatabaseServer({ url: "", onProgress: (message) => messages.push(message) });
-    await server.stop();
-    expect(server.kind).toBe("fake");
-    expect(messages).toEqual([expect.stringContaining("MYSQL_URL")]);
+    expect(await messagesOfFake()).toMatch(/^.*MYSQL_URL.*$/);
   });
 });
 
@@ -259,12 +252,21 @@ describe("MYSQL_URL", () => {
     await expect(startDatabaseServer({ url: "", kind: "url" })).rejects.toThrow('MYSQL_URL "" is not set; expected');
   });
 
-  test("names the server that is used before all others and never stopped", async () => {
-    const server = await startDatabaseServer({ kind: "mariadbd" });
-    const { user, password, host, port, database } = server;
+  describe("of a server", () => {
+    let server: DatabaseServer;
     const before = process.env["MYSQL_URL"];
-    process.env["MYSQL_URL"] = `mysql://${user}:${password}@${host}:${port}/${database}`;
-    try {
+
+    beforeAll(async () => {
+      server = await startDatabaseServer({ kind: "mariadbd" });
+    });
+    afterAll(async () => {
+      process.env["MYSQL_URL"] = before ?? "";
+      await server.stop();
+    });
+
+    test("names the one that is used before all others and never stopped", async () => {
+      const { user, password, host, port, database } = server;
+      process.env["MYSQL_URL"] = `mysql://${user}:${password}@${host}:${port}/${database}`;
       const byUrl = await startDatabaseServer();
       expect(byUrl).toMatchObject({ kind: "url", user, password, host, port, database, pid: undefined });
       expect(byUrl.description).toMatch(/^MariaDB \d+\.\d+\.\d+ at 127\.0\.0\.1:\d+ \(MYSQL_URL\)$/);
@@ -274,22 +276,12 @@ describe("MYSQL_URL", () => {
       await until(async () => (await byUrl.abortedClients()) === 1);
       await byUrl.stop();
       expect(await server.abortedClients()).toBe(1);
-    } finally {
-      if (before === undefined) delete process.env["MYSQL_URL"];
-      else process.env["MYSQL_URL"] = before;
-      await server.stop();
-    }
-  });
+    });
 
-  test("to a server that refuses the password does not work, and the message does not show the password", async () => {
-    const server = await startDatabaseServer({ kind: "mariadbd" });
-    try {
-      const start = startDatabaseServer({ url: `mysql://lab:wrong@127.0.0.1:${server.port}/lab` });
-      await expect(start).rejects.toThrow(
-        /^MYSQL_URL "mysql:\/\/lab:\*{4}@127.* does not work: Access denied for user/,
-      );
-    } finally {
-      await server.stop();
-    }
+    test("that refuses the password does not work, and the message does not show the password", async () => {
+      const message = /^MYSQL_URL "mysql:\/\/lab:\*{4}@127.* does not work: Access denied for user/;
+      const url = `mysql://lab:wrong@127.0.0.1:${server.port}/lab`;
+      await expect(startDatabaseServer({ url })).rejects.toThrow(message);
+    });
   });
 });
