@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import mysql from "mysql2/promise";
+import { median } from "simple-statistics";
 import type { DatabaseServer } from "./server";
 import { processCpuMs } from "../processes/process-cpu";
 
@@ -31,17 +32,15 @@ const SETTLE_MS = 100;
 /** Looks at the server every 100 ms, over the one connection that the lab has for looking. */
 export class ConnectionSampler {
   readonly samples: StormSample[] = [];
-  readonly #database: DatabaseServer;
-  readonly #sampled: () => Sampled;
   readonly #begun = performance.now();
   #abortedBefore = 0;
   #stopped = false;
   #loop: Promise<void> = Promise.resolve();
 
-  private constructor(database: DatabaseServer, sampled: () => Sampled) {
-    this.#database = database;
-    this.#sampled = sampled;
-  }
+  private constructor(
+    private readonly database: DatabaseServer,
+    private readonly sampled: () => Sampled,
+  ) {}
 
   static async start(database: DatabaseServer, sampled: () => Sampled): Promise<ConnectionSampler> {
     const sampler = new ConnectionSampler(database, sampled);
@@ -68,17 +67,17 @@ export class ConnectionSampler {
   }
 
   async #look(): Promise<StormSample> {
-    const { environments, threads } = this.#sampled();
+    const { environments, threads } = this.sampled();
     const settled = performance.now() - SETTLE_MS;
     const gone = new Set([...threads].flatMap(([id, goneAt]) => (goneAt !== undefined && goneAt < settled ? id : [])));
     const at = performance.now() - this.#begun;
-    const held = await this.#database.heldThreads([...threads.keys()]);
+    const held = await this.database.heldThreads([...threads.keys()]);
     const sample = {
       at: Math.round(at),
       environments,
       connections: held.size,
       leaked: [...held].filter((id) => gone.has(id)).length,
-      aborted: this.#database.kind === "fake" ? null : (await this.#database.abortedClients()) - this.#abortedBefore,
+      aborted: this.database.kind === "fake" ? null : (await this.database.abortedClients()) - this.#abortedBefore,
     };
     this.samples.push(sample);
     return sample;
@@ -108,42 +107,38 @@ export async function samplingCost(database: DatabaseServer, connections: number
   const idle: mysql.Connection[] = [];
   try {
     for (let count = 0; count <= connections; count += 1) idle.push(await mysql.createConnection(login));
-    const [client] = idle;
-    if (client === undefined) throw new Error("there is no connection to measure on");
     const threads = new Map(idle.map(({ threadId }) => [threadId, undefined]));
+    const sampled = (): Sampled => ({ environments: connections, threads });
     const times = { without: [] as number[], sampled: [] as number[] };
     const cpu = { without: 0, sampled: 0 };
     for (let round = 0; round < ROUNDS; round += 1) {
       for (const kind of ["without", "sampled"] as const) {
         const before = processCpuMs(database.pid);
-        const sampler =
-          kind === "sampled"
-            ? await ConnectionSampler.start(database, () => ({ environments: connections, threads }))
-            : undefined;
-        const end = performance.now() + ROUND_MS;
-        while (performance.now() < end) {
-          const begun = performance.now();
-          await client.query("SELECT CONNECTION_ID(), NOW(3)");
-          times[kind].push(performance.now() - begun);
-          await sleep(STATEMENT_EVERY_MS);
-        }
+        const sampler = kind === "sampled" ? await ConnectionSampler.start(database, sampled) : undefined;
+        times[kind].push(...(await statementTimes(idle[0])));
         await sampler?.stop();
-        cpu[kind] += processCpuMs(database.pid) - before;
+        cpu[kind] += (processCpuMs(database.pid) - before) / ((ROUNDS * ROUND_MS) / 1_000);
       }
     }
-    const perSecond = (ms: number): number => (ms / ROUNDS / ROUND_MS) * 1_000;
     return {
       connections,
       statementMs: { without: median(times.without), sampled: median(times.sampled) },
-      ...(Number.isNaN(cpu.sampled)
-        ? {}
-        : { serverCpuMs: { without: perSecond(cpu.without), sampled: perSecond(cpu.sampled) } }),
+      ...(Number.isNaN(cpu.sampled) ? {} : { serverCpuMs: cpu }),
     };
   } finally {
     await Promise.all(idle.map((connection) => connection.end()));
   }
 }
 
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
+/** Milliseconds of each statement of a round. */
+async function statementTimes(client: mysql.Connection | undefined): Promise<readonly number[]> {
+  const times: number[] = [];
+  const end = performance.now() + ROUND_MS;
+  while (performance.now() < end) {
+    const begun = performance.now();
+    await client?.query("SELECT CONNECTION_ID(), NOW(3)");
+    times.push(performance.now() - begun);
+    await sleep(STATEMENT_EVERY_MS);
+  }
+  return times;
 }

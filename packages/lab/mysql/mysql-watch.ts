@@ -18,18 +18,15 @@ export function watchMysql(connection: Watched, seen: (event: WatchedEvent) => v
   connection.protocol = "MySQL";
   // The client's first packet is its log-in, or the request for TLS that goes before it.
   const commands = new PacketReader(5, (packet) => {
-    if (!connection.loggedIn) {
-      connection.loggedIn = true;
-      const capabilities = packet.firstBytes.length < 4 ? 0 : packet.firstBytes.readUInt32LE();
-      connection.encrypted = packet.length === SSL_REQUEST_LENGTH && (capabilities & CLIENT_SSL) !== 0;
-      if (connection.encrypted) {
-        commands.stop();
-        answers.stop();
-      }
-      if ((capabilities & (CLIENT_COMPRESS | CLIENT_ZSTD_COMPRESSION)) !== 0) commands.expectCompression();
-    } else if (isQuit(packet)) {
-      seen("quit");
+    if (connection.loggedIn) {
+      if (isQuit(packet)) seen("quit");
+      return;
     }
+    connection.loggedIn = true;
+    const capabilities = packet.firstBytes.length < 4 ? 0 : packet.firstBytes.readUInt32LE();
+    connection.encrypted = packet.length === SSL_REQUEST_LENGTH && (capabilities & CLIENT_SSL) !== 0;
+    if (connection.encrypted) for (const reader of [commands, answers]) reader.stop();
+    if ((capabilities & (CLIENT_COMPRESS | CLIENT_ZSTD_COMPRESSION)) !== 0) commands.expectCompression();
   });
   let isGreeted = false;
   const answers = new PacketReader(256, ({ firstBytes }) => {
@@ -47,14 +44,7 @@ export function watchMysql(connection: Watched, seen: (event: WatchedEvent) => v
       seen("refused");
     }
   });
-  return {
-    fromFunction: (chunk) => {
-      commands.read(chunk);
-    },
-    fromServer: (chunk) => {
-      answers.read(chunk);
-    },
-  };
+  return { fromFunction: commands.read.bind(commands), fromServer: answers.read.bind(answers) };
 }
 
 interface PacketStart {
@@ -72,17 +62,15 @@ interface PacketStart {
  * never the payload: packets of megabytes pass without being held.
  */
 class PacketReader {
-  readonly #bytesWanted: number;
-  readonly #onPacket: (packet: PacketStart) => void;
   #start = Buffer.alloc(0);
   #toSkip = 0;
   #compression: "none" | "expected" | "on" = "none";
   #stopped = false;
 
-  constructor(bytesWanted: number, onPacket: (packet: PacketStart) => void) {
-    this.#bytesWanted = bytesWanted;
-    this.#onPacket = onPacket;
-  }
+  constructor(
+    private readonly bytesWanted: number,
+    private readonly onPacket: (packet: PacketStart) => void,
+  ) {}
 
   stop(): void {
     this.#stopped = true;
@@ -110,7 +98,7 @@ class PacketReader {
   #missing(): number {
     if (this.#start.length < 4) return 4 - this.#start.length;
     if (this.#compression === "expected" && this.#start[3] === 0) this.#compression = "on";
-    return this.#headerLength() + Math.min(this.#start.readUIntLE(0, 3), this.#bytesWanted) - this.#start.length;
+    return this.#headerLength() + Math.min(this.#start.readUIntLE(0, 3), this.bytesWanted) - this.#start.length;
   }
 
   #headerLength(): number {
@@ -123,7 +111,7 @@ class PacketReader {
     const firstBytes = this.#start.subarray(this.#headerLength());
     this.#start = Buffer.alloc(0);
     this.#toSkip = length - firstBytes.length;
-    this.#onPacket({ length, sequence, compressed: this.#compression === "on", firstBytes });
+    this.onPacket({ length, sequence, compressed: this.#compression === "on", firstBytes });
   }
 }
 

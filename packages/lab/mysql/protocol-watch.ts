@@ -31,60 +31,71 @@ const AMQP_CLOSE = (10 << 16) | 50;
  */
 export function watchAnyProtocol(connection: Watched, seen: (event: WatchedEvent) => void): ProtocolWatch {
   connection.loggedIn = true; // a server holds a connection from its first moment on
-  let mysql: ProtocolWatch | undefined;
-  let reader: Reader | undefined = (bytes) => {
+  return new AnyProtocolWatch(connection, seen);
+}
+
+class AnyProtocolWatch implements ProtocolWatch {
+  #mysql: ProtocolWatch | undefined;
+  #reader: Reader | undefined = (bytes) => this.#recognize(bytes);
+  #onAnswer: ((chunk: Buffer) => void) | undefined;
+  #rest: Buffer = Buffer.alloc(0);
+  #toSkip = 0;
+  #isOpen = false;
+
+  constructor(
+    private readonly connection: Watched,
+    private readonly seen: (event: WatchedEvent) => void,
+  ) {}
+
+  fromFunction(chunk: Buffer): void {
+    this.#open();
+    if (this.#mysql !== undefined) this.#mysql.fromFunction(chunk);
+    else this.#read(chunk);
+  }
+
+  fromServer(chunk: Buffer): void {
+    if (!this.#isOpen && isMysqlGreeting(chunk)) {
+      this.#isOpen = true; // MySQL's own watch says so, with the thread
+      this.connection.loggedIn = false;
+      this.#mysql = watchMysql(this.connection, this.seen);
+    }
+    this.#open();
+    this.#mysql?.fromServer(chunk);
+    this.#onAnswer?.(chunk);
+    this.#onAnswer = undefined;
+  }
+
+  #open(): void {
+    if (!this.#isOpen) this.seen("open");
+    this.#isOpen = true;
+  }
+
+  #read(chunk: Buffer): void {
+    const skipped = Math.min(this.#toSkip, chunk.length);
+    this.#toSkip -= skipped;
+    if (this.#reader === undefined || skipped === chunk.length) return;
+    this.#rest = Buffer.concat([this.#rest, chunk.subarray(skipped)]);
+    while (this.#reader !== undefined && this.#rest.length > 0) {
+      const step: Step = this.#reader(this.#rest);
+      if (step === "more") return;
+      if (step === "stop") this.#reader = undefined;
+      else {
+        this.#toSkip = Math.max(0, step.skip - this.#rest.length);
+        this.#rest = this.#rest.subarray(step.skip);
+      }
+    }
+    this.#rest = Buffer.alloc(0);
+  }
+
+  #recognize(bytes: Buffer): Step {
+    const { connection, seen } = this;
     if (bytes.length < 8 && bytes[0] === 0) return "more";
     if (bytes[0] === AMQP_HEADER[0] && bytes.length < AMQP_HEADER.length) return "more";
-    if (bytes.subarray(0, AMQP_HEADER.length).equals(AMQP_HEADER)) reader = amqp(connection, seen);
-    else reader = bytes[0] === 0 ? postgresql(connection, seen, answered) : redis(connection, seen, bytes);
+    if (bytes.subarray(0, AMQP_HEADER.length).equals(AMQP_HEADER)) this.#reader = amqp(connection, seen);
+    else if (bytes[0] === 0) this.#reader = postgresql(connection, seen, (then) => (this.#onAnswer = then));
+    else this.#reader = redis(connection, seen, bytes);
     return { skip: 0 };
-  };
-  let onAnswer: ((chunk: Buffer) => void) | undefined;
-  const answered = (then: (chunk: Buffer) => void): void => {
-    onAnswer = then;
-  };
-  let rest: Buffer = Buffer.alloc(0);
-  let toSkip = 0;
-  let isOpen = false;
-  const open = (): void => {
-    if (isOpen) return;
-    isOpen = true;
-    seen("open");
-  };
-  return {
-    fromFunction: (chunk) => {
-      open();
-      if (mysql !== undefined) {
-        mysql.fromFunction(chunk);
-        return;
-      }
-      const skipped = Math.min(toSkip, chunk.length);
-      toSkip -= skipped;
-      if (reader === undefined || skipped === chunk.length) return;
-      rest = Buffer.concat([rest, chunk.subarray(skipped)]);
-      while (reader !== undefined && rest.length > 0) {
-        const step: Step = reader(rest);
-        if (step === "more") return;
-        if (step === "stop") reader = undefined;
-        else {
-          toSkip = Math.max(0, step.skip - rest.length);
-          rest = rest.subarray(step.skip);
-        }
-      }
-      rest = Buffer.alloc(0);
-    },
-    fromServer: (chunk) => {
-      if (!isOpen && isMysqlGreeting(chunk)) {
-        isOpen = true; // MySQL's own watch says so, with the thread
-        connection.loggedIn = false;
-        mysql = watchMysql(connection, seen);
-      }
-      open();
-      mysql?.fromServer(chunk);
-      onAnswer?.(chunk);
-      onAnswer = undefined;
-    },
-  };
+  }
 }
 
 /** A packet with sequence number 0 and a version that all servers since 1998 have. */

@@ -1,6 +1,5 @@
 import tls, { TLSSocket, type SecureContext } from "node:tls";
-import { isTlsRequest } from "#fake-mysql";
-import { CAPABILITIES } from "#fake-mysql";
+import { CAPABILITIES, isTlsRequest } from "#fake-mysql";
 import type { RelayedSide } from "./relayed-side";
 
 const HEADER_LENGTH = 4;
@@ -18,10 +17,6 @@ const NOTHING = Buffer.alloc(0);
  * https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase.html
  */
 export class RelayTls {
-  readonly #client: RelayedSide;
-  readonly #server: RelayedSide;
-  readonly #context: SecureContext;
-  readonly #secured: () => void;
   #greeting: Packets | undefined = new Packets();
   #request: Packets | undefined = new Packets();
   #serverHasTls = false;
@@ -29,12 +24,12 @@ export class RelayTls {
   #uncounted: { readonly fromFunction: Packets; readonly fromServer: Packets } | undefined;
 
   /** @param secured is called when the client has asked for TLS */
-  constructor(client: RelayedSide, server: RelayedSide, context: SecureContext, secured: () => void) {
-    this.#client = client;
-    this.#server = server;
-    this.#context = context;
-    this.#secured = secured;
-  }
+  constructor(
+    private readonly client: RelayedSide,
+    private readonly server: RelayedSide,
+    private readonly secureContext: SecureContext,
+    private readonly secured: () => void,
+  ) {}
 
   /** What goes on to the client of the server's bytes. */
   fromServer(chunk: Buffer): Buffer {
@@ -73,7 +68,7 @@ export class RelayTls {
       const sequence = packet.readUInt8(3) - 1;
       packet.writeUInt8(sequence & 0xff, 3);
       // The log-in asks for TLS once more, of which the server does not know.
-      if (sequence === 1) clear(packet, HEADER_LENGTH, CAPABILITIES.SSL);
+      if (sequence === 1) packet.writeUInt16LE(packet.readUInt16LE(HEADER_LENGTH) & ~CAPABILITIES.SSL, HEADER_LENGTH);
     }
     return Buffer.concat(packets);
   }
@@ -89,16 +84,16 @@ export class RelayTls {
   }
 
   #secure(request: Buffer, begun: Buffer): void {
-    const secureContext = this.#context;
+    const { secureContext } = this;
     if (this.#serverHasTls) {
-      this.#server.write(request);
+      this.server.write(request);
       // The relay is the server's neighbour: what is to be verified is the certificate that the function sees.
-      this.#server.secure(NOTHING, (socket) => tls.connect({ socket, ...toServer() }));
+      this.server.secure(NOTHING, (socket) => tls.connect({ socket, ...toServer() }));
     } else {
       this.#uncounted = { fromFunction: new Packets(), fromServer: new Packets() };
     }
-    this.#client.secure(begun, (socket) => new TLSSocket(socket, { isServer: true, secureContext }));
-    this.#secured();
+    this.client.secure(begun, (socket) => new TLSSocket(socket, { isServer: true, secureContext }));
+    this.secured();
   }
 }
 
@@ -130,8 +125,4 @@ class Packets {
     }
     return packets;
   }
-}
-
-function clear(packet: Buffer, at: number, flag: number): void {
-  packet.writeUInt16LE(packet.readUInt16LE(at) & ~flag, at);
 }

@@ -3,7 +3,7 @@ import net from "node:net";
 import type { SecureContext } from "node:tls";
 import { watchMysql } from "./mysql-watch";
 import { RelayTls } from "./relay-tls";
-import type { Mutable, RelayedConnection, WatchProtocol } from "./relayed-connection";
+import type { Mutable, ProtocolWatch, RelayedConnection, WatchProtocol } from "./relayed-connection";
 import { RelayedSide } from "./relayed-side";
 
 export type { RelayedConnection, Watched, WatchProtocol } from "./relayed-connection";
@@ -29,6 +29,15 @@ interface RelayEvents {
   readonly refused: [RelayedConnection];
   readonly quit: [RelayedConnection];
   readonly close: [RelayedConnection];
+}
+
+/** One relayed connection with both of its sides. */
+interface Path {
+  readonly connection: Mutable<RelayedConnection>;
+  readonly client: RelayedSide;
+  readonly server: RelayedSide;
+  readonly watching: ProtocolWatch;
+  readonly tls: RelayTls | undefined;
 }
 
 /**
@@ -89,52 +98,48 @@ export class Relay extends EventEmitter<RelayEvents> {
   /** The lab is over. The server counts what is still open as aborted, so read its counters before. */
   async close(): Promise<void> {
     for (const connection of this.#connections) this.#end(connection, "lab");
-    const closed = new Promise<void>((resolve) => {
-      // Called back with an error where sever() has closed the listener already, which is fine.
-      this.#listener.close(() => {
-        resolve();
-      });
-    });
+    // Called back with an error where sever() has closed the listener already, which is fine.
+    const closed = new Promise((resolve) => this.#listener.close(resolve));
     for (const side of this.#sides) side.destroy();
     await closed;
   }
 
   #relay(clientSocket: net.Socket): void {
-    const { host, port } = this.#upstream;
-    const serverSocket = net.connect({ host, port, allowHalfOpen: true, noDelay: true });
+    const { host, port, tls, watch = watchMysql } = this.#upstream;
     const connection: Mutable<RelayedConnection> = {
-      id: this.#connections.length + 1,
-      clientPort: clientSocket.remotePort,
-      threadId: undefined,
-      openedAt: performance.now(),
-      loggedIn: false,
-      quitAt: undefined,
-      encrypted: false,
-      closedAt: undefined,
-      closedBy: undefined,
+      ...{ id: this.#connections.length + 1, clientPort: clientSocket.remotePort, openedAt: performance.now() },
+      ...{ threadId: undefined, loggedIn: false, quitAt: undefined, encrypted: false },
+      ...{ closedAt: undefined, closedBy: undefined },
     };
     this.#connections.push(connection);
-    const [client, server] = [new RelayedSide(clientSocket), new RelayedSide(serverSocket)];
-    for (const [socket, side] of [[clientSocket, client] as const, [serverSocket, server] as const]) {
-      this.#sides.add(side);
-      socket.on("close", () => this.#sides.delete(side));
-    }
-
-    const watch = (this.#upstream.watch ?? watchMysql)(connection, (event) => {
+    const client = this.#side(clientSocket);
+    const server = this.#side(net.connect({ host, port, allowHalfOpen: true, noDelay: true }));
+    const watching = watch(connection, (event) => {
       if (event === "quit") connection.quitAt = performance.now();
       this.emit(event, connection);
     });
-    const { tls } = this.#upstream;
     const end = tls && new RelayTls(client, server, tls, () => (connection.tls = "at the relay"));
+    const path = { connection, client, server, watching, tls: end };
+    this.#passOnFromFunction(path);
+    this.#passOnFromServer(path);
+  }
 
-    // Bytes are forwarded first and read second, so that the lab does not add to the times that it measures.
+  #side(socket: net.Socket): RelayedSide {
+    const side = new RelayedSide(socket);
+    this.#sides.add(side);
+    socket.on("close", () => this.#sides.delete(side));
+    return side;
+  }
+
+  // Bytes are forwarded first and read second, so that the lab does not add to the times that it measures.
+  #passOnFromFunction({ connection, client, server, watching, tls }: Path): void {
     client.listen({
       data: (chunk) => {
         if (this.#severed) return;
-        const passing = end?.fromFunction(chunk) ?? chunk;
+        const passing = tls?.fromFunction(chunk) ?? chunk;
         if (passing.length === 0) return;
         if (!server.write(passing)) client.pause();
-        watch.fromFunction(passing);
+        watching.fromFunction(passing);
       },
       drain: () => {
         server.resume();
@@ -147,26 +152,25 @@ export class Relay extends EventEmitter<RelayEvents> {
         server.end();
         this.#end(connection, "function", "FIN");
       },
-      // A reset on one side is a reset on the other.
       error: (error) => {
         if (this.#severed) return;
-        if (isOfTls(error)) {
-          // Such as a certificate that the function does not trust: it says so, and then ends the connection with a FIN.
-          connection.tls = "failed";
-          server.end();
-          this.#end(connection, "function", "FIN");
-        } else {
-          server.reset();
-          this.#end(connection, "function", "RST");
-        }
+        // Such as a certificate that the function does not trust: it says so, and then ends the connection with a FIN.
+        const isOfTls = /^ERR_(SSL|TLS)_/.test(error.code ?? "");
+        if (isOfTls) connection.tls = "failed";
+        if (isOfTls) server.end();
+        else server.reset();
+        this.#end(connection, "function", isOfTls ? "FIN" : "RST");
       },
     });
+  }
+
+  #passOnFromServer({ connection, client, server, watching, tls }: Path): void {
     server.listen({
       data: (chunk) => {
-        const passing = end?.fromServer(chunk) ?? chunk;
+        const passing = tls?.fromServer(chunk) ?? chunk;
         if (passing.length === 0) return;
         if (!this.#severed && !client.write(passing)) server.pause();
-        watch.fromServer(passing);
+        watching.fromServer(passing);
       },
       drain: () => {
         client.resume();
@@ -191,9 +195,4 @@ export class Relay extends EventEmitter<RelayEvents> {
     connection.closedBy = by === "server" && connection.quitAt !== undefined ? "function" : by;
     this.emit("close", connection);
   }
-}
-
-/** Of the TLS between the function and the relay, and not of TCP. */
-function isOfTls({ code = "" }: NodeJS.ErrnoException): boolean {
-  return /^ERR_(SSL|TLS)_/.test(code);
 }

@@ -1,16 +1,14 @@
-import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
 import fs from "node:fs";
 import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import mysql, { type RowDataPacket } from "mysql2/promise";
 import type { DatabaseServer, Login } from "./server";
 import { ANSWER_WITHIN_MS, Observer } from "./observer";
 import { freePort } from "../processes/free-port";
 import { programPaths } from "../processes/program-path";
-import { track, temporaryDirectory } from "../processes/reaper";
+import { ServerProcess } from "./server-process";
 
 /** A server of the lab's own, which faults may stop and kill. */
 export interface ThrowawayServer extends DatabaseServer {
@@ -43,10 +41,7 @@ const run = promisify(execFile);
 
 /** Where distributions keep servers; the PATH of a user who is not root leaves these out. */
 export const DIRECTORIES_BESIDE_PATH = ["/usr/sbin", "/usr/local/sbin", "/usr/libexec"];
-const READY_WITHIN_MS = 30_000;
-const POLL_EVERY_MS = 20;
 const PORT_ATTEMPTS = 3;
-const LOG_TAIL_LENGTH = 2_000;
 
 export async function findServerProgram(kind: "mariadbd" | "mysqld" | undefined): Promise<ServerProgram | undefined> {
   for (const file of ["mariadbd", "mysqld"].flatMap((name) => programPaths(name, DIRECTORIES_BESIDE_PATH))) {
@@ -68,7 +63,7 @@ export async function startThrowawayServer(
       return await startOnPort(await freePort(), program, systemTables, config);
     } catch (error) {
       // Somebody else may have taken the port between our finding it free and the server's listening on it.
-      const portWasTaken = messageOf(error).includes("Bind on TCP/IP port");
+      const portWasTaken = String(error).includes("Bind on TCP/IP port");
       if (!portWasTaken || attempt === PORT_ATTEMPTS) throw error;
     }
   }
@@ -96,119 +91,72 @@ async function startOnPort(
   systemTables: string,
   { certificate }: ThrowawayServerConfig,
 ): Promise<ThrowawayServer> {
-  const temporary = temporaryDirectory();
-  const directory = temporary.path;
+  const server = new ServerProcess(program.file);
+  const { directory } = server;
   const login = { host: "127.0.0.1", port, user: "lab", password: randomBytes(16).toString("hex"), database: "lab" };
-  const observerPassword = randomBytes(16).toString("hex");
+  const observed = { host: login.host, port, user: "observer", password: randomBytes(16).toString("hex") };
+  const observer = new Observer({ ...observed, connectTimeout: ANSWER_WITHIN_MS });
   fs.mkdirSync(path.join(directory, "data"));
   fs.writeFileSync(path.join(directory, "my.cnf"), optionFile(directory, port, certificate));
   fs.writeFileSync(path.join(directory, "system-tables.sql"), systemTables);
-  fs.writeFileSync(path.join(directory, "accounts.sql"), accounts(login, observerPassword));
-
-  // How the reaper knows it. Nothing in its directory is worth a slow shutdown, so SIGKILL always ends it.
-  const variable = `LAB_SERVER=${directory}`;
-  const release = track("variable", variable);
-  let log = "";
-  const launch = (option: string, input: number | "ignore" = "ignore"): ChildProcess => {
-    const server = spawn(program.file, [`--defaults-file=${directory}/my.cnf`, option], {
-      env: { ...process.env, LAB_SERVER: directory },
-      detached: true, // in a session of its own, where no Ctrl-C at the lab's terminal reaches it
-      stdio: [input, "ignore", "pipe"],
-    });
-    server.stderr?.setEncoding("utf8").on("data", (text: string) => {
-      log = (log + text).slice(-LOG_TAIL_LENGTH);
-    });
-    server.on("error", (error) => (log += error.message));
-    return server;
-  };
-  const observer = new Observer({
-    ...{ host: login.host, port, user: "observer", password: observerPassword },
-    connectTimeout: ANSWER_WITHIN_MS,
-  });
-  let server: ChildProcess | undefined;
+  fs.writeFileSync(path.join(directory, "accounts.sql"), accounts(login, observed.password));
   const stop = async (): Promise<void> => {
-    if (server !== undefined) await end(server);
-    temporary.remove();
-    release();
+    await server.stop();
     await observer.leave();
   };
-  const start = async (): Promise<string> => {
-    server = launch(`--init-file=${directory}/accounts.sql`);
-    return firstAnswer(observer, server);
-  };
-
   try {
-    await initialize(launch, program, path.join(directory, "system-tables.sql"));
-    const version = await start();
-    const signal = (name: NodeJS.Signals): boolean | undefined => server?.kill(name);
+    await initialize(server, program.kind);
+    const version = await start(server, observer);
     return {
       ...login,
       kind: program.kind,
       description: `${version} (${program.file}, throwaway data directory)`,
+      ...controls(server, observer),
       get pid() {
-        return server?.pid ?? 0;
-      },
-      heldThreads: (ids) => observer.heldThreads(ids),
-      abortedClients: () => observer.abortedClients(),
-      administer: (sql, values) => observer.ask(sql, values),
-      freeze: () => signal("SIGSTOP"),
-      thaw: () => signal("SIGCONT"),
-      kill: () => signal("SIGKILL"),
-      restart: async () => {
-        if (server !== undefined) await end(server);
-        await start();
+        return server.pid;
       },
       stop,
     };
   } catch (error) {
     await stop();
-    throw new Error(`${program.file} did not start: ${messageOf(error)}; the end of its log:\n${log}`, {
-      cause: error,
-    });
+    throw server.failure(error);
   }
 }
 
-async function initialize(
-  launch: (option: string, input: number) => ChildProcess,
-  program: ServerProgram,
-  systemTables: string,
-): Promise<void> {
-  const input = fs.openSync(systemTables, "r");
+type Controls = Omit<ThrowawayServer, keyof Login | "kind" | "description" | "pid" | "stop">;
+
+function controls(server: ServerProcess, observer: Observer): Controls {
+  return {
+    heldThreads: (ids) => observer.heldThreads(ids),
+    abortedClients: () => observer.abortedClients(),
+    administer: (sql, values) => observer.ask(sql, values),
+    freeze: () => server.signal("SIGSTOP"),
+    thaw: () => server.signal("SIGCONT"),
+    kill: () => server.signal("SIGKILL"),
+    restart: async () => {
+      await server.kill();
+      await start(server, observer);
+    },
+  };
+}
+
+async function initialize(server: ServerProcess, kind: ServerProgram["kind"]): Promise<void> {
+  const input = fs.openSync(path.join(server.directory, "system-tables.sql"), "r");
   try {
-    const server = launch(program.kind === "mariadbd" ? "--bootstrap" : "--initialize-insecure", input);
-    await ended(server);
-    if (server.exitCode !== 0) throw new Error("it could not be initialized");
+    const option = kind === "mariadbd" ? "--bootstrap" : "--initialize-insecure";
+    const initializing = server.launch([`--defaults-file=${server.directory}/my.cnf`, option], input);
+    await server.ended();
+    if (initializing.exitCode !== 0) throw new Error("it could not be initialized");
   } finally {
     fs.closeSync(input);
   }
 }
 
-async function end(server: ChildProcess): Promise<void> {
-  server.kill("SIGKILL");
-  await ended(server);
-}
-
-/** Its log is complete by then, too. */
-async function ended(server: ChildProcess): Promise<void> {
-  if (server.pid !== undefined && !hasEnded(server)) await once(server, "close");
-}
-
-function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
-  return exitCode !== null || signalCode !== null;
-}
-
-/** The server runs accounts.sql before it accepts connections, so a log-in finds it complete. */
-async function firstAnswer(observer: Observer, server: ChildProcess): Promise<string> {
-  const deadline = performance.now() + READY_WITHIN_MS;
-  for (;;) {
-    if (server.pid === undefined || hasEnded(server)) throw new Error("it ended");
-    try {
-      return await observer.version();
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
-    }
-    await sleep(POLL_EVERY_MS);
-  }
+/** The server runs accounts.sql before it accepts connections, so a log-in finds it complete. @returns its version */
+async function start(server: ServerProcess, observer: Observer): Promise<string> {
+  const { directory } = server;
+  server.launch([`--defaults-file=${directory}/my.cnf`, `--init-file=${directory}/accounts.sql`]);
+  return server.untilReady(() => observer.version());
 }
 
 function optionFile(directory: string, port: number, certificate: ThrowawayServerConfig["certificate"]): string {
@@ -252,8 +200,4 @@ function accounts(login: Login, observerPassword: string): string {
   ]
     .map((statement) => `${statement};\n`)
     .join("");
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
