@@ -46,10 +46,7 @@ export function draw(options: Plot.PlotOptions): string {
   );
 }
 
-/**
- * The chart as it stands in the page, whose style sheet has {@link figureStyle}, and which has the notes as text that
- * wraps.
- */
+/** The chart as it stands in the page, whose style sheet has {@link figureStyle}, and which has the notes as text. */
 export function inlineSvg(figure: Figure): string {
   return svg(figure, figure.height, figure.body);
 }
@@ -136,11 +133,7 @@ export function shortened(text: string, characters: number): string {
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
+  ...{ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" },
 };
 
 export function escape(text: string): string {

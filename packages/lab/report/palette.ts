@@ -1,21 +1,4 @@
-/** The colours of one scheme. */
-export interface Palette {
-  readonly paper: string;
-  readonly ink: string;
-  readonly soft: string;
-  readonly grid: string;
-  readonly init: string;
-  readonly invoke: string;
-  readonly ending: string;
-  readonly good: string;
-  readonly bad: string;
-  readonly goodPaper: string;
-  readonly badPaper: string;
-  /** Of the ways, which the colour-blind can tell apart, too (after Okabe and Ito, https://jfly.uni-koeln.de/color/). */
-  readonly subjects: readonly string[];
-}
-
-export const LIGHT: Palette = {
+export const LIGHT = {
   paper: "#ffffff",
   ink: "#1f2328",
   soft: "#59636e",
@@ -27,8 +10,12 @@ export const LIGHT: Palette = {
   bad: "#b3202c",
   goodPaper: "#dafbe1",
   badPaper: "#ffe3df",
+  // Of the ways, which the colour-blind can tell apart, too (after Okabe and Ito, https://jfly.uni-koeln.de/color/).
   subjects: ["#0067a3", "#b04a00", "#8e2a8e", "#006d4d", "#6b5d00", "#59636e"],
 };
+
+/** The colours of one scheme. */
+export type Palette = typeof LIGHT;
 
 export const DARK: Palette = {
   paper: "#0d1117",

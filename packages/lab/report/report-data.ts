@@ -2,6 +2,7 @@ import type { FaultResult } from "../faults/fault-result";
 import type { RunResult } from "../runs/run";
 import type { StormResult } from "../runs/storm";
 import { AUTH_KINDS } from "../functions/log-in";
+import Ajv, { type ErrorObject } from "ajv";
 
 /** One lifecycle, without the function's log, which may contain anything. */
 export type Run = Pick<RunResult, "subject" | "shutdown" | "outcomes" | "timeline" | "initError" | "isLabClient"> &
@@ -29,66 +30,52 @@ export interface ReportData {
   readonly faults: readonly Fault[];
 }
 
-/** What a value must be: a kind, one of some words, a list of something, or an object with these properties. */
-type Shape =
-  | { readonly optional: Shape }
-  | "text"
-  | "number"
-  | { readonly oneOf: readonly string[] }
-  | { readonly listOf: Shape }
-  | { readonly recordOf: Shape }
-  | { readonly has: Readonly<Record<string, Shape>> };
+interface Schema {
+  readonly type?: "string" | "number" | "array" | "object";
+  readonly enum?: readonly string[];
+  readonly items?: Schema;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: Schema;
+}
 
-const LOG_IN: Shape = {
-  has: { auth: { oneOf: AUTH_KINDS }, tls: { oneOf: ["verified", "used", "in part", "none", "unknown"] } },
-};
+const TEXT: Schema = { type: "string" };
+const NUMBER: Schema = { type: "number" };
+const oneOf = (...words: readonly string[]): Schema => ({ enum: words });
+const list = (items: Schema): Schema => ({ type: "array", items });
+const record = (additionalProperties: Schema): Schema => ({ type: "object", additionalProperties });
 
-const SHAPE: Shape = {
-  has: {
-    date: "text",
-    machine: "text",
-    versions: { recordOf: "text" },
-    seed: "number",
-    runs: {
-      listOf: {
-        has: {
-          subject: "text",
-          shutdown: { has: { endedBy: "text", runtimeMs: "number" } },
-          outcomes: { listOf: { oneOf: ["closed", "aborted", "leaked"] } },
-          inits: { optional: { listOf: "number" } },
-          logIn: { optional: LOG_IN },
-          timeline: {
-            listOf: { has: { at: "number", phase: { oneOf: ["Init", "Invoke", "Shutdown"] }, what: "text" } },
-          },
-        },
-      },
-    },
-    storms: {
-      listOf: {
-        has: {
-          subject: "text",
-          environments: "number",
-          peakEnvironments: "number",
-          seed: "number",
-          samples: {
-            listOf: {
-              has: { at: "number", environments: "number", connections: "number", leaked: "number" },
-            },
-          },
-          opened: "number",
-          closed: "number",
-          aborted: "number",
-          leaked: "number",
-          goneMs: { listOf: "number" },
-          endings: { recordOf: "number" },
-          invocations: { has: { ok: "number", failed: "number" } },
-          logIn: { optional: LOG_IN },
-        },
-      },
-    },
-    faults: { listOf: { has: { fault: "text", function: "text", extension: "text", problems: { listOf: "text" } } } },
+function object(required: Readonly<Record<string, Schema>>, optional: Readonly<Record<string, Schema>> = {}): Schema {
+  return { type: "object", properties: { ...required, ...optional }, required: Object.keys(required) };
+}
+
+const LOG_IN = object({ auth: oneOf(...AUTH_KINDS), tls: oneOf("verified", "used", "in part", "none", "unknown") });
+
+const RUN = object(
+  {
+    subject: TEXT,
+    shutdown: object({ endedBy: TEXT, runtimeMs: NUMBER }),
+    outcomes: list(oneOf("closed", "aborted", "leaked")),
+    timeline: list(object({ at: NUMBER, phase: oneOf("Init", "Invoke", "Shutdown"), what: TEXT })),
   },
-};
+  { inits: list(NUMBER), logIn: LOG_IN },
+);
+
+const STORM = object(
+  {
+    ...{ subject: TEXT, environments: NUMBER, peakEnvironments: NUMBER, seed: NUMBER },
+    samples: list(object({ at: NUMBER, environments: NUMBER, connections: NUMBER, leaked: NUMBER })),
+    ...{ opened: NUMBER, closed: NUMBER, aborted: NUMBER, leaked: NUMBER, goneMs: list(NUMBER) },
+    endings: record(NUMBER),
+    invocations: object({ ok: NUMBER, failed: NUMBER }),
+  },
+  { logIn: LOG_IN },
+);
+
+const DATA = object({
+  ...{ date: TEXT, machine: TEXT, versions: record(TEXT), seed: NUMBER, runs: list(RUN), storms: list(STORM) },
+  faults: list(object({ fault: TEXT, function: TEXT, extension: TEXT, problems: list(TEXT) })),
+});
 
 /** `report --json` prints the verdict beside the data; a reader of the data comes to it again. */
 function withoutVerdict(printed: ReportData): ReportData {
@@ -113,7 +100,8 @@ export function reportData(text: string, file: string): ReportData {
   } catch (error) {
     throw new Error(`${file} is not JSON: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }
-  const problems = problemsOf(value, SHAPE, "");
+  const isValid = new Ajv({ allErrors: true, verbose: true }).compile(DATA);
+  const problems = isValid(value) ? [] : (isValid.errors ?? []).map(problemOf);
   const data = value as ReportData;
   if (problems.length === 0 && Number.isNaN(Date.parse(data.date))) {
     problems.push(`date ${JSON.stringify(data.date)} is not a date as in 2026-01-31T12:00:00Z`);
@@ -127,29 +115,22 @@ export function reportData(text: string, file: string): ReportData {
   throw new Error(`${file} is not what \`report --json\` prints:\n${shown.map((each) => `  ${each}`).join("\n")}`);
 }
 
-function problemsOf(value: unknown, shape: Shape, path: string): string[] {
-  const wrong = (expected: string): string[] => [
-    value === undefined
-      ? `${path} is missing; expected ${expected}`
-      : `${path === "" ? "the whole" : path} ${excerpt(value)} is not ${expected}`,
-  ];
-  if (typeof shape === "object" && "optional" in shape) {
-    return value === undefined ? [] : problemsOf(value, shape.optional, path);
-  }
-  if (shape === "text") return typeof value === "string" ? [] : wrong("a text");
-  if (shape === "number") return typeof value === "number" ? [] : wrong("a number");
-  if ("oneOf" in shape)
-    return shape.oneOf.some((each) => each === value) ? [] : wrong(`one of ${shape.oneOf.join(", ")}`);
-  if ("listOf" in shape) {
-    if (!Array.isArray(value)) return wrong("a list");
-    return value.flatMap((each: unknown, index) => problemsOf(each, shape.listOf, `${path}[${index}]`));
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return wrong("an object");
-  const below = (name: string): string => (path === "" ? name : `${path}.${name}`);
-  const properties = new Map<string, unknown>(Object.entries(value));
-  return "recordOf" in shape
-    ? [...properties].flatMap(([name, each]) => problemsOf(each, shape.recordOf, below(name)))
-    : Object.entries(shape.has).flatMap(([name, each]) => problemsOf(properties.get(name), each, below(name)));
+const KINDS = { string: "a text", number: "a number", array: "a list", object: "an object" };
+
+function kindOf({ type = "object", enum: words }: Schema): string {
+  return words === undefined ? KINDS[type] : `one of ${words.join(", ")}`;
+}
+
+function problemOf({ instancePath, keyword, params, data, parentSchema = {} }: ErrorObject): string {
+  const path = instancePath
+    .slice(1)
+    .replaceAll(/\/(\d+)(?![^/])/g, "[$1]")
+    .replaceAll("/", ".");
+  const schema = parentSchema as Schema;
+  if (keyword !== "required") return `${path === "" ? "the whole" : path} ${excerpt(data)} is not ${kindOf(schema)}`;
+  const { missingProperty: name } = params as { readonly missingProperty: string };
+  const expected = kindOf(schema.properties?.[name] ?? {});
+  return `${path === "" ? "" : `${path}.`}${name} is missing; expected ${expected}`;
 }
 
 function excerpt(value: unknown): string {
