@@ -8,15 +8,11 @@ import { reportVerdict } from "./verdict";
 /** One file that needs nothing else: no script, no font, no image, no request. */
 export function page(data: ReportData): string {
   const { clean, headline, facts } = reportVerdict(data);
-  const measured = [
-    ["measured", data.date],
-    ["machine", data.machine],
-    ...Object.entries(data.versions),
-    ["seed", String(data.seed)],
-  ] as const;
   const { runs, storms, faults } = data;
   const names = [...runs, ...storms].map(({ subject }) => subject);
   const shown = introductions([...names, ...faults.map((fault) => fault.function)]);
+  const part = shown.length === 0 ? "" : `${WHAT_IS_SHOWN}\n${terms(shown)}\n</section>`;
+  const measured = { measured: data.date, machine: data.machine, ...data.versions, seed: String(data.seed) };
   return printable(`<!doctype html>
 <html lang="en">
 <head>
@@ -36,13 +32,11 @@ export function page(data: ReportData): string {
 ${facts.map((fact) => `<li>${escape(fact)}</li>`).join("\n")}
 </ul>
 </header>
-${shown.length === 0 ? "" : whatIsShown(shown)}
-${figuresOf(data).map(part).join("\n")}
+${part}
+${figuresOf(data).map(section).join("\n")}
 <footer>
 <h2>How it was measured</h2>
-<dl>
-${measured.map(([name, value]) => `<dt>${escape(name)}</dt><dd>${escape(value)}</dd>`).join("\n")}
-</dl>
+${terms(Object.entries(measured))}
 </footer>
 </main>
 </body>
@@ -50,16 +44,14 @@ ${measured.map(([name, value]) => `<dt>${escape(name)}</dt><dd>${escape(value)}<
 `);
 }
 
-function whatIsShown(shown: ReturnType<typeof introductions>): string {
-  return `<section aria-labelledby="shown">
-<h2 id="shown">What is shown</h2>
-<dl>
-${shown.map(([name, what]) => `<dt>${escape(name)}</dt><dd>${escape(what)}</dd>`).join("\n")}
-</dl>
-</section>`;
+const WHAT_IS_SHOWN = '<section aria-labelledby="shown">\n<h2 id="shown">What is shown</h2>';
+
+function terms(all: readonly (readonly [name: string, what: string])[]): string {
+  const lines = all.map(([name, what]) => `<dt>${escape(name)}</dt><dd>${escape(what)}</dd>`);
+  return `<dl>\n${lines.join("\n")}\n</dl>`;
 }
 
-function part(figure: Figure): string {
+function section(figure: Figure): string {
   const { name, title, description, notes, table } = figure;
   const [head = [], ...rows] = table;
   // A box that scrolls must be reachable without a mouse: hence its tabindex, and a name for who hears it.

@@ -16,58 +16,17 @@ const LABEL_HEIGHT = 36;
 
 /** The connections that the server held while environments came and went, a line for each function. */
 export function stormFigure(storms: readonly Storm[]): Figure {
-  const seconds = Math.max(1, ...storms.flatMap(({ samples }) => samples.map(({ at }: StormSample) => at / 1_000)));
-  const most = Math.max(1, ...storms.flatMap(({ samples }) => samples.map(({ connections }) => connections)));
-  const plotHeight = HEIGHT - MARGIN.marginTop - MARGIN.marginBottom;
-  const ends = storms.map(({ samples }) => samples.at(-1)?.connections ?? 0);
-  const wanted = ends.map((connections) => MARGIN.marginTop + plotHeight * (1 - connections / most));
-  const places = spread(wanted, LABEL_HEIGHT, HEIGHT - MARGIN.marginBottom + 8);
-  const body = draw({
-    ...{ width: WIDTH, height: HEIGHT, ...MARGIN },
-    x: { domain: [0, seconds], label: "seconds since the storm began", labelAnchor: "center", labelArrow: "none" },
-    y: { domain: [0, most], label: null },
-    marks: [
-      Plot.text(["connections that the server holds"], {
-        frameAnchor: "top-left",
-        dx: 12 - MARGIN.marginLeft,
-        dy: -22,
-      }),
-      Plot.gridY({ className: "grid", strokeOpacity: 1 }),
-      Plot.ruleY([0], { className: "grid" }),
-      ...storms.flatMap(({ subject, samples, leaked, aborted }, index) => {
-        const { fill, line, dashes } = look(index);
-        return [
-          Plot.line(samples, {
-            ...{ x: ({ at }: StormSample) => at / 1_000, y: "connections", curve: "step-after" },
-            ...{ className: line, strokeWidth: 2.5, strokeDasharray: dashes },
-          }),
-          // To the label: what the server holds now it goes on holding.
-          Plot.ruleY(samples.slice(-1), {
-            ...{ x1: ({ at }: StormSample) => at / 1_000, x2: seconds, y: "connections", className: line },
-            strokeOpacity: 0.35,
-          }),
-          Plot.dot(samples.slice(-1), {
-            ...{ x: ({ at }: StormSample) => at / 1_000, y: "connections", r: 4, className: fill, stroke: "none" },
-          }),
-          Plot.text([`${shortened(subject, 24)}\n${leaked} leaked, ${aborted} aborted`], {
-            ...{ frameAnchor: "top-right", textAnchor: "start", lineAnchor: "middle", lineHeight: 1.25 },
-            ...{ fontWeight: 600, className: fill, dx: 12, dy: (places[index] ?? 0) - MARGIN.marginTop },
-          }),
-        ];
-      }),
-    ],
-  });
-  const [first] = storms;
+  const { environments = 0, seed = 0 } = storms[0] ?? {};
+  const told = storms.map(
+    ({ subject, opened, closed, aborted, leaked }) =>
+      `${subject}: ${opened} opened, ${closed} closed, ${aborted} aborted, ${leaked} leaked`,
+  );
+  const what = `${environments} execution environments of each function under load, taken away at random (seed ${seed})`;
   return {
     name: "storm",
     title: "Connections on the server during the storm",
-    description: `${first?.environments ?? 0} execution environments of each function under load, taken away at random (seed ${first?.seed ?? 0}). ${storms
-      .map(
-        ({ subject, opened, closed, aborted, leaked }) =>
-          `${subject}: ${opened} opened, ${closed} closed, ${aborted} aborted, ${leaked} leaked`,
-      )
-      .join(". ")}.${logInsOf(storms)}`,
-    ...{ width: WIDTH, height: HEIGHT, body },
+    description: `${what}. ${told.join(". ")}.${logInsOf(storms)}`,
+    ...{ width: WIDTH, height: HEIGHT, body: drawn(storms) },
     notes: [
       "●: every environment is gone. The pale line after it: what the server holds then, it holds until wait_timeout.",
       "leaked: the server still holds the connection when its environment is gone. aborted: the connection ended without COM_QUIT.",
@@ -83,6 +42,49 @@ export function stormFigure(storms: readonly Storm[]): Figure {
       ]),
     ],
   };
+}
+
+function drawn(storms: readonly Storm[]): string {
+  const seconds = Math.max(1, ...storms.flatMap(({ samples }) => samples.map(secondsOf)));
+  const most = Math.max(1, ...storms.flatMap(({ samples }) => samples.map(({ connections }) => connections)));
+  const plotHeight = HEIGHT - MARGIN.marginTop - MARGIN.marginBottom;
+  const ends = storms.map(({ samples }) => samples.at(-1)?.connections ?? 0);
+  const wanted = ends.map((connections) => MARGIN.marginTop + plotHeight * (1 - connections / most));
+  const places = spread(wanted, LABEL_HEIGHT, HEIGHT - MARGIN.marginBottom + 8);
+  const title = { frameAnchor: "top-left", dx: 12 - MARGIN.marginLeft, dy: -22 } as const;
+  return draw({
+    ...{ width: WIDTH, height: HEIGHT, ...MARGIN },
+    x: { domain: [0, seconds], label: "seconds since the storm began", labelAnchor: "center", labelArrow: "none" },
+    y: { domain: [0, most], label: null },
+    marks: [
+      Plot.text(["connections that the server holds"], title),
+      Plot.gridY({ className: "grid", strokeOpacity: 1 }),
+      Plot.ruleY([0], { className: "grid" }),
+      ...storms.flatMap((storm, index) => lineOf(storm, index, seconds, places[index] ?? 0)),
+    ],
+  });
+}
+
+function lineOf(storm: Storm, index: number, until: number, place: number): readonly Plot.Markish[] {
+  const { subject, samples, leaked, aborted } = storm;
+  const { fill, line, dashes } = look(index);
+  const [end, at] = [samples.slice(-1), { x: secondsOf, y: "connections" }];
+  return [
+    Plot.line(samples, {
+      ...{ ...at, curve: "step-after", className: line, strokeWidth: 2.5, strokeDasharray: dashes },
+    }),
+    // To the label: what the server holds now it goes on holding.
+    Plot.ruleY(end, { x1: secondsOf, x2: until, y: "connections", className: line, strokeOpacity: 0.35 }),
+    Plot.dot(end, { ...at, r: 4, className: fill, stroke: "none" }),
+    Plot.text([`${shortened(subject, 24)}\n${leaked} leaked, ${aborted} aborted`], {
+      ...{ frameAnchor: "top-right", textAnchor: "start", lineAnchor: "middle", lineHeight: 1.25 },
+      ...{ fontWeight: 600, className: fill, dx: 12, dy: place - MARGIN.marginTop },
+    }),
+  ];
+}
+
+function secondsOf({ at }: StormSample): number {
+  return at / 1_000;
 }
 
 /** Moves what stands too close apart, from the bottom up, and keeps the order. */
