@@ -41,17 +41,8 @@ const KILLED: Run = {
 function storm(subject: string, leaked: number, goneMs: readonly number[], ending: string): Storm {
   const connections = [0, 8, 20, 17, leaked];
   return {
-    ...{
-      subject,
-      environments: 20,
-      peakEnvironments: 20,
-      seed: 7,
-      opened: 30,
-      closed: 30 - leaked,
-      aborted: 0,
-      leaked,
-      goneMs,
-    },
+    ...{ subject, environments: 20, peakEnvironments: 20, seed: 7, goneMs },
+    ...{ opened: 30, closed: 30 - leaked, aborted: 0, leaked },
     samples: connections.map((held, index) => ({
       ...{ at: index * 1_000, environments: index === 4 ? 0 : held, connections: held, leaked: 0, aborted: 0 },
     })),
@@ -63,6 +54,8 @@ function storm(subject: string, leaked: number, goneMs: readonly number[], endin
 function fault(name: string, subject: string, ...problems: readonly string[]): Fault {
   return { fault: name, function: subject, extension: "external", problems };
 }
+
+const LEFT_TWO = "connections left: 2";
 
 /** Three subjects with typical results. */
 export const MADE_UP: ReportData = {
@@ -81,12 +74,7 @@ export const MADE_UP: ReportData = {
     fault("server killed", "this function"),
     fault("idle", "mysql2 alone", "Aborted_clients: +1"),
     fault("server killed", "mysql2 alone"),
-    fault(
-      "idle",
-      "the article's way",
-      "end of the process: SIGKILL at its deadline, after 301 of 300 ms",
-      "connections left: 2",
-    ),
+    fault("idle", "the article's way", "end of the process: SIGKILL at its deadline, after 301 of 300 ms", LEFT_TWO),
   ],
 };
 
