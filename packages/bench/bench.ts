@@ -3,9 +3,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import Table from "cli-table3";
 import { Command, InvalidArgumentError } from "commander";
+import { mean } from "simple-statistics";
 import { inCommandContext } from "../lab/cli/command-context";
 import { claimsOf, holds, type Claim } from "./claims";
-import { coldRatio, meanCpu, SHARE_KEYS, type ColdStarts } from "./cold-start";
+import { coldRatio, SHARE_KEYS, type ColdStarts } from "./cold-start";
 import { distribution } from "./distribution";
 import { measure, type Effort, type Figures } from "./figures";
 import { printLoads } from "./load";
@@ -50,27 +51,50 @@ function claimValue({ unit }: Claim, value: number): string {
   return `${value.toFixed(unit === "ms" ? 1 : 2)} ${unit}`.trimEnd();
 }
 
-type PrintTable = (title: string, head: readonly string[], rows: readonly (readonly (string | number)[])[]) => void;
-
 function print(figures: Figures): void {
-  const { lifecycles } = figures;
-  const all = Object.values(lifecycles);
-  const table: PrintTable = (title, head, rows) => {
-    const drawn = new Table({ head: [...head], style: { head: [], border: [], compact: true } });
-    for (const row of rows) drawn.push([...row]);
-    console.log(`\n${title}\n${drawn.toString()}`);
-  };
   console.log(`${figures.date}\n${figures.machine}\n${figures.runtime}\n${figures.database}`);
+  printLifecycles(figures);
+  if (figures.coldStarts !== undefined) printColdStarts(figures.coldStarts);
+  table(
+    "Warm invocation, as its caller sees it (milliseconds)",
+    ["", "invocations", "p50", "p99", "p50 ÷ mysql2 alone"],
+    Object.values(figures.warm).map(({ subject, invocation: { count, p50, p99 } }) => [
+      ...[subject, count, p50.toFixed(3), p99.toFixed(3)],
+      (p50 / figures.warm.bare.invocation.p50).toFixed(3),
+    ]),
+  );
+  table(
+    "Deployed code",
+    ["", "files", "bytes", "zip, bytes"],
+    Object.entries(figures.code).map(([subject, { files, bytes, zipBytes }]) => [subject, files, bytes, zipBytes]),
+  );
+  printFaults(figures);
+  table(
+    "What the documents claim",
+    ["", "measured", "wanted", ""],
+    claimsOf(figures).map((claim) => [
+      ...[claim.text, claimValue(claim, claim.value(figures))],
+      `${claim.equal === true ? "" : "≤ "}${claimValue(claim, claim.limit(figures))}`,
+      holds(claim, figures) ? "kept" : "not kept",
+    ]),
+  );
+}
+
+function table(title: string, head: readonly string[], rows: readonly (readonly (string | number)[])[]): void {
+  const drawn = new Table({ head: [...head], style: { head: [], border: [], compact: true } });
+  for (const row of rows) drawn.push([...row]);
+  console.log(`\n${title}\n${drawn.toString()}`);
+}
+
+function printLifecycles({ lifecycles }: Figures): void {
+  const { leaves, floor, article, bare, noExtension } = lifecycles;
+  const all = Object.values(lifecycles);
   table(
     "Shutdown: first signal → the runtime's process gone, one idle connection (milliseconds; ÷ is the median of the rounds)",
     ["", "p50", "p99", "max", "÷ this function, leaving at once", "÷ an empty handler, leaving at once", "ended by"],
     all.map((each) => [
-      each.subject,
-      each.gone.p50.toFixed(1),
-      each.gone.p99.toFixed(1),
-      each.gone.max.toFixed(1),
-      apart("gone", each, lifecycles.leaves, ratio).toFixed(2),
-      apart("gone", each, lifecycles.floor, ratio).toFixed(2),
+      ...[each.subject, ...[each.gone.p50, each.gone.p99, each.gone.max].map((ms) => ms.toFixed(1))],
+      ...[leaves, floor].map((other) => apart("gone", each, other, ratio).toFixed(2)),
       Object.entries(each.endings)
         .map(([ending, times]) => `${ending} ${times}×`)
         .join(", "),
@@ -85,61 +109,16 @@ function print(figures: Figures): void {
     "Init: the runtime's process started → its first /next (milliseconds; ÷ and − are the medians of the rounds)",
     ["", "p50", "p99", "÷ the article's", "− mysql2 alone", "− no extension"],
     all.map((each) => [
-      each.subject,
-      each.init.p50.toFixed(1),
-      each.init.p99.toFixed(1),
-      apart("init", each, lifecycles.article, ratio).toFixed(2),
-      apart("init", each, lifecycles.bare, difference).toFixed(1),
-      apart("init", each, lifecycles.noExtension, difference).toFixed(1),
-    ]),
-  );
-  if (figures.coldStarts !== undefined) printColdStarts(figures.coldStarts, table);
-  table(
-    "Warm invocation, as its caller sees it (milliseconds)",
-    ["", "invocations", "p50", "p99", "p50 ÷ mysql2 alone"],
-    Object.values(figures.warm).map(({ subject, invocation: { count, p50, p99 } }) => [
-      ...[subject, count, p50.toFixed(3), p99.toFixed(3)],
-      (p50 / figures.warm.bare.invocation.p50).toFixed(3),
-    ]),
-  );
-  table(
-    "Deployed code",
-    ["", "files", "bytes", "zip, bytes"],
-    Object.entries(figures.code).map(([subject, { files, bytes, zipBytes }]) => [subject, files, bytes, zipBytes]),
-  );
-  const functions = [...new Set(figures.faults.map((result) => result.function))];
-  const played = (fault: string, name: string): string => {
-    const result = figures.faults.find((each) => each.fault === fault && each.function === name);
-    return result?.problems.map(short).join(", ") || "ok";
-  };
-  const rows = [...new Set(figures.faults.map(({ fault }) => fault))];
-  table(
-    "Faults: what was wrong afterwards (docs/faults.md has what happens in each)",
-    ["", ...functions],
-    [
-      ...rows.map((fault) => [fault, ...functions.map((name) => played(fault, name))]),
-      [
-        "rows without a problem",
-        ...functions.map((name) => rows.filter((fault) => played(fault, name) === "ok").length),
-      ],
-    ],
-  );
-  table(
-    "What the documents claim",
-    ["", "measured", "wanted", ""],
-    claimsOf(figures).map((claim) => [
-      ...[
-        claim.text,
-        claimValue(claim, claim.value(figures)),
-        `${claim.equal === true ? "" : "≤ "}${claimValue(claim, claim.limit(figures))}`,
-      ],
-      holds(claim, figures) ? "kept" : "not kept",
+      ...[each.subject, each.init.p50.toFixed(1), each.init.p99.toFixed(1)],
+      apart("init", each, article, ratio).toFixed(2),
+      ...[bare, noExtension].map((other) => apart("init", each, other, difference).toFixed(1)),
     ]),
   );
 }
 
-function printColdStarts({ whole, shares }: ColdStarts, table: PrintTable): void {
+function printColdStarts({ whole, shares }: ColdStarts): void {
   const { floor, passwordTls, awsDocs, earlier } = whole;
+  const beside = [passwordTls, awsDocs, ...(earlier ? [earlier] : [])];
   table(
     "Cold start: the runtime's process started → its first answer (milliseconds; ÷ are the medians of the rounds)",
     [
@@ -148,37 +127,43 @@ function printColdStarts({ whole, shares }: ColdStarts, table: PrintTable): void
       ...["CPU, mean", "bytes read"],
     ],
     Object.values(whole).map((each) => [
-      each.subject,
-      distribution(each.ready).p50.toFixed(1),
-      coldRatio("ready", each, floor).toFixed(2),
-      distribution(each.answered).p50.toFixed(1),
-      distribution(each.answered).p99.toFixed(1),
-      coldRatio("answered", each, passwordTls).toFixed(2),
-      coldRatio("answered", each, awsDocs).toFixed(2),
-      ...(earlier ? [coldRatio("answered", each, earlier).toFixed(2)] : []),
-      meanCpu(each).toFixed(0),
-      distribution(each.read).p50.toLocaleString("en"),
+      ...[each.subject, distribution(each.ready).p50.toFixed(1), coldRatio("ready", each, floor).toFixed(2)],
+      ...[distribution(each.answered).p50.toFixed(1), distribution(each.answered).p99.toFixed(1)],
+      ...beside.map((other) => coldRatio("answered", each, other).toFixed(2)),
+      ...[mean([...each.cpu]).toFixed(0), distribution(each.read).p50.toLocaleString("en")],
     ]),
   );
-  if (shares.length === 0) {
-    console.log("\nNot measured: a share of a CPU. This user may not make a control group (cgroup) with a quota.");
-    return;
-  }
+  if (shares.length > 0) printShares(whole, shares);
+  else console.log("\nNot measured: a share of a CPU. This user may not make a control group (cgroup) with a quota.");
+}
+
+function printShares(whole: ColdStarts["whole"], shares: ColdStarts["shares"]): void {
   table(
     "First answer at the share of a CPU that Lambda gives to the memory: a cgroup's quota of it / 1,769 MB (milliseconds)",
+    ["", ...["p50", "÷ AWS's"].flatMap((what) => shares.map(({ memoryMb }) => `${memoryMb} MB, ${what}`))],
+    SHARE_KEYS.map((key) => [
+      whole[key].subject,
+      ...shares.map((share) => distribution(share[key].answered).p50.toFixed(0)),
+      ...shares.map((share) => coldRatio("answered", share[key], share.awsDocs).toFixed(2)),
+    ]),
+  );
+}
+
+function printFaults({ faults }: Figures): void {
+  const names = [...new Set(faults.map((result) => result.function))];
+  const played = (fault: string, name: string): string => {
+    const result = faults.find((each) => each.fault === fault && each.function === name);
+    return result?.problems.map(short).join(", ") || "ok";
+  };
+  const rows = [...new Set(faults.map(({ fault }) => fault))];
+  const score = (name: string): number => rows.filter((fault) => played(fault, name) === "ok").length;
+  table(
+    "Faults: what was wrong afterwards (docs/faults.md has what happens in each)",
+    ["", ...names],
     [
-      "",
-      ...shares.map(({ memoryMb }) => `${memoryMb} MB, p50`),
-      ...shares.map(({ memoryMb }) => `${memoryMb} MB, ÷ AWS's`),
+      ...rows.map((fault) => [fault, ...names.map((name) => played(fault, name))]),
+      ["rows without a problem", ...names.map(score)],
     ],
-    SHARE_KEYS.map((key) => {
-      const starts = shares.map((share) => ({ ours: share[key], theirs: share.awsDocs }));
-      return [
-        whole[key].subject,
-        ...starts.map(({ ours }) => distribution(ours.answered).p50.toFixed(0)),
-        ...starts.map(({ ours, theirs }) => coldRatio("answered", ours, theirs).toFixed(2)),
-      ];
-    }),
   );
 }
 
@@ -200,9 +185,8 @@ function readFigures(file: string): Figures {
     return figures;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`--from: "${file}" must be a file that "npm run bench -- --json" wrote: ${reason}`, {
-      cause: error,
-    });
+    const expected = 'must be a file that "npm run bench -- --json" wrote';
+    throw new Error(`--from: "${file}" ${expected}: ${reason}`, { cause: error });
   }
 }
 
@@ -211,14 +195,11 @@ async function main({ load, from, json, markdown: asMarkdown, ...effort }: Optio
     await printLoads();
     return true;
   }
+  const measured = ({ date }: Figures): string => `measured on ${date}`;
   const figures =
     from === undefined
       ? await inCommandContext((context) =>
-          context.step(
-            "measuring",
-            (onProgress) => measure(effort, onProgress),
-            ({ date }) => `measured on ${date}`,
-          ),
+          context.step("measuring", (onProgress) => measure(effort, onProgress), measured),
         )
       : readFigures(from);
   if (json === true) console.log(JSON.stringify(figures, undefined, 2));

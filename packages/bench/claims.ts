@@ -20,16 +20,18 @@ const CLAIMS: readonly Claim[] = [
   atMost("… p50 ÷ the same code that only leaves", "", 1.35, ({ lifecycles }) =>
     apart("gone", lifecycles.ours, lifecycles.leaves, ratio),
   ),
-  all("the article's way: environments that end by SIGKILL at its deadline", ({ lifecycles: { article } }) => [
-    article.endings["SIGKILL at its deadline"] ?? 0,
-    article.gone.count,
-  ]),
+  equal(
+    "the article's way: environments that end by SIGKILL at its deadline",
+    ({ lifecycles: { article } }) => article.endings["SIGKILL at its deadline"] ?? 0,
+    ({ lifecycles: { article } }) => article.gone.count,
+  ),
   none("connections aborted", ({ lifecycles }) => lifecycles.ours.aborted + lifecycles.ours.abortedClients),
   none("connections leaked", ({ lifecycles }) => lifecycles.ours.leaked),
-  all("no extension: connections leaked", ({ lifecycles: { noExtension } }) => [
-    noExtension.leaked,
-    noExtension.closed + noExtension.aborted + noExtension.leaked,
-  ]),
+  equal(
+    "no extension: connections leaked",
+    ({ lifecycles: { noExtension } }) => noExtension.leaked,
+    ({ lifecycles: { noExtension: all } }) => all.closed + all.aborted + all.leaked,
+  ),
   atMost("Init ÷ the article's, p50", "", 0.85, ({ lifecycles }) =>
     apart("init", lifecycles.ours, lifecycles.article, ratio),
   ),
@@ -45,7 +47,7 @@ const CLAIMS: readonly Claim[] = [
     1.03,
     ({ warm }) => warm.ours.invocation.p50 / warm.bare.invocation.p50,
   ),
-  all("faults after which nothing was wrong", (figures) => [survived(figures, OURS), faultsOf(figures)]),
+  equal("faults after which nothing was wrong", (figures) => survived(figures, OURS), faultsOf),
 ];
 
 /** The budgets of the cold start, for figures that hold it. */
@@ -90,15 +92,9 @@ function ofColdStarts(text: string, limit: number, value: (starts: ColdStarts["w
 }
 
 function none(text: string, value: Claim["value"]): Claim {
-  return { text, unit: "", value, limit: () => 0, equal: true };
+  return equal(text, value, () => 0);
 }
 
-function all(text: string, counts: (figures: Figures) => readonly [number, number]): Claim {
-  return {
-    text,
-    unit: "",
-    value: (figures) => counts(figures)[0],
-    limit: (figures) => counts(figures)[1],
-    equal: true,
-  };
+function equal(text: string, value: Claim["value"], limit: Claim["limit"]): Claim {
+  return { text, unit: "", value, limit, equal: true };
 }

@@ -126,8 +126,3 @@ function bytesRead(pid: number | undefined): number {
 export function coldRatio(of: "ready" | "answered", ours: ColdStart, theirs: ColdStart): number {
   return distribution(ours[of].map((ms, round) => ms / (theirs[of][round] ?? NaN))).p50;
 }
-
-/** The kernel's steps of 10 ms are too coarse for a median. */
-export function meanCpu({ cpu }: ColdStart): number {
-  return cpu.reduce((sum, ms) => sum + ms, 0) / cpu.length;
-}

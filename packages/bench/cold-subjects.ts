@@ -21,7 +21,11 @@ export interface ColdSubject extends Omit<Subject, "variables"> {
 
 export interface ColdSubjects {
   readonly subjects: Readonly<Record<ColdKey, ColdSubject> & Partial<Record<"earlier", ColdSubject>>>;
-  stop(): Promise<void>;
+  stop(): Promise<unknown>;
+}
+
+function like({ lambdaFunction, extensions }: Subject, name: string, variables: ColdSubject["variables"]): ColdSubject {
+  return { name, lambdaFunction, extensions, variables };
 }
 
 /**
@@ -49,36 +53,26 @@ export async function startColdSubjects(
   const documented = join(scratch, "aws-docs");
   stageUnbundled(join(__dirname, "subjects/aws-docs"), documented, ["mysql2"]);
 
-  const own = (directory: string): Subject => ({ ...ours, lambdaFunction: { ...ours.lambdaFunction, directory } });
-  let before: string | undefined;
-  if (earlier !== undefined) {
-    before = join(scratch, "earlier"); // there it finds AWS's SDK, which it may need
-    cpSync(earlier, before, { recursive: true });
-  }
+  const before = join(scratch, "earlier"); // there it finds AWS's SDK, which it may need
+  if (earlier !== undefined) cpSync(earlier, before, { recursive: true });
 
   const login = { ...database, host: "localhost" };
   const password = templateVariables(login);
   const secret = deployedVariables("secret", login, aws);
-  const subject = (name: string, { lambdaFunction, extensions }: Subject, variables: ColdSubject["variables"]) => ({
-    ...{ name, lambdaFunction, extensions, variables },
-  });
+  const passwordTls = deployedVariables("password", login, aws);
+  const iam = deployedVariables("iam", { ...iamDatabase, host: "localhost" }, aws);
+  const own = (directory: string): Subject => ({ ...ours, lambdaFunction: { ...ours.lambdaFunction, directory } });
   return {
     subjects: {
-      floor: subject("an empty handler", floor, {}),
-      password: subject("this function: password", ours, password),
-      passwordTls: subject("this function: password, TLS", ours, deployedVariables("password", login, aws)),
-      secretTls: subject("this function: secret, TLS", ours, secret),
-      iamTls: subject(
-        "this function: IAM, TLS",
-        ours,
-        deployedVariables("iam", { ...iamDatabase, host: "localhost" }, aws),
-      ),
-      article: subject("the article's way: password", article, password),
-      awsDocs: subject("AWS's documentation: SDK, mysql2, TLS", own(documented), secret),
-      ...(before === undefined ? {} : { earlier: subject("the earlier build: secret, TLS", own(before), secret) }),
+      floor: like(floor, "an empty handler", {}),
+      password: like(ours, "this function: password", password),
+      passwordTls: like(ours, "this function: password, TLS", passwordTls),
+      secretTls: like(ours, "this function: secret, TLS", secret),
+      iamTls: like(ours, "this function: IAM, TLS", iam),
+      article: like(article, "the article's way: password", password),
+      awsDocs: like(own(documented), "AWS's documentation: SDK, mysql2, TLS", secret),
+      ...(earlier === undefined ? {} : { earlier: like(own(before), "the earlier build: secret, TLS", secret) }),
     },
-    stop: async () => {
-      await Promise.all([aws.stop(), iamDatabase.stop(), database.stop()]);
-    },
+    stop: () => Promise.all([aws, iamDatabase, database].map((each) => each.stop())),
   };
 }

@@ -1,3 +1,4 @@
+import { sum } from "simple-statistics";
 import type { DatabaseServer } from "../lab/mysql/server";
 import type { LambdaRuntime } from "../lab/lambda/lambda-runtime";
 import { run, type RunResult } from "../lab/runs/run";
@@ -66,15 +67,9 @@ function summarize(subject: string, results: readonly RunResult[]): Lifecycles {
   };
   const count = (wanted: string): number => outcomes.filter((outcome) => outcome === wanted).length;
   return {
-    subject,
-    gone: distribution(rounds.gone),
-    init: distribution(rounds.init),
-    rounds,
-    endings,
-    closed: count("closed"),
-    aborted: count("aborted"),
-    leaked: count("leaked"),
-    abortedClients: results.reduce((sum, { abortedClients }) => sum + (abortedClients ?? 0), 0),
+    ...{ subject, gone: distribution(rounds.gone), init: distribution(rounds.init), rounds, endings },
+    ...{ closed: count("closed"), aborted: count("aborted"), leaked: count("leaked") },
+    abortedClients: sum(results.map(({ abortedClients }) => abortedClients ?? 0)),
   };
 }
 

@@ -3,9 +3,9 @@ import mysql from "mysql2";
 import dns from "node:dns";
 import { createServer, type AddressInfo } from "node:net";
 import { once } from "node:events";
-import { DatabaseUnreachableError, StatementTimeoutError, type Database } from "./database.ts";
-import { hangUp, refuse, silent, wait } from "lambda-fake-mysql";
-import { FakeDatabase, shutdownIn } from "./fake-database.ts";
+import { DatabaseUnreachableError, StatementTimeoutError, type Database, type DatabaseOptions } from "./database.ts";
+import { hangUp, refuse, silent, wait, type Reaction } from "lambda-fake-mysql";
+import { FakeDatabase, reasonOf, shutdownIn } from "./fake-database.ts";
 
 let fake: FakeDatabase;
 const databases: Database[] = [];
@@ -28,12 +28,13 @@ function open(...config: Parameters<FakeDatabase["database"]>): Database {
 
 async function failing(promise: Promise<unknown>): Promise<{ readonly error: Error; readonly ms: number }> {
   const begun = Date.now();
-  const error = await promise.then(
-    () => new Error("it resolved"),
-    (reason: unknown) => reason as Error,
-  );
-  return { error, ms: Date.now() - begun };
+  return { error: await reasonOf(promise), ms: Date.now() - begun };
 }
+
+const times = <T>(count: number, make: (index: number) => Promise<T>): Promise<T[]> =>
+  Promise.all(Array.from({ length: count }, (_, index) => make(index)));
+
+const slow = (sql: string): Reaction | undefined => (sql === "SLOW" ? wait(100) : undefined);
 
 /** From now on the connections were idle for so long. */
 function laterBy(ms: number): void {
@@ -56,15 +57,12 @@ test("a connection makes no room for prepared statements, of which the function 
   expect(create.mock.calls).toMatchObject([[{ maxPreparedStatements: 1 }]]);
 });
 
-test.each([NaN, 0, -1, 1.5, Infinity])(
-  "connectionLimit %d is refused: it would be no limit, or no connection",
-  (limit) => {
-    expect(() => fake.database({ connectionLimit: limit })).toThrow(`connectionLimit ${limit} is not a whole number`);
-  },
-);
-
-test.each([NaN, 0, -1, Infinity])("acquireTimeoutMs %d is refused", (ms) => {
-  expect(() => fake.database({ acquireTimeoutMs: ms })).toThrow(`acquireTimeoutMs ${ms} is not a number of`);
+test.each([
+  ["connectionLimit", "a whole number", [NaN, 0, -1, 1.5, Infinity]],
+  ["acquireTimeoutMs", "a number of", [NaN, 0, -1, Infinity]],
+])("%s must be %s", (option, what, values) => {
+  for (const value of values)
+    expect(() => fake.database({ [option]: value })).toThrow(`${option} ${value} is not ${what}`);
 });
 
 test("two transactions that wait for each other's connection: one is refused, the other goes on", async () => {
@@ -85,7 +83,8 @@ test("a statement waits for a connection that is busy, up to the limit, and says
   await busy.open();
   const running = failing(busy.query("SELECT SLEEP(9)"));
   const { error, ms } = await failing(busy.query("SELECT 1"));
-  expect(error.message).toContain("no free connection (connectionLimit 1, all in use) within 200 ms");
+  const why = "no free connection (connectionLimit 1, all in use) within 200 ms (acquireTimeoutMs)";
+  expect(error.message).toContain(why);
   expect(ms).toBeLessThan(1_000);
   await busy.close(shutdownIn(400));
   await running;
@@ -96,7 +95,7 @@ test("statements side by side at a server that does not greet fail together, and
   await once(silent, "listening");
   const { port } = silent.address() as AddressInfo;
   const database = open({ connectionLimit: 2 }, { port, connectTimeoutMs: 300 });
-  const failures = await Promise.all(Array.from({ length: 6 }, () => failing(database.query("SELECT 1"))));
+  const failures = await times(6, () => failing(database.query("SELECT 1")));
   for (const { error, ms } of failures) {
     expect(error.message).toContain("no greeting of the server within 300 ms");
     expect(ms).toBeLessThan(1_500);
@@ -110,7 +109,7 @@ test.each([
 ])("a server that %s each log-in is logged in to as rarely as can be", async (_, script, logIns) => {
   Object.assign(fake.script, script);
   const database = open({ connectionLimit: 3 });
-  const failures = await Promise.all([1, 2, 3, 4].map(() => failing(database.query("SELECT 1"))));
+  const failures = await times(4, () => failing(database.query("SELECT 1")));
   for (const { error } of failures) expect(error).toBeInstanceOf(DatabaseUnreachableError);
   expect(fake.sessions).toHaveLength(logIns);
 });
@@ -130,12 +129,9 @@ describe("statements that wait", () => {
   });
 
   test("64 callers of 0.1 s each on one connection all get it, with the default limits", async () => {
-    fake.script.statement = (sql) => (sql === "SLOW" ? wait(100) : undefined);
+    fake.script.statement = slow;
     const database = open();
-    const failures = await Promise.all(
-      Array.from({ length: 64 }, () => database.query("SLOW").catch((e: unknown) => e)),
-    );
-    expect(failures.filter((each) => each instanceof Error)).toEqual([]);
+    await times(64, () => database.query("SLOW"));
     expect(fake.sessions).toHaveLength(1);
   }, 20_000);
 
@@ -143,7 +139,7 @@ describe("statements that wait", () => {
     const database = open();
     const cpuOf = async (count: number): Promise<number> => {
       const cpu = process.cpuUsage();
-      await Promise.all(Array.from({ length: count }, () => database.query("SELECT 1")));
+      await times(count, () => database.query("SELECT 1"));
       return process.cpuUsage(cpu).user / count;
     };
     await cpuOf(300); // compiles
@@ -169,7 +165,7 @@ describe("statements that wait", () => {
 test("64 statements share the attempts at a server with too many connections", async () => {
   fake.script.login = ({ number }) => (number < 4 ? refuse(1040) : undefined);
   const database = open({ connectionLimit: 4 });
-  await Promise.all(Array.from({ length: 64 }, () => database.query("SELECT 1")));
+  await times(64, () => database.query("SELECT 1"));
   expect(fake.sessions.length).toBeLessThanOrEqual(3 + 4);
 });
 
@@ -190,20 +186,29 @@ describe("a secret under rotation", () => {
   const login = { type: "secret", secretArn: ARN, user: undefined } as const;
   const secret = (password: string): object => ({ SecretString: JSON.stringify({ username: "app", password }) });
 
+  /** @param passwordAt what Secrets Manager has under a stage */
+  function openBySecret(passwordAt: (stage?: string) => string, options: DatabaseOptions = {}) {
+    const stages: (string | undefined)[] = [];
+    const getSecretValue = async ({ VersionStage: stage }: { VersionStage?: string }): Promise<object> => {
+      stages.push(stage);
+      return Promise.resolve(secret(passwordAt(stage)));
+    };
+    return { stages, database: open(options, { login, secretsManager: { getSecretValue } }) };
+  }
+
   test.each([1044, 1045, 1130, 1698, 1862, 3118, 3955, 4150, 4151])(
     "is read again after %i until it has another password, and none is sent twice",
     async (code) => {
       let password = "old";
       fake.script.login = ({ number }) => (number === 1 ? refuse(code) : undefined);
-      const stages: unknown[] = [];
-      const getSecretValue = ({ VersionStage: stage }: { VersionStage?: string }): Promise<object> => {
-        stages.push(stage);
-        return stage === undefined ? Promise.resolve(secret(password)) : Promise.reject(new Error("no such stage"));
+      const passwordAt = (stage?: string): string => {
+        if (stage === undefined) return password;
+        throw new Error("no such stage");
       };
-      const database = open({ connectionLimit: 4 }, { login, secretsManager: { getSecretValue } });
+      const { stages, database } = openBySecret(passwordAt, { connectionLimit: 4 });
       setPassword("new");
       setTimeout(() => (password = "new"), 300);
-      await Promise.all(Array.from({ length: 64 }, () => database.query("SELECT 1")));
+      await times(64, () => database.query("SELECT 1"));
       expect(fake.sessions.length).toBeLessThanOrEqual(1 + 4);
       expect(stages.filter((stage) => stage === "AWSPENDING")).toHaveLength(1);
     },
@@ -212,19 +217,15 @@ describe("a secret under rotation", () => {
   test("works with the password that the rotation has ready (AWSPENDING)", async () => {
     fake.script.login = ({ number }) => (number === 1 ? refuse(1045) : undefined);
     setPassword("new");
-    const getSecretValue = jest.fn(({ VersionStage: stage }: { VersionStage?: string }) =>
-      Promise.resolve(secret(stage === undefined ? "old" : "new")),
-    );
-    const database = open({}, { login, secretsManager: { getSecretValue } });
-    await Promise.all([1, 2, 3].map(() => database.query("SELECT 1")));
+    const { stages, database } = openBySecret((stage) => (stage === undefined ? "old" : "new"));
+    await times(3, () => database.query("SELECT 1"));
     expect(fake.sessions).toHaveLength(2);
-    expect(getSecretValue).toHaveBeenCalledTimes(3);
+    expect(stages).toHaveLength(3);
   });
 
   test("fails with the server's refusal when the time is over, after one log-in", async () => {
     fake.script.login = () => refuse(1045);
-    const getSecretValue = (): Promise<object> => Promise.resolve(secret("old"));
-    const database = open({}, { login, secretsManager: { getSecretValue } });
+    const { database } = openBySecret(() => "old");
     const { error, ms } = await failing(database.query("SELECT 1"));
     expect(error.message).toContain("Access denied for user");
     expect(ms).toBeGreaterThan(900);
@@ -235,8 +236,7 @@ describe("a secret under rotation", () => {
     let password = "old";
     setPassword("old");
     fake.script.statement = (_, { number }) => (number === 1 ? refuse(1820) : undefined);
-    const getSecretValue = (): Promise<object> => Promise.resolve(secret(password));
-    const database = open({}, { login, secretsManager: { getSecretValue } });
+    const { database } = openBySecret(() => password);
     setTimeout(() => {
       setPassword((password = "new"));
     }, 100);
@@ -245,18 +245,13 @@ describe("a secret under rotation", () => {
   });
 });
 
-test.each([1040, 1203, 1226, 1053])("a server with too many connections (%i) is asked again", async (code) => {
-  fake.script.login = ({ number }) => (number < 4 ? refuse(code) : undefined);
-  await open().query("SELECT 1");
-  expect(fake.sessions).toHaveLength(4);
-});
-
-test("the caller's own limit has its own name in the error", async () => {
-  fake.script.login = () => undefined;
-  const database = open({ acquireTimeoutMs: 150 });
-  void failing(database.query("SELECT SLEEP(9)"));
-  const { error } = await failing(database.query("SELECT 1"));
-  expect(error.message).toContain("within 150 ms (acquireTimeoutMs)");
+test.each([
+  ...[1040, 1203, 1226, 1053].map((code) => [code, 3]), // too many connections
+  ...[4031, 1927].map((code) => [code, 1]), // the server ends the session
+])("a server that answers the log-in with %i is asked again (%i×)", async (code = 0, refusals = 0) => {
+  fake.script.login = ({ number }) => (number <= refusals ? refuse(code) : undefined);
+  expect(await open().query("SELECT 1")).toHaveLength(1);
+  expect(fake.sessions).toHaveLength(refusals + 1);
 });
 
 test.each([["abc"], [{ id: 1 }], [null], [7]])("values that are no array are refused: %j", async (values) => {
@@ -278,9 +273,7 @@ test("a statement that is longer than max_allowed_packet is not sent, and says s
 
 test("ten statements that time out together are cancelled over one more connection", async () => {
   const database = open({ connectionLimit: 10 });
-  const failures = await Promise.all(
-    Array.from({ length: 10 }, () => failing(database.query("SELECT SLEEP(9)", [], { timeoutMs: 300 }))),
-  );
+  const failures = await times(10, () => failing(database.query("SELECT SLEEP(9)", [], { timeoutMs: 300 })));
   for (const { error } of failures) expect(error).toBeInstanceOf(StatementTimeoutError);
   expect(fake.kills).toHaveLength(10);
   expect(fake.sessions.length).toBeLessThanOrEqual(13); // those that began late may need another
@@ -295,13 +288,11 @@ test("a server that keeps its too many connections is asked more and more rarely
 });
 
 test("after a failover the host is looked up anew, since its name may lead to another server by then", async () => {
-  const lookup = jest.spyOn(dns, "lookup").mockImplementation(((
-    _host,
-    _options,
-    found: (...answer: unknown[]) => void,
-  ) => {
-    process.nextTick(found, null, [{ address: "127.0.0.1", family: 4 }]);
-  }) as typeof dns.lookup);
+  const found = [{ address: "127.0.0.1", family: 4 }];
+  const lookup = jest.spyOn(dns, "lookup");
+  lookup.mockImplementation(((...args: unknown[]) => {
+    process.nextTick(args.at(-1) as () => void, null, found);
+  }));
   const database = open({}, { host: "db.example" });
   await database.query("SELECT 1");
   await database.query("SELECT 1");
@@ -322,8 +313,8 @@ test("a connection that was idle is asked although the clock was set back meanwh
 
 test("the dead connections of one freeze are found out together", async () => {
   const pool = open({ connectionLimit: 5 });
-  fake.script.statement = (sql) => (sql === "SLOW" ? wait(100) : undefined);
-  await Promise.all(Array.from({ length: 5 }, () => pool.query("SLOW")));
+  fake.script.statement = slow;
+  await times(5, () => pool.query("SLOW"));
   expect(fake.server.openSessions).toHaveLength(5);
   fake.script.statement = (_, { number }) => (number <= 5 ? silent : undefined);
   laterBy(20_000);
@@ -335,8 +326,8 @@ test("the dead connections of one freeze are found out together", async () => {
 
 test("one that answers is used at once, and no further one is opened", async () => {
   const pool = open({ connectionLimit: 3 });
-  fake.script.statement = (sql) => (sql === "SLOW" ? wait(100) : undefined);
-  await Promise.all([pool.query("SLOW"), pool.query("SLOW")]);
+  fake.script.statement = slow;
+  await times(2, () => pool.query("SLOW"));
   fake.script.statement = (sql, { number }) => (number === 2 && sql === "COM_PING" ? silent : undefined);
   laterBy(20_000);
   const begun = process.uptime();
@@ -351,37 +342,24 @@ test("there are never more connections than the limit, also while old ones end",
   fake.script.login = () => void (most = Math.max(most, fake.server.openSessions.length));
   const pool = open({ connectionLimit: 3 });
   for (let round = 0; round < 5; round += 1) {
-    await Promise.all(
-      Array.from({ length: 9 }, (_, at) => pool.query(at % 3 === 0 ? "SET autocommit = 0" : "SELECT 1")),
-    );
+    await times(9, (at) => pool.query(at % 3 === 0 ? "SET autocommit = 0" : "SELECT 1"));
   }
   expect(most).toBeLessThanOrEqual(3);
 });
 
 describe("a statement's own time limit", () => {
-  test("cancels it on the server", async () => {
+  test.each([
+    ["cancels it on the server", "uuid", "100 ms: cancelled on the server"],
+    ["cuts the connection off if it cannot be cancelled, and says so", undefined, "it may still run"],
+  ])("%s", async (_, uuid, message) => {
+    fake.script.variables = ({ number }) => ({ server_uuid: uuid ?? `uuid-${number}` });
     const { error } = await failing(open().query("SELECT SLEEP(9)", [], { timeoutMs: 100 }));
     expect(error).toBeInstanceOf(StatementTimeoutError);
-    expect(error.message).toContain("100 ms: cancelled on the server");
-    expect(fake.kills).toEqual([fake.sessions[0]?.connectionId]);
-  });
-
-  test("cuts the connection off if it cannot be cancelled, and says so", async () => {
-    fake.script.variables = ({ number }) => ({ server_uuid: `uuid-${number}` });
-    const { error } = await failing(open().query("SELECT SLEEP(9)", [], { timeoutMs: 100 }));
-    expect(error).toBeInstanceOf(StatementTimeoutError);
-    expect(error.message).toContain("it may still run");
-    expect(fake.kills).toEqual([]);
+    expect(error.message).toContain(message);
+    expect(fake.kills).toEqual(uuid === undefined ? [] : [fake.sessions[0]?.connectionId]);
   });
 
   test("must be one", async () => {
     expect((await failing(open().query("SELECT 1", [], { timeoutMs: -1 }))).error).toBeInstanceOf(TypeError);
   });
-});
-
-test.each([4031, 1927])("a log-in in which the server ends the session with %i is repeated at once", async (code) => {
-  fake.script.login = ({ number }) => (number === 1 ? refuse(code) : undefined);
-  const database = open();
-  expect(await database.query("SELECT 1")).toHaveLength(1);
-  expect(fake.sessions).toHaveLength(2);
 });

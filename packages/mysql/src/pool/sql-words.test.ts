@@ -3,80 +3,30 @@ import fc from "fast-check";
 import { withoutValues } from "./statement-error.ts";
 import { beginsTransaction, isCompound } from "./sql-words.ts";
 
-test.each([
-  "START TRANSACTION",
-  "begin",
-  "BEGIN WORK",
-  "/* again */ BEGIN",
-  "-- again\nstart\ttransaction read only",
-  "# again\n  --\n BEGIN;",
-  "/**/START/* a */TRANSACTION",
-  "/*!40000 BEGIN */",
-  "/*M!100100 START */ TRANSACTION",
-  "/* a */ /* b -- c */ # d\n BEGIN",
-])("%j begins a transaction", (sql) => {
-  expect(beginsTransaction(sql)).toBe(true);
-});
-
-test.each([
-  "BEGIN NOT ATOMIC SELECT 1; END",
-  "beginning",
-  "SELECT 'BEGIN'",
-  "/* BEGIN */ SELECT 1",
-  "-- BEGIN",
-  "--BEGIN",
-  "/* BEGIN",
-  "# BEGIN\nSELECT 1",
-  "START SLAVE",
-  "begin_",
-  "",
-])("%j does not", (sql) => {
-  expect(beginsTransaction(sql)).toBe(false);
-});
-
-test.each([
-  "CALL p()",
-  "/* a */ call p()",
-  "{ call p() }",
-  "((CALL p()))",
-  "DO f()",
+const BEGIN = [
+  ...["START TRANSACTION", "begin", "BEGIN WORK", "/* again */ BEGIN", "-- again\nstart\ttransaction read only"],
+  ...["# again\n  --\n BEGIN;", "/**/START/* a */TRANSACTION", "/*!40000 BEGIN */"],
+  ...["/*M!100100 START */ TRANSACTION", "/* a */ /* b -- c */ # d\n BEGIN"],
+];
+const NO_BEGIN = [
+  ...["BEGIN NOT ATOMIC SELECT 1; END", "beginning", "SELECT 'BEGIN'", "/* BEGIN */ SELECT 1", "-- BEGIN"],
+  ...["--BEGIN", "/* BEGIN", "# BEGIN\nSELECT 1", "START SLAVE", "begin_", ""],
+];
+const COMPOUND = [
+  ...["CALL p()", "/* a */ call p()", "{ call p() }", "((CALL p()))", "DO f()", "/*!CALL p()*/"],
   "IF 1 THEN SELECT 1; END IF",
-  "/*!CALL p()*/",
-])("%j holds statements", (sql) => {
-  expect(isCompound(sql)).toBe(true);
-});
+];
+const SIMPLE = ["SELECT 1", "(SELECT 1)", "INSERT INTO t VALUES ('CALL')", "-- CALL p()\nSELECT 1", "callable"];
 
-test.each(["SELECT 1", "(SELECT 1)", "INSERT INTO t VALUES ('CALL')", "-- CALL p()\nSELECT 1", "callable"])(
-  "%j does not",
-  (sql) => {
-    expect(isCompound(sql)).toBe(false);
-  },
-);
+test.each([
+  ["begins a transaction", beginsTransaction, BEGIN, NO_BEGIN],
+  ["holds statements", isCompound, COMPOUND, SIMPLE],
+] as const)("a statement that %s is told from others", (_, is, right, wrong) => {
+  expect([...right, ...wrong].filter(is)).toEqual(right);
+});
 
 /** Pieces that comments, literals and words are made of, up to 100 kB of them. */
-const PIECES = [
-  "--",
-  " ",
-  "\n",
-  "\t",
-  "#",
-  "/*",
-  "*/",
-  "/*!",
-  "/*M!",
-  "'",
-  '"',
-  "`",
-  "(",
-  "{",
-  "\\",
-  "?",
-  "BEGIN",
-  "start",
-  "a",
-  "\u00e4",
-  "\u00a0",
-];
+const PIECES = [...Array.from(" \n\t#'\"`({\\?ä\u00a0a"), "--", "/*", "*/", "/*!", "/*M!", "BEGIN", "start"];
 const text = fc
   .tuple(fc.array(fc.constantFrom(...PIECES), { minLength: 1, maxLength: 12 }), fc.nat({ max: 100_000 }), fc.string())
   .map(
