@@ -20,10 +20,8 @@ export function benchSubjects(
 ): Readonly<Record<SubjectKey, Subject>> {
   const synthesized: SynthesizedFunction = { ...rest, directory: copied(directory, join(scratch, "function")) };
   const ours = thisFunction(synthesized);
-  const like = (name: string, directory: string): Subject => ({
-    ...ours,
-    name,
-    lambdaFunction: { ...synthesized, directory },
+  const like = (name: string, folder: string): Subject => ({
+    ...{ ...ours, name, lambdaFunction: { ...synthesized, directory: folder } },
   });
   return {
     ours,
@@ -66,17 +64,9 @@ function bundle(name: string, folder: string, scratch: string): string {
   buildSync({
     entryPoints: [join(folder, name, "index.mjs")],
     outfile: join(directory, "index.mjs"),
-    bundle: true,
-    minifyWhitespace: true,
-    minifySyntax: true,
-    platform: "node",
-    format: "esm",
-    target: "node24",
-    external: ["@aws-sdk/*"],
-    banner: {
-      js: 'import{createRequire as $createRequire}from"node:module";const require=$createRequire(import.meta.url);',
-    },
-    logLevel: "silent",
+    ...{ bundle: true, minifyWhitespace: true, minifySyntax: true, external: ["@aws-sdk/*"], logLevel: "silent" },
+    ...{ platform: "node", format: "esm", target: "node24" },
+    banner: { js: 'import{createRequire as $r}from"node:module";const require=$r(import.meta.url);' },
   });
   return directory;
 }

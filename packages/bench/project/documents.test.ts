@@ -160,13 +160,13 @@ describe("the samples", () => {
   for (const { path, codes } of PAGES) {
     const samples = codes.filter(({ language }) => language === "ts");
     for (const [number, { text }] of samples.entries()) {
-      const around = AROUND[path]?.[number] ?? AROUND[path]?.[0];
+      const around = AROUND[path]?.[number] ?? AROUND[path]?.[0] ?? "SAMPLE";
       if (SKIPPED.includes(path)) continue;
       const file = join(ROOT, "samples", `${path.replace(/\W/g, "-")}-${number}.ts`);
       files.set(
         file,
-        (around ?? "SAMPLE").replace("SAMPLE", () => `${text}\n`), // it may end with a comment
-      );
+        around.replace("SAMPLE", () => `${text}\n`),
+      ); // it may end with a comment
     }
   }
 
@@ -179,8 +179,9 @@ describe("the samples", () => {
     const getSourceFile = host.getSourceFile.bind(host);
     host.getSourceFile = (path, language, ...rest) => {
       const sample = files.get(path);
-      if (sample !== undefined) return ts.createSourceFile(path, sample, language);
-      return getSourceFile(path, language, ...rest);
+      return sample === undefined
+        ? getSourceFile(path, language, ...rest)
+        : ts.createSourceFile(path, sample, language);
     };
     const program = ts.createProgram([...files.keys()], { ...options, types: ["node"] }, host);
     const wrong = [...files.keys()].flatMap((path) => {

@@ -7,8 +7,9 @@ import { delimiter, join } from "node:path";
 const ROOT = join(__dirname, "../../..");
 const SETUP = join(ROOT, "scripts/setup.mjs");
 
-function setup(...args: readonly string[]) {
-  return spawnSync(process.execPath, [SETUP, ...args], { encoding: "utf8" });
+function run(program: string, args: readonly string[], env = process.env) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: "utf8", env });
+  return { status, stdout, stderr };
 }
 
 const scratch = mkdtempSync(join(tmpdir(), "setup-"));
@@ -17,8 +18,7 @@ afterAll(() => {
 });
 
 test("finished steps are not repeated: no command runs, nothing is printed", () => {
-  const { status, stdout, stderr } = setup("--test");
-  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "", stderr: "" });
+  expect(run(SETUP, ["--test"])).toEqual({ status: 0, stdout: "", stderr: "" });
 });
 
 const HAS_LAB = existsSync(join(ROOT, "packages/lab"));
@@ -30,9 +30,8 @@ if (HAS_LAB) {
     ["runtime", "packages/lab/lambda/runtimes/nodejs24.x/node_modules"],
   ])("the set-up tells what %s takes on the disk", (part, folder) => {
     const [, told = ""] = new RegExp(`${part}: ([\\d_]+)`).exec(readFileSync(SETUP, "utf8")) ?? [];
-    const [taken] = execFileSync("du", ["-sm", "--exclude=.cache", `${join(ROOT, folder)}/`], {
-      encoding: "utf8",
-    }).split("\t");
+    const command = ["-sm", "--exclude=.cache", `${join(ROOT, folder)}/`];
+    const [taken] = execFileSync("du", command, { encoding: "utf8" }).split("\t");
     const share = Number(told.replace("_", "")) / Number(taken);
     expect({ told, taken, isRight: share > 0.8 && share < 1.2 }).toMatchObject({ isRight: true });
   });
@@ -47,36 +46,22 @@ function setupOfProject(node: string, ...args: readonly string[]) {
   const files = { "package.json": { engines: { node } }, "package-lock.json": {}, "packages/lab/package.json": {} };
   for (const [name, content] of Object.entries(files)) writeFileSync(join(project, name), JSON.stringify(content));
   writeFileSync(join(project, "node_modules/.prepared"), createHash("sha256").update("{}").digest("hex"));
-  const { status, stderr } = spawnSync(process.execPath, [join(project, "scripts/setup.mjs"), ...args], {
-    encoding: "utf8",
-  });
-  return { status, stderr };
+  return run(join(project, "scripts/setup.mjs"), args);
 }
 
 test("the set-up refuses a Node.js that is older than package.json asks for", () => {
   const stderr = `set-up: Node.js ${process.versions.node} is too old: 99.1 or later is needed\n`;
-  expect(setupOfProject(">=99.1.0", "--no-runtime")).toEqual({ status: 1, stderr });
+  expect(setupOfProject(">=99.1.0", "--no-runtime")).toMatchObject({ status: 1, stderr });
 });
 
 test("the set-up leaves out the lab's runtime where it is not needed", () => {
-  expect(setupOfProject(">=20.0.0", "--no-runtime")).toEqual({ status: 0, stderr: "" });
+  expect(setupOfProject(">=20.0.0", "--no-runtime")).toMatchObject({ status: 0, stderr: "" });
   const { status, stderr } = setupOfProject(">=20.0.0");
   expect(status).toBe(1);
   expect(stderr).toContain("preparing nodejs24.x");
 });
 
-const PROGRAMS = [
-  "cmake",
-  "make",
-  "g++",
-  "python3",
-  "xz",
-  "mariadbd",
-  "mysqld",
-  "postgres",
-  "pg_ctlcluster",
-  "redis-server",
-];
+const PROGRAMS = "cmake make g++ python3 xz mariadbd mysqld postgres pg_ctlcluster redis-server".split(" ");
 const APT_GET =
   '#!/bin/sh\necho "$@" >>"$APT_LOG"\ncase "$*" in *"$REFUSED"*) echo "E: no $REFUSED here"; exit 100;; esac';
 
@@ -90,8 +75,7 @@ function setupWithoutBrowser(refused: string) {
   writeFileSync(join(machine, "apt-get"), APT_GET, { mode: 0o755 });
   const log = join(machine, "log");
   const env = { PATH: machine, APT_LOG: log, REFUSED: refused };
-  const { status, stderr } = spawnSync(process.execPath, [SETUP, "--test"], { encoding: "utf8", env });
-  return { status, stderr, asked: existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : [] };
+  return { ...run(SETUP, ["--test"], env), asked: existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : [] };
 }
 
 const INSTALL = "install -y --no-install-recommends chromium";
@@ -110,10 +94,7 @@ test("a browser that cannot be installed is reported, and does not stop the othe
 });
 
 test("a command of a deleted folder says so, and names what works without it", () => {
-  const run = join(ROOT, "scripts/run.mjs");
-  const { status, stderr } = spawnSync(process.execPath, [run, "packages/deleted/cli/program.ts"], {
-    encoding: "utf8",
-  });
+  const { status, stderr } = run(join(ROOT, "scripts/run.mjs"), ["packages/deleted/cli/program.ts"]);
   expect(status).toBe(1);
   expect(stderr).toContain("needs the folder packages/deleted/, and this project has none");
 });

@@ -1,17 +1,7 @@
 /** Each folder of examples/ is checked with the tool that its reader uses. moto stands in for AWS's API. */
-import { execFile, execFileSync } from "node:child_process";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -36,7 +26,7 @@ beforeAll(() => {
   npmTools = tools(["package.json", "package-lock.json"], (folder) => {
     run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], folder);
   });
-  if (pythonIsThere()) {
+  if (spawnSync("python3", ["-m", "venv", "--help"]).status === 0) {
     pythonTools = tools(["requirements.txt"], (folder) => {
       run("python3", ["-m", "venv", "venv"], folder);
       run("venv/bin/python", ["-m", "pip", "install", "--quiet", "--requirement", "requirements.txt"], folder);
@@ -47,24 +37,15 @@ beforeAll(() => {
 /** The tools at the versions that these files name, installed once. */
 function tools(files: readonly string[], install: (folder: string) => void): string {
   const hash = createHash("sha256");
-  for (const file of files) hash.update(readFileSync(join(__dirname, file)));
+  for (const file of files) hash.update(fs.readFileSync(join(__dirname, file)));
   return cachedFolder(`recipes-${hash.digest("hex").slice(0, 16)}`, (folder) => {
-    for (const file of files) cpSync(join(__dirname, file), join(folder, file));
+    for (const file of files) fs.cpSync(join(__dirname, file), join(folder, file));
     install(folder);
   });
 }
 
 function run(program: string, args: readonly string[], cwd: string): void {
   execFileSync(program, args, { cwd, stdio: "pipe", timeout: MAKE_MINUTES * 60_000 });
-}
-
-function pythonIsThere(): boolean {
-  try {
-    execFileSync("python3", ["-m", "venv", "--help"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** A program of a virtual environment by its module: the scripts beside it name the folder in which they were made. */
@@ -76,37 +57,37 @@ function python(...args: readonly string[]): readonly [string, readonly string[]
 
 /** An example in a folder of its own, with the package and a function as their reader has them. */
 function project(example: string): string {
-  const directory = mkdtempSync(join(tmpdir(), `recipe-${example}-`));
+  const directory = fs.mkdtempSync(join(tmpdir(), `recipe-${example}-`));
   directories.push(directory);
-  cpSync(join(ROOT, "examples", example), directory, { recursive: true });
+  fs.cpSync(join(ROOT, "examples", example), directory, { recursive: true });
   const modules = join(directory, "node_modules");
-  mkdirSync(join(modules, "lambda-graceful-shutdown/layer"), { recursive: true });
-  for (const name of readdirSync(join(npmTools, "node_modules"))) {
-    symlinkSync(join(npmTools, "node_modules", name), join(modules, name));
+  fs.mkdirSync(join(modules, "lambda-graceful-shutdown/layer"), { recursive: true });
+  for (const name of fs.readdirSync(join(npmTools, "node_modules"))) {
+    fs.symlinkSync(join(npmTools, "node_modules", name), join(modules, name));
   }
-  writeFileSync(join(modules, "lambda-graceful-shutdown/layer/graceful-shutdown"), "#!/bin/sh\n");
+  fs.writeFileSync(join(modules, "lambda-graceful-shutdown/layer/graceful-shutdown"), "#!/bin/sh\n");
   const zip = zipSync({ "graceful-shutdown": new Uint8Array() });
   for (const file of ["node_modules/lambda-graceful-shutdown/layer.zip", "orders.zip"]) {
-    writeFileSync(join(directory, file), zip);
+    fs.writeFileSync(join(directory, file), zip);
   }
-  mkdirSync(join(directory, "src"));
+  fs.mkdirSync(join(directory, "src"));
   for (const file of ["src/index.js", "index.js"])
-    writeFileSync(join(directory, file), "exports.handler = async () => 1;");
+    fs.writeFileSync(join(directory, file), "exports.handler = async () => 1;");
   return directory;
 }
 
 const directories: string[] = [];
 afterAll(() => {
-  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+  for (const directory of directories) fs.rmSync(directory, { recursive: true, force: true });
 });
 
+type Properties = Readonly<Record<string, unknown>>;
+
 interface Template {
-  readonly Resources: Readonly<
-    Record<string, { readonly Type: string; readonly Properties: Readonly<Record<string, unknown>> }>
-  >;
+  readonly Resources: Readonly<Record<string, { readonly Type: string; readonly Properties: Properties }>>;
 }
 
-function properties({ Resources }: Template, type: string): Readonly<Record<string, unknown>> {
+function properties({ Resources }: Template, type: string): Properties {
   const found = Object.values(Resources).filter(({ Type }) => Type === type);
   expect(found).toHaveLength(1);
   return found[0]?.Properties ?? {};
@@ -116,7 +97,7 @@ async function cdk(example: string): Promise<Template> {
   const directory = project(example);
   const env = { ...process.env, CDK_OUTDIR: join(directory, "cdk.out") };
   await promisify(execFile)(process.execPath, ["--import", require.resolve("tsx"), "app.ts"], { cwd: directory, env });
-  return JSON.parse(readFileSync(join(directory, "cdk.out/orders.template.json"), "utf8")) as Template;
+  return JSON.parse(fs.readFileSync(join(directory, "cdk.out/orders.template.json"), "utf8")) as Template;
 }
 
 test("cdk: the function has the layer and the variable", async () => {
@@ -139,10 +120,10 @@ test.each(["sam", "sam-web-function"])("%s: the template is valid to SAM and to 
 });
 
 test("sst, container-image and aws-cli use the names that the layer and the package have", () => {
-  const text = (file: string): string => readFileSync(join(ROOT, "examples", file), "utf8");
+  const text = (file: string): string => fs.readFileSync(join(ROOT, "examples", file), "utf8");
   for (const file of ["sst/sst.config.ts", "aws-cli/attach.sh"]) expect(text(file)).toContain("/opt/graceful-shutdown");
   expect(text("container-image/Dockerfile")).toContain("--import=lambda-graceful-shutdown/attach");
-  expect(existsSync(join(ROOT, "packages/shutdown"))).toBe(true);
+  expect(fs.existsSync(join(ROOT, "packages/shutdown"))).toBe(true);
 });
 
 deployed((parts) => {
@@ -164,21 +145,16 @@ deployed((parts) => {
     const osls = join(npmTools, "node_modules/osls/bin/serverless.js");
     await promisify(execFile)(process.execPath, [osls, "package"], { cwd: directory, env: environment });
     const file = join(directory, ".serverless/cloudformation-template-update-stack.json");
-    const { Layers, Environment } = properties(
-      JSON.parse(readFileSync(file, "utf8")) as Template,
-      "AWS::Lambda::Function",
-    );
+    const template = JSON.parse(fs.readFileSync(file, "utf8")) as Template;
+    const { Layers, Environment } = properties(template, "AWS::Lambda::Function");
     expect(Layers).toEqual([{ Ref: "GracefulShutdownLambdaLayer" }]);
     expect(Environment).toEqual({ Variables: WRAPPER });
   });
 
   test("terraform: the plan has the layer and the variable", async () => {
     const directory = project("terraform");
-    const env = {
-      ...environment,
-      TF_CLI_CONFIG_FILE: parts.cliConfigFile,
-      TF_DATA_DIR: join(scratch, "recipe-terraform"),
-    };
+    const own = { TF_CLI_CONFIG_FILE: parts.cliConfigFile, TF_DATA_DIR: join(scratch, "recipe-terraform") };
+    const env = { ...environment, ...own };
     const terraform = async (...args: readonly string[]): Promise<string> =>
       (await promisify(execFile)("terraform", args, { cwd: directory, env, maxBuffer: 2 ** 26 })).stdout;
     await terraform("init", "-input=false");
@@ -202,18 +178,16 @@ deployed((parts) => {
     const [FunctionName, Handler, Runtime] = ["orders", "index.handler", "nodejs22.x"] as const;
     const Code = { ZipFile: zipSync({ "index.js": new Uint8Array() }) };
     const Environment = { Variables: { LOG_LEVEL: "info" } };
-    await lambda.send(
-      new CreateFunctionCommand({ FunctionName, Handler, Runtime, Code, Environment, Role: Role?.Arn ?? "" }),
-    );
+    const made = { FunctionName, Handler, Runtime, Code, Environment, Role: Role?.Arn ?? "" };
+    await lambda.send(new CreateFunctionCommand(made));
     const directory = project("aws-cli");
     const [program, args] = python("-m", "awscli");
-    writeFileSync(join(directory, "aws"), `#!/bin/sh\nexec '${program}' ${args.join(" ")} "$@"\n`, { mode: 0o755 });
+    fs.writeFileSync(join(directory, "aws"), `#!/bin/sh\nexec '${program}' ${args.join(" ")} "$@"\n`, { mode: 0o755 });
     const env = { ...environment, PATH: `${directory}:${process.env["PATH"] ?? ""}` };
     await promisify(execFile)("sh", ["attach.sh", "orders"], { cwd: directory, env });
     const found = await lambda.send(new GetFunctionConfigurationCommand({ FunctionName }));
     expect(found.Environment?.Variables).toEqual({ LOG_LEVEL: "info", ...WRAPPER });
     expect(found.Layers?.map(({ Arn = "" }) => Arn.split(":").at(-2))).toEqual(["graceful-shutdown"]);
-    iam.destroy();
-    lambda.destroy();
+    for (const each of [iam, lambda]) each.destroy();
   });
 });

@@ -1,5 +1,5 @@
 /** A fork with every setting that the README invites to change, a handler of its own and another dependency. */
-import { writeFileSync, mkdirSync, symlinkSync } from "node:fs";
+import { symlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { mainWith } from "../../../../__tests__/main-settings";
 import { Fork, succeeded } from "./fork";
@@ -25,34 +25,19 @@ const fork = new Fork();
 beforeAll(() => {
   fork.write("src/orders.ts", HANDLER);
   const main = mainWith({
-    STACK_NAME: '"orders-api"',
-    region: '"eu-west-3"',
-    functionName: '"orders"',
-    entry: '"src/orders.ts"',
-    architecture: '"x86_64"',
-    runtime: '"nodejs22.x"',
-    memorySize: "512",
-    timeout: "30",
-    CREATE_DATABASE: "true",
-    name: '"orders"',
-    databaseName: '"orders"',
+    ...{ STACK_NAME: '"orders-api"', region: '"eu-west-3"', functionName: '"orders"', entry: '"src/orders.ts"' },
+    ...{ architecture: '"x86_64"', runtime: '"nodejs22.x"', memorySize: "512", timeout: "30" },
+    ...{ CREATE_DATABASE: "true", name: '"orders"', databaseName: '"orders"' },
   });
   fork.write("main.ts", main);
   fork.edit("tsconfig.json", /"main\.ts", /, '"main.ts", "src", ');
   fork.delete("packages/lab", "packages/bench");
   // The other packages are this project's: only the new one is added.
   symlinkSync(resolve("node_modules"), join(fork.directory, "node_modules"));
-  mkdirSync(join(fork.directory, "src/node_modules/tiny"), { recursive: true });
-  writeFileSync(
-    join(fork.directory, "src/node_modules/tiny/package.json"),
-    '{"name":"tiny","version":"1.0.0","main":"index.js","types":"index.d.ts"}',
-  );
-  writeFileSync(join(fork.directory, "src/node_modules/tiny/index.js"), 'exports.name = "tiny";');
-  writeFileSync(join(fork.directory, "src/node_modules/tiny/index.d.ts"), "export declare const name: string;");
-});
-
-afterAll(() => {
-  fork.remove();
+  const manifest = { name: "tiny", version: "1.0.0", main: "index.js", types: "index.d.ts" };
+  fork.write("src/node_modules/tiny/package.json", JSON.stringify(manifest));
+  fork.write("src/node_modules/tiny/index.js", 'exports.name = "tiny";');
+  fork.write("src/node_modules/tiny/index.d.ts", "export declare const name: string;");
 });
 
 test("npm run check passes", async () => {

@@ -12,7 +12,7 @@ export interface Ended {
   readonly seconds: number;
 }
 
-/** A copy of this project, as a clone has it, that a test may change and run commands in. */
+/** A copy of this project, as a clone has it, that a test may change and run commands in. It goes after the file's tests. */
 export class Fork {
   readonly directory = mkdtempSync(join(tmpdir(), "fork-"));
 
@@ -26,6 +26,9 @@ export class Fork {
       copyFileSync(join(ROOT, file), join(this.directory, file));
     }
     execFileSync("git", ["init", "--quiet"], { cwd: this.directory });
+    afterAll(() => {
+      rmSync(this.directory, { recursive: true, force: true });
+    });
   }
 
   delete(...paths: readonly string[]): void {
@@ -60,10 +63,6 @@ export class Fork {
         resolve({ status, output: stdout + stderr, seconds: (performance.now() - begun) / 1_000 });
       });
     });
-  }
-
-  remove(): void {
-    rmSync(this.directory, { recursive: true, force: true });
   }
 }
 

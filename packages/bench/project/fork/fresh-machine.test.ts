@@ -8,9 +8,6 @@ import { Fork, succeeded, type Ended } from "./fork";
 jest.setTimeout(400_000);
 
 const fork = new Fork();
-afterAll(() => {
-  fork.remove();
-});
 
 const FAKE_TERRAFORM = `#!/bin/sh
 case "$1" in

@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { zipSync } from "fflate";
-import { Fork, succeeded } from "./fork";
+import { Fork, succeeded, type Ended } from "./fork";
 
 jest.setTimeout(120_000);
 
@@ -24,16 +24,20 @@ beforeAll(async () => {
 
 afterAll(() => {
   server.close();
-  fork.remove();
   rmSync(scratch, { recursive: true, force: true });
 });
 
-test("the copy has its own names, says what to run, and synthesizes", async () => {
+function init(folder: string, environment: NodeJS.ProcessEnv = {}): Promise<Ended> {
   const { port } = server.address() as AddressInfo;
   const template = `http://127.0.0.1:${port}/template.zip`;
   const options = '--local --project-name "Orders API" --project-description orders --enable-crash-reporting false';
-  const init = await fork.run(`cd ${scratch} && ${cdktf} init --template ${template} ${options}`);
-  expect(succeeded(init).output).toMatch(/orders-api is ready\.(.|\n)*npm start(.|\n)*npm test(.|\n)*npx cdktf deploy/);
+  return fork.run(`cd ${folder} && ${cdktf} init --template ${template} ${options}`, environment);
+}
+
+test("the copy has its own names, says what to run, and synthesizes", async () => {
+  expect(succeeded(await init(scratch)).output).toMatch(
+    /orders-api is ready\.(.|\n)*npm start(.|\n)*npm test(.|\n)*npx cdktf deploy/,
+  );
 
   const json = (file: string): unknown => JSON.parse(readFileSync(join(scratch, file), "utf8"));
   expect(json("package.json")).toMatchObject({ name: "orders-api", version: "0.1.0" });
@@ -50,11 +54,7 @@ test("the copy has its own names, says what to run, and synthesizes", async () =
 });
 
 test("a wrong LGS_TEMPLATE is an error that names what is allowed", async () => {
-  const { port } = server.address() as AddressInfo;
-  const options = "--local --project-name x --project-description x --enable-crash-reporting false";
-  const template = `http://127.0.0.1:${port}/template.zip`;
-  const command = `cd $(mktemp -d) && ${cdktf} init --template ${template} ${options}`;
-  const { status, output } = await fork.run(command, { LGS_TEMPLATE: "tarballs" });
+  const { status, output } = await init("$(mktemp -d)", { LGS_TEMPLATE: "tarballs" });
   expect(status).not.toBe(0);
   expect(output).toContain('LGS_TEMPLATE "tarballs" is not one of sources, packages');
 });

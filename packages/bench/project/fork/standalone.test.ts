@@ -17,10 +17,6 @@ beforeAll(async () => {
   succeeded(await fork.run("npm run standalone"));
 });
 
-afterAll(() => {
-  fork.remove();
-});
-
 function typeScript(folder = ""): readonly string[] {
   return readdirSync(inFork(folder), { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);

@@ -7,9 +7,6 @@ jest.setTimeout(400_000);
 
 const fork = new Fork();
 fork.delete("packages/lab", "packages/bench");
-afterAll(() => {
-  fork.remove();
-});
 
 test("npm ci installs the template's packages, and none of the lab's", async () => {
   succeeded(await fork.run("npm ci --prefer-offline --ignore-scripts --no-audit --no-fund"));

@@ -73,15 +73,8 @@ const PROJECTS = [
 /** What the compiler writes. */
 function compile(module: string, type: string, options: object, source: string): string {
   const project = mkdtempSync(join(scratch, "project-"));
-  const compilerOptions = {
-    module,
-    target: "es2022",
-    strict: true,
-    noEmit: true,
-    skipLibCheck: true,
-    types: ["node"],
-    ...options,
-  };
+  const strict = { strict: true, noEmit: true, skipLibCheck: true, types: ["node"] };
+  const compilerOptions = { module, target: "es2022", ...strict, ...options };
   writeFileSync(join(project, "package.json"), JSON.stringify({ name: "consumer", type, private: true }));
   writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["index.ts"] }));
   writeFileSync(join(project, "index.ts"), source);
