@@ -65,7 +65,7 @@ export async function createCertificates(directory: string): Promise<Certificate
   };
 }
 
-async function authority(name: string): Promise<GenerateResult> {
+function authority(name: string): Promise<GenerateResult> {
   return create(`the lab's ${name}`, {
     extensions: [
       { name: "basicConstraints", cA: true, critical: true },
@@ -74,7 +74,7 @@ async function authority(name: string): Promise<GenerateResult> {
   });
 }
 
-async function serverCertificate(
+function serverCertificate(
   dnsNames: readonly string[],
   addresses: readonly string[],
   signer: GenerateResult,
@@ -93,7 +93,7 @@ async function serverCertificate(
   });
 }
 
-async function create(commonName: string, options: SelfsignedOptions): Promise<GenerateResult> {
+function create(commonName: string, options: SelfsignedOptions): Promise<GenerateResult> {
   const now = Date.now();
   return generate([{ name: "commonName", value: commonName }], {
     ...options,

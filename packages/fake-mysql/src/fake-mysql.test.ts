@@ -5,12 +5,8 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import mysql, {
-  type Connection,
-  type ConnectionOptions,
-  type ResultSetHeader,
-  type RowDataPacket,
-} from "mysql2/promise";
+import mysql, { type Connection, type ConnectionOptions as Options } from "mysql2/promise";
+import type { ResultSetHeader, RowDataPacket } from "mysql2/promise";
 import { createCertificates, type Certificates } from "./certificates.ts";
 import { FakeMysql, type FakeMysqlConfig } from "./fake-mysql.ts";
 import { answer, farewell, hangUp, refuse, refuseAndEnd, reset, silent, wait } from "./reaction.ts";
@@ -39,7 +35,13 @@ async function start(config: FakeMysqlConfig = {}): Promise<void> {
   server = await FakeMysql.start(config);
 }
 
-async function connect(options: ConnectionOptions = {}): Promise<Connection> {
+/** A connection to a new server. */
+async function connected(config: FakeMysqlConfig = {}): Promise<Connection> {
+  await start(config);
+  return connect();
+}
+
+async function connect(options: Options = {}): Promise<Connection> {
   const { host, port, account, database } = server;
   const connection = await mysql.createConnection({
     ...{ host, port, user: account.user, password: account.password, database, connectTimeout: 500 },
@@ -55,7 +57,7 @@ async function rows(connection: Connection, sql: string): Promise<RowDataPacket[
   return found;
 }
 
-const overTls = (): ConnectionOptions => ({
+const overTls = (): Options => ({
   host: "localhost",
   ssl: { ca: readFileSync(certificates.authorityFile, "utf8"), verifyIdentity: true },
 });
@@ -78,11 +80,11 @@ describe("logs in", () => {
       if (password === "wrong") await expect(connection).rejects.toMatchObject({ errno: 1045, sqlState: "28000" });
       else expect(await rows(await connection, "SELECT CONNECTION_ID() AS id")).toEqual([{ id: 8 }]);
     }
-    expect(server.sessions.map(({ encrypted, user }) => ({ encrypted, user }))).toEqual([
-      { encrypted: tls, user: "lab" },
-      { encrypted: tls, user: "lab" },
+    const seen = { encrypted: tls, user: "lab" };
+    expect(server.sessions).toMatchObject([
+      { ...seen, loggedIn: true },
+      { ...seen, loggedIn: false },
     ]);
-    expect(server.sessions.map(({ loggedIn }) => loggedIn)).toEqual([true, false]);
   });
 
   test("with caching_sha2_password in full first, then fast", async () => {
@@ -118,8 +120,7 @@ describe("logs in", () => {
 
 describe("answers", () => {
   test.each(["answers", "packets", "bytes"] as const)("in %s", async (delivery) => {
-    await start({ delivery });
-    const connection = await connect();
+    const connection = await connected({ delivery });
     expect(await rows(connection, "SELECT 1 AS one, 'a, b' AS text, @@hostname AS host")).toEqual([
       { one: 1, text: "a, b", host: "mysql-1" },
     ]);
@@ -128,15 +129,13 @@ describe("answers", () => {
   });
 
   test("unknown statements with an error", async () => {
-    await start();
-    const connection = await connect();
+    const connection = await connected();
     await expect(connection.query("SELECT SHA1('x')")).rejects.toMatchObject({ errno: 1064 });
     await expect(connection.query("SELECT 1 FROM performance_schema.threads")).rejects.toMatchObject({ errno: 1064 });
   });
 
   test("with the transaction's flag", async () => {
-    await start();
-    const connection = await connect();
+    const connection = await connected();
     const inTransaction = async (sql: string): Promise<boolean> => {
       const [result] = await connection.query<ResultSetHeader>(sql);
       return (result.serverStatus & 1) === 1;
@@ -158,14 +157,11 @@ describe("answers", () => {
     const [connection, busy] = [await connect(), await connect()];
     const sleeping = busy.query("SELECT SLEEP(30)");
     await sleep(20);
-    const [all, own, running] = [
-      await rows(connection, "SHOW FULL PROCESSLIST"),
-      await rows(connection, "SELECT id, host FROM information_schema.processlist WHERE id = CONNECTION_ID()"),
-      await rows(connection, "SELECT id FROM information_schema.processlist WHERE command = 'Query' AND id IN (9, 10)"),
-    ];
-    expect(all).toHaveLength(2);
-    expect(own).toEqual([{ id: 8, host: server.sessions[0]?.peer }]);
-    expect(running.map(({ id }) => id as number)).toContain(9);
+    const list = (select: string, where: string): Promise<RowDataPacket[]> =>
+      rows(connection, `SELECT ${select} FROM information_schema.processlist WHERE ${where}`);
+    expect(await rows(connection, "SHOW FULL PROCESSLIST")).toHaveLength(2);
+    expect(await list("id, host", "id = CONNECTION_ID()")).toEqual([{ id: 8, host: server.sessions[0]?.peer }]);
+    expect(await list("id", "command = 'Query' AND id IN (9, 10)")).toContainEqual({ id: 9 });
     await connection.query("KILL QUERY 9");
     await sleeping;
     expect(server.kills).toMatchObject([{ what: "QUERY", connectionId: 9, hit: "own" }]);
@@ -207,15 +203,13 @@ describe("misbehaves", () => {
     ["FIN", hangUp, { code: "PROTOCOL_CONNECTION_LOST" }],
     ["refusal", refuse(1290), { errno: 1290, sqlState: "HY000" }],
   ])("at a statement: %s", async (_name, reaction, error) => {
-    await start();
-    const connection = await connect();
+    const connection = await connected();
     server.script = { statement: (sql) => (sql === "SELECT 1" ? reaction : undefined) };
     await expect(connection.query("SELECT 1")).rejects.toMatchObject(error);
   });
 
   test("with an answer of the script's, late", async () => {
-    await start();
-    const connection = await connect();
+    const connection = await connected();
     server.script = { statement: () => answer({ n: 9_007_199_254_740_993n }) };
     const [exact] = await connection.query<RowDataPacket[]>({ sql: "SELECT n", supportBigNumbers: true });
     expect(exact).toEqual([{ n: "9007199254740993" }]);
@@ -226,8 +220,7 @@ describe("misbehaves", () => {
   });
 
   test("as a silent server does, from one moment on", async () => {
-    await start();
-    const connection = await connect();
+    const connection = await connected();
     server.silence();
     const ping = connection.ping().then(() => "answered");
     expect(await Promise.race([ping, sleep(100, "silence")])).toBe("silence");
@@ -236,8 +229,7 @@ describe("misbehaves", () => {
   });
 
   test.each([4031, 1053] as const)("with the farewell %d in front of an idle connection's FIN", async (code) => {
-    await start();
-    const connection = await connect();
+    const connection = await connected();
     const ended = new Promise<Error>((resolve) => connection.on("error", resolve));
     await server.endIdle(code);
     expect((await ended).message).toMatch(code === 4031 ? /because of inactivity/ : /^Server shutdown in progress$/);
@@ -245,21 +237,17 @@ describe("misbehaves", () => {
   });
 
   test.each([1290, 1792, 1836] as const)("as a reader after a failover, with %d", async (code) => {
-    await start();
-    const old = await connect();
+    const old = await connected();
     server.failOver(code);
-    await expect(old.query("INSERT INTO account VALUES (1, 2)")).rejects.toMatchObject({ errno: code });
-    await expect(old.query("SELECT balance FROM account WHERE id = 1 FOR UPDATE")).rejects.toMatchObject({
-      errno: code,
-    });
+    for (const write of ["INSERT INTO account VALUES (1, 2)", "SELECT balance FROM account WHERE id = 1 FOR UPDATE"])
+      await expect(old.query(write)).rejects.toMatchObject({ errno: code });
     expect(await rows(old, "SELECT balance FROM account")).toEqual([{ balance: 0 }]);
     const anew = await connect();
     await expect(anew.query("INSERT INTO account VALUES (1, 2)")).resolves.toBeDefined();
   });
 
   test("as a proxy whose thread numbers are its own", async () => {
-    await start({ threadIdInGreeting: (id) => id + 1_000 });
-    const connection = await connect();
+    const connection = await connected({ threadIdInGreeting: (id) => id + 1_000 });
     expect(connection.threadId).toBe(1_008);
     expect(await rows(connection, "SELECT CONNECTION_ID() AS id")).toEqual([{ id: 8 }]);
   });
@@ -268,19 +256,15 @@ describe("misbehaves", () => {
     await start({ backends: 2 });
     const [first, second] = [await connect(), await connect()];
     server.addOtherClient({ backend: 1, connectionId: 8 });
-    const [here, there] = [
-      await rows(first, "SELECT @@server_uuid AS id"),
-      await rows(second, "SELECT @@server_uuid AS id"),
-    ];
-    expect(here).not.toEqual(there);
+    const uuid = "SELECT @@server_uuid AS id";
+    expect(await rows(first, uuid)).not.toEqual(await rows(second, uuid));
     expect([first.threadId, second.threadId]).toEqual([8, 108]);
     await second.query("KILL QUERY 8");
     expect(server.kills).toMatchObject([{ connectionId: 8, backend: { index: 1 }, hit: "another client's" }]);
   });
 
   test("with no room for one more", async () => {
-    await start({ limit: { connections: 1, code: 1203 } });
-    const connection = await connect();
+    const connection = await connected({ limit: { connections: 1, code: 1203 } });
     await expect(connect()).rejects.toMatchObject({ errno: 1203 });
     await connection.end();
     await sleep(20);

@@ -2,13 +2,13 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import net, { type AddressInfo } from "node:net";
-import type { SecureContext } from "node:tls";
+import tls, { type SecureContext } from "node:tls";
 import type { Account, AuthPlugin } from "./log-in.ts";
 import type { Row } from "./packets.ts";
 import type { ProcesslistEntry } from "./processlist.ts";
 import { refuseAndEnd, type Reaction } from "./reaction.ts";
 import { Session, type Script, type SessionServer } from "./session.ts";
-import { secureContextOf, type Delivery } from "./wire.ts";
+import type { Delivery } from "./wire.ts";
 
 export type { Script } from "./session.ts";
 
@@ -17,9 +17,7 @@ export interface FakeMysqlConfig {
   readonly version?: string;
   /** How the one account logs in. @default "caching_sha2_password" */
   readonly plugin?: AuthPlugin;
-  /**
-   * The plugin that the greeting names; where it is not the account's, the server switches. @default - the account's
-   */
+  /** The plugin that the greeting names; where it is not the account's, the server switches. @default - the account's */
   readonly greetingPlugin?: AuthPlugin;
   /** Passwords in clear text that are as good as the account's own, such as IAM tokens. @default none */
   readonly token?: RegExp;
@@ -57,12 +55,6 @@ export interface RecordedKill {
   readonly hit: "own" | "another client's" | "nobody";
 }
 
-/** A statement of a client that has nothing to do with the function. */
-export interface OtherClient {
-  readonly backend: number;
-  readonly connectionId: number;
-}
-
 /** One MySQL server with its own numbering and its own processlist. */
 export class Backend {
   readonly sessions: Session[] = [];
@@ -78,8 +70,7 @@ export class Backend {
   }
 
   nextId(): number {
-    this.#lastId += 1;
-    return this.#lastId;
+    return (this.#lastId += 1);
   }
 
   processlist(): readonly ProcesslistEntry[] {
@@ -136,9 +127,9 @@ export class FakeMysql implements SessionServer {
     this.delivery = config.delivery ?? "answers";
     this.account = { user: "lab", password: randomBytes(16).toString("hex"), plugin, token: config.token };
     this.backends = Array.from({ length: backends }, (_, index) => new Backend(index));
-    this.secureContext =
-      certificate &&
-      secureContextOf(readFileSync(certificate.certificateFile, "utf8"), readFileSync(certificate.keyFile, "utf8"));
+    if (certificate === undefined) return;
+    const [cert, key] = [certificate.certificateFile, certificate.keyFile].map((file) => readFileSync(file));
+    this.secureContext = tls.createSecureContext({ cert, key });
   }
 
   static async start(config: FakeMysqlConfig = {}): Promise<FakeMysql> {
@@ -177,8 +168,7 @@ export class FakeMysql implements SessionServer {
   }
 
   nextInsertId(): number {
-    this.#lastInsertId += 1;
-    return this.#lastInsertId;
+    return (this.#lastInsertId += 1);
   }
 
   /** The connections of now have a reader at their other end, which refuses writes; new ones reach the writer. */
@@ -201,7 +191,7 @@ export class FakeMysql implements SessionServer {
   }
 
   /** Another client's statement on one of the servers, with a thread number that the function has on another. */
-  addOtherClient({ backend, connectionId }: OtherClient): void {
+  addOtherClient({ backend, connectionId }: { readonly backend: number; readonly connectionId: number }): void {
     this.backends[backend]?.others.add(connectionId);
   }
 

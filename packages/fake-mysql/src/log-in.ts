@@ -47,28 +47,23 @@ export function clientHello(payload: Buffer): ClientHello {
   return { capabilities, user, proof, database, plugin };
 }
 
-/**
- * Carries the log-in on from the client's first packet, which answers the plugin that the greeting has named.
- *
- * @param cached users whose hash the server knows from a full log-in, as caching_sha2_password keeps them
- */
+/** What the log-in of one connection needs of it and of its server. */
+export interface LoginContext {
+  readonly wire: Wire;
+  readonly scramble: Buffer;
+  readonly greetedWith: AuthPlugin;
+  readonly encrypted: boolean;
+  /** Users whose hash the server knows from a full log-in, as caching_sha2_password keeps them. */
+  readonly cached: Set<string>;
+}
+
+/** Carries the log-in on from the client's first packet, which answers the plugin that the greeting has named. */
 export async function proveLogin(
   { user, proof, plugin }: ClientHello,
   account: Account,
-  {
-    wire,
-    scramble,
-    greetedWith,
-    encrypted,
-    cached,
-  }: {
-    readonly wire: Wire;
-    readonly scramble: Buffer;
-    readonly greetedWith: AuthPlugin;
-    readonly encrypted: boolean;
-    readonly cached: Set<string>;
-  },
+  context: LoginContext,
 ): Promise<Proof> {
+  const { wire, scramble, greetedWith, encrypted } = context;
   let given: Buffer | undefined = proof;
   if (plugin !== account.plugin || greetedWith !== account.plugin) {
     await wire.write(authSwitch(account.plugin, scramble));
@@ -80,18 +75,25 @@ export async function proveLogin(
       return given.equals(nativeProof(account.password, scramble)) ? "fast" : "refused";
     case "mysql_clear_password":
       return encrypted && isPassword(given, account) ? "full" : "refused";
-    case "caching_sha2_password": {
-      if (cached.has(user) && given.equals(sha2Proof(account.password, scramble))) {
-        await wire.write(authMoreData(FAST_AUTH_SUCCESS));
-        return "fast";
-      }
-      await wire.write(authMoreData(PERFORM_FULL_AUTHENTICATION));
-      const password = encrypted ? await wire.read() : await readEncryptedPassword(wire, scramble);
-      if (password === undefined || !isPassword(password, account)) return "refused";
-      cached.add(user);
-      return "full";
-    }
+    case "caching_sha2_password":
+      return proveBySha2(given, account, context);
   }
+}
+
+async function proveBySha2(
+  given: Buffer,
+  account: Account,
+  { wire, scramble, encrypted, cached }: LoginContext,
+): Promise<Proof> {
+  if (cached.has(account.user) && given.equals(sha2Proof(account.password, scramble))) {
+    await wire.write(authMoreData(FAST_AUTH_SUCCESS));
+    return "fast";
+  }
+  await wire.write(authMoreData(PERFORM_FULL_AUTHENTICATION));
+  const password = encrypted ? await wire.read() : await readEncryptedPassword(wire, scramble);
+  if (password === undefined || !isPassword(password, account)) return "refused";
+  cached.add(account.user);
+  return "full";
 }
 
 async function readEncryptedPassword(wire: Wire, scramble: Buffer): Promise<Buffer | undefined> {

@@ -26,21 +26,14 @@ export function asksForProcesslist(sql: string): boolean {
  */
 export function processlistRows(
   sql: string,
-  {
-    connectionId,
-    processlist,
-  }: { readonly connectionId: number; readonly processlist: () => readonly ProcesslistEntry[] },
+  connectionId: number,
+  processlist: readonly ProcesslistEntry[],
 ): readonly Row[] | undefined {
   const [, where] = sql.replaceAll(/\bconnection_id\(\)/gi, String(connectionId)).split(/ where /i);
-  const conditions =
-    where
-      ?.split(/ (?:order|limit) /i)[0]
-      ?.split(/ and /i)
-      .map(conditionOf) ?? [];
+  const [condition] = where?.split(/ (?:order|limit) /i) ?? [];
+  const conditions = condition?.split(/ and /i).map(conditionOf) ?? [];
   if (conditions.includes(undefined)) return undefined;
-  return processlist()
-    .map((entry): Row => ({ ...entry }))
-    .filter((row) => conditions.every((holds) => holds?.(row)));
+  return processlist.flatMap((entry) => (conditions.every((holds) => holds?.({ ...entry })) ? [{ ...entry }] : []));
 }
 
 function conditionOf(text: string): ((row: Row) => boolean) | undefined {

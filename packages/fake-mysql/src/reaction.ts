@@ -1,20 +1,18 @@
 import type { Row } from "./packets.ts";
 
-/**
- * What the server does instead of the right thing. The functions of this module make them.
- */
+interface Refusal {
+  readonly kind: "refuse";
+  readonly code: number;
+  readonly message: string;
+  readonly sqlState: string;
+  readonly thenEnds: boolean;
+}
+
+/** What the server does instead of the right thing. The functions of this module make them. */
 export type Reaction =
-  | {
-      readonly kind: "refuse";
-      readonly code: number;
-      readonly message: string;
-      readonly sqlState: string;
-      readonly thenEnds: boolean;
-    }
+  | Refusal
   | { readonly kind: "farewell"; readonly code: number; readonly message: string }
-  | { readonly kind: "silent" }
-  | { readonly kind: "hang up" }
-  | { readonly kind: "reset" }
+  | { readonly kind: "silent" | "hang up" | "reset" }
   | { readonly kind: "answer"; readonly rows: readonly Row[] }
   | { readonly kind: "wait"; readonly ms: number };
 

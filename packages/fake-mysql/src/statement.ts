@@ -93,7 +93,11 @@ function read(statement: string, { database }: SessionState, context: StatementC
   const fromProcesslist = asksForProcesslist(statement);
   const fromOtherSchema = !fromProcesslist && /\b(information|performance)_schema\b/i.test(statement);
   const fromTable = !fromProcesslist && /\bfrom\b/i.test(statement);
-  const rows = fromProcesslist ? processlistRows(statement, context) : fromOtherSchema ? undefined : [{}];
+  const rows = fromProcesslist
+    ? processlistRows(statement, context.connectionId, context.processlist())
+    : fromOtherSchema
+      ? undefined
+      : [{}];
   const list = /^show\b/i.test(statement) ? "select *" : statement;
   const selected = rows && select(list, rows, { ...context, database, columns: fromTable ? 0 : undefined });
   if (selected === undefined) return refuse(1064, `the fake server does not know ${statement}`);

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
-import tls, { TLSSocket, type SecureContext } from "node:tls";
+import { TLSSocket, type SecureContext } from "node:tls";
 import { integer } from "./packets.ts";
 
 /**
@@ -134,8 +134,4 @@ export class Wire {
     }
     return Buffer.concat(parts);
   }
-}
-
-export function secureContextOf(certificate: string, key: string): SecureContext {
-  return tls.createSecureContext({ cert: certificate, key });
 }

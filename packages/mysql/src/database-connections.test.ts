@@ -290,9 +290,9 @@ test("a server that keeps its too many connections is asked more and more rarely
 test("after a failover the host is looked up anew, since its name may lead to another server by then", async () => {
   const found = [{ address: "127.0.0.1", family: 4 }];
   const lookup = jest.spyOn(dns, "lookup");
-  lookup.mockImplementation(((...args: unknown[]) => {
+  lookup.mockImplementation((...args: unknown[]) => {
     process.nextTick(args.at(-1) as () => void, null, found);
-  }));
+  });
   const database = open({}, { host: "db.example" });
   await database.query("SELECT 1");
   await database.query("SELECT 1");

@@ -10,10 +10,7 @@ test.each([
   ["no body", "HTTP/1.1 200 OK\r\ncontent-length:0\r\n\r\n", { "content-length": "0" }, ""],
   [
     "chunks",
-    "HTTP/1.1 200\r\nTransfer-Encoding: Chunked\r\n\r\n2\r\nhé\r\n1;a=b\r\n!\r\n0\r\n\r\n".replace(
-      "2\r\nhé",
-      "3\r\nhé",
-    ),
+    "HTTP/1.1 200\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nhé\r\n1;a=b\r\n!\r\n0\r\n\r\n",
     { "transfer-encoding": "Chunked" },
     "hé!",
   ],
@@ -32,11 +29,8 @@ test.each([
 
 test("the end of the connection ends an answer without a length, and no other", () => {
   expect(read("HTTP/1.0 503 Slow Down\r\nServer: x\r\n\r\nbusy")).toBeUndefined();
-  expect(read("HTTP/1.0 503 Slow Down\r\nServer: x\r\n\r\nbusy", true)).toEqual({
-    status: 503,
-    headers: { server: "x" },
-    text: "busy",
-  });
+  const answer = { status: 503, headers: { server: "x" }, text: "busy" };
+  expect(read("HTTP/1.0 503 Slow Down\r\nServer: x\r\n\r\nbusy", true)).toEqual(answer);
   expect(read("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nbusy", true)).toBeUndefined();
   expect(read("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbusy", true)).toBeUndefined();
 });
@@ -79,16 +73,14 @@ describe("a request", () => {
     close();
   });
 
-  test("is ended by a connection that is closed too early, by too long an answer and by its signal", async () => {
-    const early = await server("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}");
-    await expect(exchange(early.url, post, AbortSignal.timeout(5_000))).rejects.toMatchObject({ code: "ECONNRESET" });
-    early.close();
-    const long = await server(`HTTP/1.1 200 OK\r\n\r\n${"x".repeat(2 ** 20 + 1)}`, true);
-    await expect(exchange(long.url, post, AbortSignal.timeout(5_000))).rejects.toMatchObject({ type: "TooLongAnswer" });
-    long.close();
-    const silent = await server("", true);
-    await expect(exchange(silent.url, post, AbortSignal.timeout(50))).rejects.toMatchObject({ name: "TimeoutError" });
-    silent.close();
+  test.each([
+    ["a connection that is closed too early", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", { code: "ECONNRESET" }],
+    ["too long an answer", `HTTP/1.1 200 OK\r\n\r\n${"x".repeat(2 ** 20 + 1)}`, { type: "TooLongAnswer" }],
+    ["its signal", "", { name: "TimeoutError" }],
+  ])("is ended by %s", async (_, answer, error) => {
+    const { url, close } = await server(answer, !("code" in error));
+    await expect(exchange(url, post, AbortSignal.timeout(2_000))).rejects.toMatchObject(error);
+    close();
   });
 
   test("has exactly the headers that it was given", async () => {

@@ -44,7 +44,7 @@ export async function closeConnections(
   for (const connection of open) connection.endReading(shuttingDown("the rest of the result was not read"));
 
   const result = { closed: 0, cancelled: 0, givenUp: 0 };
-  const outcomes = new Map<ServerConnection, keyof typeof result>();
+  const outcomes: Outcomes = new Map();
   const ended = open.map(async (connection) => {
     await endOf(connection.socket);
     if (connection.hasGreeted) result[outcomes.get(connection) ?? "closed"] += 1;
@@ -60,24 +60,34 @@ export async function closeConnections(
 
   const allEnded = Promise.all(ended);
   if (!mustCancelNow && (await endInTime(allEnded, remainingMs))) return result;
-  let refused: { cancelRefused?: string } = {};
-  const cancelling = open.map(async (connection) => {
-    // A server that has not even greeted by now holds nothing, and the log-in would wait for its deadline.
-    if (!connection.hasGreeted) connection.abandon(shuttingDown("the server has not greeted"));
-    if (connection.running === undefined) return;
-    if (!outcomes.has(connection)) outcomes.set(connection, "cancelled");
-    await cancel(connection)
-      .catch((error: unknown) => {
-        if (outcomes.get(connection) === "cancelled") outcomes.delete(connection);
-        refused = { cancelRefused: (error as Error).message };
-      })
-      .finally(() => {
-        connection.skipRows();
-      });
-  });
+  const cancelling = open.map((connection) => cancelRunning(connection, outcomes, cancel));
   // Each second connection has to end as well, or the server counts it as aborted.
-  await Promise.all([allEnded, ...cancelling]);
-  return { ...result, ...refused };
+  const [, ...refusals] = await Promise.all([allEnded, ...cancelling]);
+  const cancelRefused = refusals.findLast((reason) => reason !== undefined);
+  return cancelRefused === undefined ? result : { ...result, cancelRefused };
+}
+
+type Outcomes = Map<ServerConnection, "closed" | "cancelled" | "givenUp">;
+
+/** @returns why the statement could not be cancelled */
+async function cancelRunning(
+  connection: ServerConnection,
+  outcomes: Outcomes,
+  cancel: Cancel,
+): Promise<string | undefined> {
+  // A server that has not even greeted by now holds nothing, and the log-in would wait for its deadline.
+  if (!connection.hasGreeted) connection.abandon(shuttingDown("the server has not greeted"));
+  if (connection.running === undefined) return undefined;
+  if (!outcomes.has(connection)) outcomes.set(connection, "cancelled");
+  try {
+    await cancel(connection);
+    return undefined;
+  } catch (error) {
+    if (outcomes.get(connection) === "cancelled") outcomes.delete(connection);
+    return (error as Error).message;
+  } finally {
+    connection.skipRows();
+  }
 }
 
 /** Whether all connections have ended before it is time to cancel what runs. */
