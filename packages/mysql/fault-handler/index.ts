@@ -1,9 +1,7 @@
 /** The function's own library under a handler that can be put into every state that a fault needs. */
-import { onShutdown } from "lambda-graceful-shutdown";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Database } from "lambda-graceful-shutdown-mysql";
-import { registerExtension } from "lambda-graceful-shutdown";
-import { databaseSettings } from "lambda-graceful-shutdown-mysql";
+import { onShutdown, registerExtension } from "lambda-graceful-shutdown";
+import { Database, databaseSettings } from "lambda-graceful-shutdown-mysql";
 import { addFaultyListener } from "./faulty-listener.ts";
 import { faultyHook } from "./faulty-hook.ts";
 import { writeLog } from "./log.ts";

@@ -53,22 +53,17 @@ test("statements that run side by side are cancelled over one second connection"
   expect(fake.sessions).toHaveLength(4);
 });
 
+const WHO = /hostname|processlist/i;
 test.each<[string, FakeMysqlConfig]>([
-  [
-    "another server behind the same address",
-    { script: { variables: ({ number }) => ({ server_uuid: `uuid-${number}` }) } },
-  ],
+  ["another server behind the same address", { script: { variables: ({ number }) => ({ server_uuid: number }) } }],
   [
     "another MariaDB server with the same host name, port and number",
-    {
-      version: "11.4.2-MariaDB",
-      script: { variables: ({ number }) => ({ datadir: `/var/lib/mysql-${number}/` }) },
-    },
+    { version: "11.4.2-MariaDB", script: { variables: ({ number }) => ({ datadir: `/var/lib/mysql-${number}/` }) } },
   ],
   ["a proxy with numbers of its own", { threadIdInGreeting: (connectionId) => connectionId + 1_000 }],
   [
     "a server that does not say who it is",
-    { script: { statement: (sql) => (/hostname|processlist/i.test(sql) ? refuse(1193) : undefined) } },
+    { script: { statement: (sql) => (WHO.test(sql) ? refuse(1193) : undefined) } },
   ],
 ])("%s: nothing is cancelled, and the result says so", async (_, config) => {
   await fake.close();

@@ -1,15 +1,10 @@
 /** What is acknowledged is there, what is refused has not run, and nothing runs twice. */
 import { inspect } from "node:util";
 import type { RowDataPacket } from "mysql2";
-import {
-  CommitOutcomeUnknownError,
-  TransactionEndedError,
-  type Database,
-  type Query,
-  type WriteResult,
-} from "./database.ts";
+import { CommitOutcomeUnknownError, TransactionEndedError } from "./database.ts";
+import type { Database, Query, WriteResult } from "./database.ts";
 import { withoutValues } from "./pool/statement-error.ts";
-import { answer, farewell, hangUp, refuse } from "lambda-fake-mysql";
+import { answer, farewell, hangUp, refuse, type Reaction } from "lambda-fake-mysql";
 import { FakeDatabase, reasonOf, shutdownIn } from "./fake-database.ts";
 
 let fake: FakeDatabase;
@@ -30,6 +25,14 @@ afterEach(async () => {
 /** The server refuses this statement. */
 function refuses(refused: string, ...error: Parameters<typeof refuse>): void {
   fake.script.statement = (sql) => (sql === refused ? refuse(...error) : undefined);
+}
+
+/** What a transaction of these statements, one after the other, rejects with. */
+function inOne(...statements: readonly string[]): Promise<Error> {
+  const work = async (query: Query): Promise<void> => {
+    for (const sql of statements) await query(sql);
+  };
+  return reasonOf(database.transaction(work));
 }
 
 /** How often it reached the server. */
@@ -84,11 +87,7 @@ describe("a transaction's query", () => {
   });
 
   test("is refused after a statement that commits by itself", async () => {
-    const ended = database.transaction(async (query) => {
-      await query("CREATE TABLE t (id INT)");
-      await query("INSERT 1");
-    });
-    expect((await reasonOf(ended)).message).toContain("DDL");
+    expect((await inOne("CREATE TABLE t (id INT)", "INSERT 1")).message).toContain("DDL");
     expect(fake.statements).not.toContain("INSERT 1");
   });
 
@@ -114,11 +113,7 @@ describe("a transaction's query", () => {
   test.each(["START TRANSACTION", "/* again */ BEGIN", "begin work"])(
     "refuses %s, which would commit what came before; what is begun can be rolled back",
     async (sql) => {
-      const nested = database.transaction(async (query) => {
-        await query("INSERT 1");
-        await query(sql);
-      });
-      expect((await reasonOf(nested)).message).toContain("use SAVEPOINT");
+      expect((await inOne("INSERT 1", sql)).message).toContain("use SAVEPOINT");
       expect(fake.statements).toEqual(["START TRANSACTION", "INSERT 1", "ROLLBACK"]);
     },
   );
@@ -128,16 +123,12 @@ describe("a transaction's query", () => {
       if (sql.startsWith("CALL")) session.state.inTransaction = false;
       return undefined;
     };
-    const ended = database.transaction(async (query) => {
-      await query("INSERT 1");
-      await query("CALL p()");
-    });
-    expect(await reasonOf(ended)).toBeInstanceOf(CommitOutcomeUnknownError);
+    expect(await inOne("INSERT 1", "CALL p()")).toBeInstanceOf(CommitOutcomeUnknownError);
   });
 
   test("a COMMIT that a read-only server refuses ends the connection", async () => {
     refuses("COMMIT", 1290);
-    expect(await reasonOf(database.transaction((query) => query("INSERT 1")))).toMatchObject({ errno: 1290 });
+    expect(await inOne("INSERT 1")).toMatchObject({ errno: 1290 });
     await database.query("SELECT 1");
     expect(fake.sessions).toMatchObject([{ quit: true }, { quit: false }]);
   });
@@ -146,8 +137,7 @@ describe("a transaction's query", () => {
     "a connection lost in COMMIT (%j) leaves the outcome unknown, and says so",
     async (reaction) => {
       fake.script.statement = (sql) => (sql === "COMMIT" ? reaction : undefined);
-      const lost = await reasonOf(database.transaction((query) => query("INSERT 1")));
-      expect(lost).toBeInstanceOf(CommitOutcomeUnknownError);
+      expect(await inOne("INSERT 1")).toBeInstanceOf(CommitOutcomeUnknownError);
       expect(timesOf("COMMIT")).toBe(1);
     },
   );
@@ -214,20 +204,16 @@ describe("a statement runs a second time", () => {
     expect(timesOf("INSERT 1")).toBe(1);
   });
 
-  test.each([4031, 1053, 1927])(
-    "never because of a number that the server answers with: SIGNAL sets %i",
-    async (error) => {
-      refuses("INSERT 1", error);
-      expect(await reasonOf(database.query("INSERT 1"))).toMatchObject({ errno: error });
-      expect(timesOf("INSERT 1")).toBe(1);
-    },
-  );
-
-  test("never because of 1290 in the SQL state of SIGNAL, and the connection stays", async () => {
-    refuses("INSERT 1", 1290, undefined, "45000");
-    expect(await reasonOf(database.query("INSERT 1"))).toMatchObject({ errno: 1290 });
-    await database.query("SELECT 1");
+  test.each([
+    [4031, "HY000"],
+    [1053, "08S01"],
+    [1927, "70100"],
+    [1290, "45000"],
+  ])("never because of a number that the server answers with: SIGNAL sets %i (%s)", async (errno, sqlState) => {
+    refuses("INSERT 1", errno, undefined, sqlState);
+    expect(await reasonOf(database.query("INSERT 1"))).toMatchObject({ errno });
     expect(timesOf("INSERT 1")).toBe(1);
+    if (errno === 1290) await database.query("SELECT 1");
     expect(fake.sessions).toHaveLength(1);
   });
 
@@ -248,12 +234,9 @@ describe("a statement runs a second time", () => {
 
   test.each([1053, 1927, 3169])(
     "a BEGIN that the server answers with %i is repeated: it does nothing",
-    async (error) => {
-      fake.script.statement = (sql, { number }) => {
-        if (number > 1) return undefined;
-        if (sql === "START TRANSACTION") return refuse(error);
-        return sql === "COM_PING" ? hangUp : undefined;
-      };
+    async (code) => {
+      const reactions = { "START TRANSACTION": refuse(code), COM_PING: hangUp } as Readonly<Record<string, Reaction>>;
+      fake.script.statement = (sql, { number }) => (number === 1 ? reactions[sql] : undefined);
       await database.transaction((query) => query("INSERT 1"));
       expect(fake.sessions).toHaveLength(2);
     },
@@ -293,7 +276,7 @@ describe("a statement runs a second time", () => {
     fake.script.variables = () => ({ read_only: 1 });
     fake.script.statement = (sql) => (/CALL|INSERT/.test(sql) ? refuse(1290) : undefined);
     await reasonOf(database.query("/* a comment */ CALL p()"));
-    await reasonOf(database.transaction((query) => query("INSERT 1")));
+    await inOne("INSERT 1");
     await database.query("SELECT 1");
     expect(fake.statements.filter((sql) => /CALL|INSERT/.test(sql))).toHaveLength(2);
     expect(fake.sessions).toHaveLength(3);

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { createCertificates, FakeMysql, type AuthPlugin, type Certificates } from "lambda-fake-mysql";
 import mysql from "mysql2";
 import { namedForCertificate } from "./certificate-name.ts";
@@ -41,12 +42,8 @@ async function server(host: string, names: string, plugin: AuthPlugin = "mysql_n
   const of = (kind: string): readonly string[] =>
     names.split(",").flatMap((name) => (name.startsWith(kind) ? name.slice(kind.length) : []));
   const certificate = await certificates.signed(of("DNS:"), of("IP:"));
-  const fake = await FakeMysql.start({
-    host,
-    plugin,
-    certificate,
-    token: /^localhost:\d+\/\?Action=connect&DBUser=app&/,
-  });
+  const token = /^localhost:\d+\/\?Action=connect&DBUser=app&/;
+  const fake = await FakeMysql.start({ host, plugin, certificate, token });
   fake.account = { ...fake.account, user: "app", ...(plugin === "mysql_native_password" ? { password: "x" } : {}) };
   open.push(fake);
   return fake;
@@ -63,12 +60,7 @@ async function logIn(config: DatabaseSettings): Promise<string> {
   const stream = (): ReturnType<typeof connect> => namedForCertificate(connect(port, host), host);
   const connection = mysql.createConnection({ ...options, stream });
   try {
-    await new Promise<void>((resolve, reject) => {
-      connection.connect((error) => {
-        if (error) reject(error);
-        else resolve();
-      });
-    });
+    await promisify(connection.connect.bind(connection))();
     // The session's tickets come after the log-in.
     await connection.promise().query("DO 1");
     await connection.promise().end();
@@ -150,9 +142,8 @@ describe("another name for the server, as behind a CNAME", () => {
 
   test("the chain is checked as always", async () => {
     const { port } = await server("localhost", `DNS:${tlsServerName}`);
-    expect(await logIn(settings("localhost", port, { tlsServerName, tlsCaFile: "other-authority.pem" }))).toBe(
-      "unable to verify the first certificate",
-    );
+    const config = settings("localhost", port, { tlsServerName, tlsCaFile: "other-authority.pem" });
+    expect(await logIn(config)).toBe("unable to verify the first certificate");
   });
 });
 
