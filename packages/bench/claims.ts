@@ -2,9 +2,7 @@ import { coldRatio, type ColdStarts } from "./cold-start";
 import { OURS, type Figures } from "./figures";
 import { apart, difference, ratio } from "./lifecycles";
 
-/** Something that the documents say of a figure, and that a run can contradict. */
 export interface Claim {
-  /** What is measured. */
   readonly text: string;
   readonly unit: "" | "ms" | "s" | "bytes";
   readonly value: (figures: Figures) => number;
@@ -50,7 +48,6 @@ const CLAIMS: readonly Claim[] = [
   equal("faults after which nothing was wrong", (figures) => survived(figures, OURS), faultsOf),
 ];
 
-/** The budgets of the cold start, for figures that hold it. */
 const COLD_START_CLAIMS: readonly Claim[] = [
   ofColdStarts("first answer with secret and TLS ÷ with password and TLS, p50", 1.15, ({ secretTls, passwordTls }) =>
     coldRatio("answered", secretTls, passwordTls),
@@ -64,12 +61,10 @@ const COLD_START_CLAIMS: readonly Claim[] = [
   atMost("zip", "bytes", 370_000, ({ code }) => code.ours.zipBytes),
 ];
 
-/** All that can be said of these figures. */
 export function claimsOf({ coldStarts }: Figures): readonly Claim[] {
   return coldStarts === undefined ? CLAIMS : [...CLAIMS, ...COLD_START_CLAIMS];
 }
 
-/** How many faults left nothing wrong. */
 export function survived({ faults }: Figures, name: string): number {
   return faults.filter((each) => each.function === name && each.problems.length === 0).length;
 }

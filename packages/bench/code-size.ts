@@ -2,7 +2,6 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { zipSync } from "fflate";
 
-/** What a way deploys. */
 export interface CodeSize {
   readonly files: number;
   readonly bytes: number;

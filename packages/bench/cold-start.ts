@@ -27,7 +27,6 @@ export interface ColdStarts {
 
 type Measured = Readonly<Record<"ready" | "answered" | "cpu" | "read", number>>;
 
-/** What is measured at a share of a CPU as well. */
 export const SHARE_KEYS = ["floor", "passwordTls", "secretTls", "awsDocs"] as const satisfies readonly ColdKey[];
 type ShareKey = (typeof SHARE_KEYS)[number];
 const MEMORY_MB = [128, 512, 1_024, 1_769];

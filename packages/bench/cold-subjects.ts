@@ -14,7 +14,6 @@ import type { SubjectKey } from "./subjects";
  */
 export type ColdKey = "floor" | "password" | "passwordTls" | "secretTls" | "iamTls" | "article" | "awsDocs";
 
-/** A subject, and what tells it how to log in. */
 export interface ColdSubject extends Omit<Subject, "variables"> {
   readonly variables: Readonly<Record<string, string>>;
 }

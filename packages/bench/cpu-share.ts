@@ -7,9 +7,7 @@ const ONE_CPU_MB = 1_769;
 /** Microseconds. Short, so that a process of some tens of milliseconds of CPU meets the limit several times. */
 const PERIOD_US = 20_000;
 
-/** As much of a CPU as a function with this memory has. */
 export interface CpuShare {
-  /** The command, run with that share. */
   readonly limited: (command: readonly string[]) => readonly string[];
   remove(): void;
 }

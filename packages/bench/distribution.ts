@@ -1,6 +1,5 @@
 import { quantileSorted } from "simple-statistics";
 
-/** What is told of many measurements of the same thing. */
 export interface Distribution {
   readonly count: number;
   readonly min: number;

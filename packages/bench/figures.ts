@@ -17,10 +17,8 @@ import { lifecycles, type Lifecycles } from "./lifecycles";
 import { ALTERNATIVES } from "../lab/faults/alternatives";
 import { warm, type Warm } from "./warm";
 
-/** Whom the fault table is played to. */
 export const OURS = "this function";
 
-/** What one run has measured. */
 export interface Figures {
   /** ISO 8601, of the day. */
   readonly date: string;
@@ -37,9 +35,7 @@ export interface Figures {
 }
 
 export interface Effort {
-  /** Execution environments of each way. */
   readonly environments: number;
-  /** Warm invocations of each. */
   readonly invocations: number;
   /** The code of an earlier build, for its cold start. @default - only today's is measured */
   readonly earlier?: string;

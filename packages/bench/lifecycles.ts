@@ -6,7 +6,6 @@ import type { Subject } from "../lab/functions/subject";
 import type { SubjectKey } from "./subjects";
 import { distribution, type Distribution } from "./distribution";
 
-/** Many execution environments of one way, from Init to Shutdown. */
 export interface Lifecycles {
   readonly subject: string;
   /** Milliseconds from the first signal to the end of the runtime's process. */

@@ -3,7 +3,6 @@ import { performance } from "node:perf_hooks";
 import mysql from "mysql2/promise";
 import { Database } from "lambda-graceful-shutdown-mysql";
 
-/** What one side has made of a load. */
 export interface LoadRound {
   readonly ms: number;
   readonly longestWaitMs: number;

@@ -22,7 +22,6 @@ const run = promisify(execFile);
 type Command = (command: readonly string[]) => readonly string[];
 type Side = "ours" | "mysql2";
 
-/** Prints the table of ratios. */
 export async function printLoads(): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), "bench-load-"));
   const program = join(scratch, "load-client.mjs");

@@ -19,7 +19,6 @@ const COLUMNS: Readonly<Record<Exclude<SubjectKey, "leaves" | "floor">, string>>
 type Column = keyof typeof COLUMNS;
 const SUBJECTS = Object.keys(COLUMNS) as Column[];
 
-/** Those to whom the faults are played. */
 const PLAYED: readonly Column[] = ["ours", "article", "closeWithGrace", "bare"];
 
 /** The figures that the README gives: the head of a table and its rows. */
@@ -74,7 +73,6 @@ function coldStartRows({ coldStarts }: Figures, row: Row): readonly Cells[] {
   ];
 }
 
-/** As Markdown, for the README. */
 export function markdown([head = [], ...rows]: readonly Cells[]): string {
   return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }

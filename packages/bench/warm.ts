@@ -4,7 +4,6 @@ import type { LambdaRuntime } from "../lab/lambda/lambda-runtime";
 import type { Subject } from "../lab/functions/subject";
 import { distribution, type Distribution } from "./distribution";
 
-/** Milliseconds of a warm invocation, as its caller sees them. */
 export interface Warm {
   readonly subject: string;
   readonly invocation: Distribution;

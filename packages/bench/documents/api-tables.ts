@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import ts from "typescript";
 
-/** One field, option, method or class of the source. */
 interface Entry {
   readonly name: string;
   readonly meaning: string;
@@ -26,7 +25,6 @@ export function fieldsTable(file: string, name: string): string {
   );
 }
 
-/** The public fields and methods of a class. */
 export function membersTable(file: string, name: string): string {
   const rows = declaration(file, name)
     .filter(ts.isClassDeclaration)

@@ -1,7 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
-/** Parts of the repository, each with the files that belong to it. */
 const PARTS: readonly (readonly [title: string, isPart: (file: string) => boolean])[] = [
   ["what a fork edits: `main.ts` and `function/`", (file) => /^(main\.ts|function\/)/.test(file)],
   [

@@ -3,7 +3,6 @@ import { join } from "node:path";
 
 const ROOT = join(__dirname, "../../..");
 
-/** What commands write, and git ignores. */
 const IGNORED = ["node_modules", "cdktf.out", "coverage", "dist", "terraform-module", "layer", ".git", ".terraform"];
 
 /** The files of this project, relative to its folder, whether or not it is a git repository. */

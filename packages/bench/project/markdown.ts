@@ -1,4 +1,3 @@
-/** What the documents consist of. */
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { parse } from "@textlint/markdown-to-ast";
@@ -66,7 +65,6 @@ export function isThere(path: string): boolean {
   return existsSync(join(ROOT, path)) || gone.some((each) => path === each || path.startsWith(`${each}/`));
 }
 
-/** Where a link of a page leads: a path relative to the project's folder, and the anchor. */
 export function target(from: Page, link: string): { readonly path: string; readonly anchor: string | undefined } {
   const [path = "", anchor] = link.split("#");
   return { path: path === "" ? from.path : relative(ROOT, join(ROOT, dirname(from.path), path)), anchor };

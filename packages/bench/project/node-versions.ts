@@ -33,7 +33,6 @@ export function nodePath(version: NodeVersion): string {
   return bin;
 }
 
-/** The program itself. */
 export function nodeProgram(version: NodeVersion): string {
   nodePath(version);
   const modules = join(CACHE, version, "node_modules");

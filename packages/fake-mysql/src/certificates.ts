@@ -11,7 +11,6 @@ export interface ServerCertificate {
 export interface Certificates {
   /** The authority that has signed the server certificates. */
   readonly authorityFile: string;
-  /** An authority that has signed none of them. */
   readonly otherAuthorityFile: string;
   /** For localhost and 127.0.0.1. */
   readonly rightName: ServerCertificate;

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import net, { type AddressInfo } from "node:net";
 import tls, { type SecureContext } from "node:tls";
+import type { ServerCertificate } from "./certificates.ts";
 import type { Account, AuthPlugin } from "./log-in.ts";
 import type { Row } from "./packets.ts";
 import type { ProcesslistEntry } from "./processlist.ts";
@@ -21,20 +22,13 @@ export interface FakeMysqlConfig {
   readonly greetingPlugin?: AuthPlugin;
   /** Passwords in clear text that are as good as the account's own, such as IAM tokens. @default none */
   readonly token?: RegExp;
-  /** PEM files. @default - it does not offer TLS */
-  readonly certificate?: { readonly certificateFile: string; readonly keyFile: string };
+  /** @default - it does not offer TLS */
+  readonly certificate?: ServerCertificate;
   /** Servers behind the one port. Connections alternate between them. @default 1 */
   readonly backends?: number;
-  /**
-   * The thread number that the greeting gives to the connection with this CONNECTION_ID(), as a proxy does.
-   * @default - the same number
-   */
+  /** The thread number of the greeting, by CONNECTION_ID(): a proxy gives another. @default - the same number */
   readonly threadIdInGreeting?: (connectionId: number) => number;
-  /**
-   * How many connections it lets in, and the error that the others get: 1040 instead of the greeting, those that
-   * are the user's behind the log-in.
-   * @default - any number
-   */
+  /** Connections that it lets in, and the error of others: 1040 instead of the greeting, else behind the log-in. @default - any */
   readonly limit?: { readonly connections: number; readonly code: 1040 | 1203 | 1226 };
   /** @default "answers" */
   readonly delivery?: Delivery;
@@ -46,7 +40,6 @@ export interface FakeMysqlConfig {
   readonly script?: Script;
 }
 
-/** A KILL that ended a thread, or found none. */
 export interface RecordedKill {
   readonly what: "QUERY" | "CONNECTION";
   readonly by: Session;
@@ -93,12 +86,10 @@ export class Backend {
  * server.script = { statement: (sql) => (sql.startsWith("INSERT") ? farewell(4031) : undefined) };
  */
 export class FakeMysql implements SessionServer {
-  /** What it does wrong from now on. */
   script: Script;
   delivery: Delivery;
   /** The one account; its password may change while connections are open. */
   account: Account;
-  /** Every log-in that was tried, in order. */
   readonly logIns: Session[] = [];
   /** Every statement and command of every connection, in order. */
   readonly statements: string[] = [];
@@ -207,7 +198,6 @@ export class FakeMysql implements SessionServer {
     return hit !== "nobody";
   }
 
-  /** Lets nobody new in. */
   refuseConnections(): void {
     this.#listener.close();
   }

@@ -47,7 +47,6 @@ export function clientHello(payload: Buffer): ClientHello {
   return { capabilities, user, proof, database, plugin };
 }
 
-/** What the log-in of one connection needs of it and of its server. */
 export interface LoginContext {
   readonly wire: Wire;
   readonly scramble: Buffer;

@@ -12,7 +12,6 @@ export const CAPABILITIES = {
   ...{ SESSION_TRACK: 0x800000, DEPRECATE_EOF: 0x1000000 },
 } as const;
 
-/** Flags of the server's status, which each OK packet carries. */
 export const STATUS = {
   IN_TRANSACTION: 0x1,
   AUTOCOMMIT: 0x2,
@@ -51,7 +50,6 @@ function lengthCodedString(text: string | Buffer): Buffer {
   return Buffer.concat([lengthCoded(bytes.length), bytes]);
 }
 
-/** Protocol::HandshakeV10. */
 export function greeting(fields: {
   readonly version: string;
   readonly threadId: number;
@@ -100,17 +98,14 @@ function eof(status: number): Buffer {
   return Buffer.concat([Buffer.of(0xfe), integer(0, 2), integer(status, 2)]);
 }
 
-/** Protocol::AuthSwitchRequest. */
 export function authSwitch(plugin: string, scramble: Buffer): Buffer {
   return Buffer.concat([Buffer.of(0xfe), Buffer.from(plugin), NUL, scramble, NUL]);
 }
 
-/** Protocol::AuthMoreData. */
 export function authMoreData(data: Buffer): Buffer {
   return Buffer.concat([Buffer.of(0x01), data]);
 }
 
-/** A text result set, packet by packet. */
 export function resultSet(
   names: readonly string[],
   rows: readonly Row[],

@@ -1,6 +1,5 @@
 import type { Row } from "./packets.ts";
 
-/** One thread, as `information_schema.processlist` shows it. */
 export interface ProcesslistEntry {
   readonly id: number;
   readonly user: string;

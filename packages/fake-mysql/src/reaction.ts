@@ -73,7 +73,6 @@ export const silent: Reaction = { kind: "silent" };
 /** FIN without a word. */
 export const hangUp: Reaction = { kind: "hang up" };
 
-/** RST. */
 export const reset: Reaction = { kind: "reset" };
 
 /** Rows of the script's own. All have the columns of the first. */

@@ -34,7 +34,6 @@ export interface Script {
   readonly variables?: (session: Session) => Row;
 }
 
-/** What a connection needs of the server that it reached. */
 export interface SessionServer {
   readonly script: Script;
   readonly delivery: Delivery;
@@ -74,12 +73,10 @@ export class Session {
   serverName: string | false | null | undefined;
   /** The TLS session is an earlier one's. */
   resumed = false;
-  /** COM_QUIT has arrived. */
   quit = false;
   closedAt: number | undefined;
   /** Who ended it first. */
   endedBy: "client" | "server" | undefined;
-  /** The statement that runs. */
   running: string | undefined;
   silent = false;
   readonly state: SessionState = {
@@ -127,7 +124,6 @@ export class Session {
     return { id: this.connectionId, user, host: this.peer, db: this.state.database, command, time: 0, state: "", info };
   }
 
-  /** From the greeting to the end. */
   async serve(): Promise<void> {
     try {
       if (await this.#logIn()) while (await this.#answerCommand());

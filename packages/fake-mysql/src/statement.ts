@@ -40,7 +40,6 @@ type Assignment = readonly [name: string, value: string];
 const WRITES = /^(insert|update|delete|replace|create|alter|drop|truncate|load)\b|\bfor\s+(update|share)\b/i;
 const LOCKS = /^(insert|update|delete|replace)\b|\bfor\s+(update|share)\b/i;
 
-/** Runs a statement. */
 export function execute(sql: string, state: SessionState, context: StatementContext): Reply {
   const statement = sql.replace(/;$/, "").replaceAll(/\s+/g, " ");
   const [, verb = ""] = /^(\w+)/.exec(statement) ?? [];

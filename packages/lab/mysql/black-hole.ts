@@ -2,7 +2,6 @@ import { once } from "node:events";
 import net, { type AddressInfo, type Socket } from "node:net";
 import { Worker } from "node:worker_threads";
 
-/** A port without an answer. */
 export interface BlackHole {
   readonly port: number;
   close(): Promise<void>;
@@ -49,15 +48,8 @@ export async function droppedPackets(): Promise<BlackHole> {
   for (let connected = true; connected;) {
     const socket = net.connect(port, "127.0.0.1").on("error", () => undefined);
     backlog.push(socket);
-    const deadline = new AbortController();
-    const timer = setTimeout(() => {
-      deadline.abort();
-    }, CONNECTED_WITHIN_MS);
-    connected = await once(socket, "connect", { signal: deadline.signal }).then(
-      () => true,
-      () => false,
-    );
-    clearTimeout(timer);
+    const connect = once(socket, "connect", { signal: AbortSignal.timeout(CONNECTED_WITHIN_MS) });
+    connected = await connect.then(Boolean, () => false);
   }
   return {
     port,

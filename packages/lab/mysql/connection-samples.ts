@@ -4,13 +4,9 @@ import { median } from "simple-statistics";
 import type { DatabaseServer } from "./server";
 import { processCpuMs } from "../processes/process-cpu";
 
-/** What the server held at one moment of a storm. */
 export interface StormSample {
-  /** Milliseconds since the start. */
   readonly at: number;
-  /** Execution environments alive. */
   readonly environments: number;
-  /** Connections that the server holds. */
   readonly connections: number;
   /** Of these, those of environments that are gone. */
   readonly leaked: number;
@@ -18,7 +14,6 @@ export interface StormSample {
   readonly aborted: number | null;
 }
 
-/** What there is to see, apart from the server. */
 export interface Sampled {
   readonly environments: number;
   /** Server threads that may still exist, each with the moment its environment was gone. */

@@ -5,25 +5,13 @@ import { startFakeDatabaseServer } from "./fake-database-server";
 import { DIRECTORIES_BESIDE_PATH, findServerProgram, startThrowawayServer } from "./throwaway-server";
 
 export interface DatabaseServerConfig {
-  /**
-   * A server that exists: `mysql://user:password@host:port/database`.
-   * @default - the environment variable MYSQL_URL
-   */
+  /** A server that exists: `mysql://user:password@host:port/database`. @default - the environment variable MYSQL_URL */
   readonly url?: string;
-  /**
-   * The kind of server that it must be.
-   * @default - the first that there is, in the order url, mariadbd, mysqld, fake
-   */
+  /** The kind of server that it must be. @default - the first available, in the order url, mariadbd, mysqld, fake */
   readonly kind?: DatabaseServer["kind"];
-  /**
-   * What a server of the lab's own shows to clients that ask for TLS; the fake has no TLS.
-   * @default - it does not speak TLS
-   */
+  /** What a server of the lab's own shows to clients that ask for TLS; the fake has no TLS. @default - no TLS */
   readonly certificate?: ServerCertificate;
-  /**
-   * Told what takes its time.
-   * @default - nobody is told
-   */
+  /** Gets a message before each step that takes seconds. @default - none */
   readonly onProgress?: (message: string) => void;
 }
 

@@ -13,7 +13,6 @@ const COM_QUIT = Buffer.from([0x01]);
 // The whole plain packet: what is this short is put into a compressed one as it is.
 const COMPRESSED_QUIT = Buffer.from([0x01, 0x00, 0x00, 0x00, 0x01]);
 
-/** MySQL's protocol, as far as it shows a connection's log-in and its end. */
 export function watchMysql(connection: Watched, seen: (event: WatchedEvent) => void): ProtocolWatch {
   connection.protocol = "MySQL";
   // The client's first packet is its log-in, or the request for TLS that goes before it.

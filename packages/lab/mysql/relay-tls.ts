@@ -109,7 +109,6 @@ function toServer(): tls.ConnectionOptions {
 class Packets {
   #received: Buffer = NOTHING;
 
-  /** Bytes behind the packets that were taken. */
   get rest(): Buffer {
     return this.#received;
   }

@@ -8,7 +8,6 @@ const READY_WITHIN_MS = 30_000;
 const POLL_EVERY_MS = 20;
 const LOG_TAIL_LENGTH = 2_000;
 
-/** Another user that a server runs as. */
 export interface Account {
   readonly uid: number;
   readonly gid: number;
@@ -71,7 +70,6 @@ export class ServerProcess {
     }
   }
 
-  /** Resolves when it has ended, with its log complete. */
   async ended(): Promise<void> {
     if (this.#process !== undefined && !this.#hasEnded) await once(this.#process, "close");
   }

@@ -4,6 +4,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
 import mysql, { type RowDataPacket } from "mysql2/promise";
+import type { ServerCertificate } from "#fake-mysql";
 import type { DatabaseServer, Login } from "./server";
 import { ANSWER_WITHIN_MS, Observer } from "./observer";
 import { freePort } from "../processes/free-port";
@@ -25,11 +26,8 @@ export interface ThrowawayServer extends DatabaseServer {
 }
 
 export interface ThrowawayServerConfig {
-  /**
-   * PEM files with what the server shows to clients that ask for TLS.
-   * @default - it does not speak TLS
-   */
-  readonly certificate?: { readonly certificateFile: string; readonly keyFile: string };
+  /** What the server shows to clients that ask for TLS. @default - no TLS */
+  readonly certificate?: ServerCertificate;
 }
 
 export interface ServerProgram {

@@ -47,7 +47,6 @@ class Grid {
   }
 }
 
-/** Which fault left something wrong with whom. */
 export function faultFigure(faults: readonly Fault[]): Figure {
   const grid = new Grid(faults);
   const { columns, rows } = grid;

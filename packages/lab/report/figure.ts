@@ -17,7 +17,6 @@ export interface Figure {
   readonly body: string;
   /** Sentences below the chart: what its marks and words mean, and what it does not show. */
   readonly notes: readonly string[];
-  /** Names of the functions that it shows. */
   readonly subjects: readonly string[];
   /** The same as words and numbers: a head, then rows. */
   readonly table: readonly (readonly string[])[];
@@ -29,7 +28,6 @@ interface Drawn {
   querySelector(selector: string): { remove(): void } | null;
 }
 
-/** A document without a browser, in which Plot draws. */
 const { document } = parseHTML("<html></html>") as unknown as { readonly document: unknown };
 
 /**
@@ -112,7 +110,6 @@ ${schemes(colours)}`;
 /** Not everybody can tell the colours apart, so the lines also differ in their dashes. */
 const DASHES = ["none", "7 3", "2 3", "9 3 2 3", "12 4", "4 2 1 2"];
 
-/** The look of the way with this number. */
 export function look(subject: number): { readonly fill: string; readonly line: string; readonly dashes: string } {
   const index = subject % LIGHT.subjects.length;
   return { fill: `way-${index}`, line: `line-${index}`, dashes: DASHES[subject % DASHES.length] ?? "none" };

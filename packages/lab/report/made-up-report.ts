@@ -57,7 +57,6 @@ function fault(name: string, subject: string, ...problems: readonly string[]): F
 
 const LEFT_TWO = "connections left: 2";
 
-/** Three subjects with typical results. */
 export const MADE_UP: ReportData = {
   date: "2026-01-31T12:00:00.000Z",
   machine: "2 × a made-up processor",

@@ -14,7 +14,6 @@ export const LIGHT = {
   subjects: ["#0067a3", "#b04a00", "#8e2a8e", "#006d4d", "#6b5d00", "#59636e"],
 };
 
-/** The colours of one scheme. */
 export type Palette = typeof LIGHT;
 
 export const DARK: Palette = {

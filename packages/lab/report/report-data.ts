@@ -20,13 +20,10 @@ export interface ReportData {
   readonly machine: string;
   /** What it was measured with, such as `{ "database": "MariaDB 10.11.14" }`. */
   readonly versions: Readonly<Record<string, string>>;
-  /** Of the storm's random decisions. */
   readonly seed: number;
   /** One life of each function. The verdict is about the first; the others stand beside it. */
   readonly runs: readonly Run[];
-  /** Empty if there was no storm. */
   readonly storms: readonly Storm[];
-  /** Empty if the faults were not played. */
   readonly faults: readonly Fault[];
 }
 

@@ -11,7 +11,6 @@ const MARGIN = { marginTop: 34, marginRight: 200, marginBottom: 54, marginLeft: 
 const SLOPE =
   "The slope at the end is the lab's: it plays one Shutdown phase per core at a time, while Lambda plays all of them side by side. " +
   "Its length is no time that Lambda takes.";
-/** Pixels that the two lines of a label take. */
 const LABEL_HEIGHT = 36;
 
 /** The connections that the server held while environments came and went, a line for each function. */

@@ -12,7 +12,6 @@ const FEWEST_PIXELS = 2;
 
 type Panel = typeof LIFE;
 
-/** Each function's life, from its start to its first signal and, enlarged, from there to its end. */
 export function timelineFigure(runs: readonly Run[]): Figure {
   const lifecycles = runs.map((run) => ({ run, ...phasesOf(run) }));
   const lifecycle = scale(LIFE, Math.max(1, ...lifecycles.map(({ signalAt }) => signalAt)));
@@ -126,7 +125,6 @@ function initOf({ inits = [] }: Run, drawnMs: number): string {
   return `Init ${median} ms (p50 of ${inits.length}, ${least}–${most})`;
 }
 
-/** What became of the process and of its connections. */
 function sentence({ shutdown, outcomes }: Run, { signal }: Phases): string {
   const count = (outcome: string): number => outcomes.filter((each) => each === outcome).length;
   const outcome = [

@@ -16,7 +16,6 @@ export interface Ended {
 export class Fork {
   readonly directory = mkdtempSync(join(tmpdir(), "fork-"));
 
-  /** All that is copied. */
   readonly files: readonly string[];
 
   constructor() {
