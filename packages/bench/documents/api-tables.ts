@@ -18,32 +18,25 @@ export function optionsTable(file: string, name: string): string {
 
 /** The fields of what a call results in: name, and what its comment says. */
 export function fieldsTable(file: string, name: string): string {
-  const rows = declaration(file, name).flatMap((node) => propertiesOf(node).map(entryOf));
-  return table(
-    ["Field", "Meaning"],
-    rows.map((each) => [`\`${each.name}\``, each.meaning]),
-  );
+  return meaningsTable("Field", declaration(file, name).flatMap(propertiesOf));
 }
 
 export function membersTable(file: string, name: string): string {
-  const rows = declaration(file, name)
-    .filter(ts.isClassDeclaration)
-    .flatMap(({ members }) => members.filter(isPublicMember).map(entryOf));
-  return table(
-    ["Member", "Meaning"],
-    rows.map((each) => [`\`${each.name}\``, each.meaning]),
+  const classes = declaration(file, name).filter(ts.isClassDeclaration);
+  return meaningsTable(
+    "Member",
+    classes.flatMap(({ members }) => members.filter(isPublicMember)),
   );
 }
 
 /** The classes of a file that extend another one, such as a package's errors. */
 export function classesTable(file: string): string {
-  const rows = statements(file)
-    .filter(ts.isClassDeclaration)
-    .map((node) => ({ name: node.name?.text ?? "", meaning: meaningOf(node) }));
-  return table(
-    ["Class", "Meaning"],
-    rows.map(({ name, meaning }) => [`\`${name}\``, meaning]),
-  );
+  return meaningsTable("Class", statements(file).filter(ts.isClassDeclaration));
+}
+
+function meaningsTable(head: string, nodes: readonly Documented[]): string {
+  const rows = nodes.map(entryOf).map(({ name, meaning }) => [`\`${name}\``, meaning]);
+  return table([head, "Meaning"], rows);
 }
 
 function statements(file: string): readonly ts.Statement[] {
@@ -77,7 +70,9 @@ function isPublicMember(node: ts.ClassElement): boolean {
   return !ts.isConstructorDeclaration(node) && !modifiers.some(({ kind }) => hidden.includes(kind));
 }
 
-function entryOf(node: ts.PropertySignature | ts.ClassElement): Entry {
+type Documented = ts.PropertySignature | ts.ClassElement | ts.ClassDeclaration;
+
+function entryOf(node: Documented): Entry {
   return { name: node.name?.getText() ?? "", meaning: meaningOf(node), defaultValue: defaultOf(node) };
 }
 
