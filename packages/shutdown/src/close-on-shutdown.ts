@@ -1,8 +1,23 @@
-import { CLOSING_METHODS, driverOf, has, innermost, isClient, isEnded, type Client, type Driver } from "./drivers.ts";
+import {
+  CLOSING_METHODS,
+  connectionsOf,
+  countOf,
+  driverOf,
+  has,
+  innermost,
+  isClient,
+  isEnded,
+  isOpen,
+  sayGoodbye,
+  until,
+  type Client,
+  type Driver,
+} from "./drivers.ts";
 import type { HookOptions, ShutdownContext, ShutdownHook } from "./hooks.ts";
 import type { Server } from "node:http";
 import { HttpServers, isHttpServer } from "./http-server.ts";
 import { addHook } from "./shutdown.ts";
+import { GIVE_UP_MS } from "./shutdown-time.ts";
 import { typeName, UsageError } from "./usage-error.ts";
 
 type Method = (...args: never[]) => unknown;
@@ -25,9 +40,6 @@ export interface CloseOptions extends HookOptions {
    */
   readonly name?: string;
 }
-
-/** Milliseconds in front of the end in which busy connections are given up. */
-const GIVE_UP_MS = 15;
 
 const POOLS = "each pool of closeOnShutdown";
 
@@ -93,24 +105,31 @@ async function closed(app: Client, context: ShutdownContext): Promise<void> {
 function poolHook(client: Client, driver: Driver): ShutdownHook {
   return async (context) => {
     if (isEnded(client)) return { closed: 0, givenUp: 0 };
-    const open = driver.count?.(client);
-    const giveUp = setTimeout(() => driver.giveUp?.(client), context.remainingMs() - GIVE_UP_MS);
-    let timer: NodeJS.Timeout | undefined;
-    const forced = new Promise((resolve) => {
-      if (driver.force)
-        timer = setTimeout(() => {
-          resolve(driver.force?.(client));
-        }, context.remainingMs() / 2);
+    const open = countOf(client);
+    const connections = new Set(connectionsOf(client)); // some drivers forget them when they close
+    const giveUp = giveUpLate(client, connections, context);
+    const close = Promise.resolve(driver.close(client, context)).catch((error: unknown) => {
+      if (context.remainingMs() > GIVE_UP_MS) throw error;
+      return giveUp; // which makes ioredis' `quit` fail
     });
-    const result = await Promise.race([driver.close(client, context), forced, aborted(context.signal)]);
-    clearTimeout(timer);
-    clearTimeout(giveUp);
+    const result = await Promise.race([close, giveUp, aborted(context.signal)]);
     // mysql2's promise of `end` resolves with the error.
     if (result instanceof Error) throw result;
     if (open === undefined) return result === ABORTED ? new Promise(() => undefined) : {}; // the line says "gave up"
-    const givenUp = result === ABORTED ? (driver.count?.(client) ?? open) : 0;
+    const busy = connections.size > 0 ? [...connections].filter(isOpen).length : (countOf(client) ?? open);
+    const givenUp = result === ABORTED ? busy : 0;
     return { closed: Math.max(0, open - givenUp), givenUp };
   };
+}
+
+/** Resolves if the connections have closed all the same: they were idle, or waited for somebody else. */
+async function giveUpLate(client: Client, connections: Set<Client>, context: ShutdownContext): Promise<unknown> {
+  const over = aborted(context.signal);
+  await Promise.race([over, new Promise((resolve) => setTimeout(resolve, context.remainingMs() - GIVE_UP_MS))]);
+  for (const connection of connectionsOf(client)) connections.add(connection);
+  for (const connection of connections) sayGoodbye(connection);
+  await until(() => connections.size > 0 && ![...connections].some(isOpen), context);
+  return context.signal.aborted ? over : undefined;
 }
 
 const ABORTED = Symbol("the time is over");

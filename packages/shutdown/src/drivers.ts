@@ -9,21 +9,35 @@ export interface Driver {
   readonly matches: (client: Client) => boolean;
   /** Calls the method that closes. Resolves when the client has closed. */
   readonly close: (client: Client, context: ShutdownContext) => unknown;
-  /** Open connections. @default - the driver does not say */
+  /** Open connections. @default - as many as {@link connections} has */
   readonly count?: (client: Client) => number | undefined;
-  /** Closes what is still busy when half of the time is over, perhaps for ever. @default - the time is waited for */
-  readonly force?: (client: Client) => unknown;
+  /** The driver's own connections, busy ones as well. @default - the driver does not show them */
+  readonly connections?: (client: Client) => readonly Client[];
   /**
-   * Says the protocol's goodbye on connections that are busy at the end. The server reads it when their statements have
-   * ended. @default - the server finds them aborted
+   * Of one connection: says the protocol's goodbye past the driver. The server reads it when the statement has ended.
+   * @default - the server finds a busy connection aborted
    */
-  readonly giveUp?: (client: Client) => void;
+  readonly giveUp?: (connection: Client) => unknown;
 }
 
 /** Members that hold the driver's own client. */
 const HOLDERS = { $client: "drizzle", $pool: "pg-promise" };
 
-const NEVER = new Promise<never>(() => undefined);
+const COM_QUIT = [1, 0, 0, 0, 1];
+/** A packet of 5 bytes in a compressed one. */
+const COMPRESSED_QUIT = [5, 0, 0, 0, 0, 0, 0, ...COM_QUIT];
+
+const MYSQL: Pick<Driver, "close" | "count" | "connections" | "giveUp"> = {
+  close: callBack("end"),
+  count: (client) => lengthAt(client, "_allConnections") ?? 1,
+  connections: (client) => ("_allConnections" in client ? list(client, "_allConnections") : [client]),
+  giveUp: (connection) => {
+    // mysql2 writes past its compression, but not past TLS, and mysql hands the bytes to either.
+    if (has(connection, "writeUncompressed")) call(connection, "writeUncompressed", Buffer.from(COMPRESSED_QUIT));
+    else if (has(connection, "write")) call(connection, "write", Buffer.from(COM_QUIT));
+    else callAt(connection, "emit", ["_protocol"], "data", Buffer.from(COM_QUIT));
+  },
+};
 
 /** From the most specific one: a client matches the first row that fits. */
 const DRIVERS: readonly Driver[] = [
@@ -35,8 +49,7 @@ const DRIVERS: readonly Driver[] = [
       matches: (client) => inside(client)[1] !== undefined,
       close: (client, context) => inside(client)[1]?.close(inside(client)[0], context),
       count: (client) => countOf(client[member]),
-      force: (client) => inside(client)[1]?.force?.(inside(client)[0]) ?? NEVER,
-      giveUp: (client) => inside(client)[1]?.giveUp?.(inside(client)[0]),
+      connections: (client) => connectionsOf(client[member]),
     };
   }),
   {
@@ -47,40 +60,51 @@ const DRIVERS: readonly Driver[] = [
   {
     name: "typeorm",
     matches: (client) => typeof client["isInitialized"] === "boolean" && has(client, "destroy"),
-    close: (client) => (client["isInitialized"] === true ? call(client, "destroy") : undefined),
-    count: (client) => {
-      const driver = client["driver"];
-      if (client["isInitialized"] !== true || !isClient(driver)) return undefined;
-      return countOf(driver["pool"] ?? driver["master"]);
+    close: async (client, context) => {
+      // With pg, `destroy` aborts statements that are running.
+      await until(() => !(Number(at(client, "driver", "connectedQueryRunners", "length")) > 0), context);
+      if (client["isInitialized"] === true) await call(client, "destroy");
     },
+    count: (client) => (client["isInitialized"] === true ? countOf(typeormPool(client)) : undefined),
+    connections: (client) => connectionsOf(typeormPool(client)),
   },
   {
     name: "sequelize",
     matches: (client) => isClient(client["connectionManager"]) && has(client, "close"),
     close: (client) => call(client, "close"),
     count: (client) => numberAt(client, "connectionManager", "pool", "size"),
+    connections: (client) => {
+      const pool = at(client, "connectionManager", "pool");
+      const pools = [pool, at(pool, "read"), at(pool, "write")]; // the last two with replication
+      return pools.flatMap((each) => [...resources(each, "_inUseObjects"), ...resources(each, "_availableObjects")]);
+    },
   },
   {
     name: "knex",
     matches: (client) => isClient(client["client"]) && has(client, "destroy") && has(client, "raw"),
     close: (client) => call(client, "destroy"),
-    count: (client) => sum(callAt(client, "numUsed", "client", "pool"), callAt(client, "numFree", "client", "pool")),
+    count: (client) =>
+      sum(callAt(client, "numUsed", ["client", "pool"]), callAt(client, "numFree", ["client", "pool"])),
+    connections: (client) => {
+      const pool = at(client, "client", "pool");
+      return [...resources(pool, "used"), ...resources(pool, "free")];
+    },
   },
   {
     name: "ioredis",
     matches: (client) => typeof client["status"] === "string" && has(client, "quit") && has(client, "disconnect"),
     // `quit` waits for a connection that does not exist yet.
     close: (client) => call(client, client["status"] === "ready" ? "quit" : "disconnect"),
-    force: (client) => call(client, "disconnect"), // BLPOP holds `quit` back
     count: (client) => (client["status"] === "ready" ? 1 : 0),
+    giveUp: (client) => call(client, "disconnect"), // BLPOP holds `quit` back
   },
   {
     name: "redis",
     matches: (client) => typeof client["isOpen"] === "boolean" && has(client, "quit"),
     // `close` waits for replies since version 5, `quit` before.
     close: (client) => (client["isOpen"] === true ? call(client, has(client, "close") ? "close" : "quit") : undefined),
-    force: (client) => call(client, has(client, "destroy") ? "destroy" : "disconnect"),
     count: (client) => (client["isOpen"] === true ? 1 : 0),
+    giveUp: (client) => call(client, has(client, "destroy") ? "destroy" : "disconnect"),
   },
   {
     name: "mariadb", // a pool, with promises or without, or a connection
@@ -89,57 +113,52 @@ const DRIVERS: readonly Driver[] = [
     count: (client) => (has(client, "totalConnections") ? callAt(client, "totalConnections") : 1),
   },
   {
-    name: "mysql2",
-    matches: (client) => lengthAt(client, "pool", "_allConnections") !== undefined,
+    name: "mysql2", // a pool or a connection with promises
+    matches: (client) =>
+      lengthAt(client, "pool", "_allConnections") !== undefined ||
+      (isClient(client["connection"]) && has(client["connection"], "promise")),
     close: (client) => call(client, "end"),
-    count: (client) => lengthAt(client, "pool", "_allConnections"),
-    giveUp: (client) => {
-      quitMysql(client["pool"]);
-    },
-  },
-  {
-    name: "mysql2", // one connection
-    matches: (client) => isClient(client["connection"]) && has(client["connection"], "promise"),
-    close: (client) => call(client, "end"),
-    count: () => 1,
-    giveUp: (client) => {
-      quitMysql(client["connection"]);
-    },
+    count: (client) => lengthAt(client, "pool", "_allConnections") ?? 1,
+    connections: (client) => connectionsOf(client["pool"] ?? client["connection"]),
   },
   {
     name: "mysql2", // without promises
     matches: (client) => has(client, "promise") && has(client, "end") && has(client, "query"),
-    close: callBack("end"),
-    count: (client) => lengthAt(client, "_allConnections") ?? 1,
-    giveUp: quitMysql,
+    ...MYSQL,
   },
   {
     name: "mysql",
     matches: (client) => has(client, "end") && has(client, "query") && has(client, "escapeId"),
+    ...MYSQL,
+  },
+  {
+    name: "mysql cluster",
+    matches: (client) => clusterNodes(client) !== undefined && has(client, "end") && has(client, "of"),
     close: callBack("end"),
-    count: (client) => lengthAt(client, "_allConnections") ?? 1,
+    connections: (client) =>
+      Object.values(clusterNodes(client) ?? {}).flatMap((node) => connectionsOf(at(node, "pool"))),
   },
   {
     name: "pg",
     matches: (client) => typeof client["totalCount"] === "number" && has(client, "end"),
     close: (client) => call(client, "end"),
     count: (client) => numberAt(client, "totalCount"),
-    // `end` waits for connections that were not released. A busy one would be destroyed.
-    force: ({ _clients: clients }) =>
-      Array.isArray(clients)
-        ? Promise.all(clients.map((each: Client) => (each["readyForQuery"] === true ? call(each, "end") : NEVER)))
-        : NEVER,
-    giveUp: ({ _clients: clients }) => {
-      // The connection's own `end` sends Terminate. That of the client destroys a busy connection.
-      if (Array.isArray(clients)) for (const each of clients as Client[]) callAt(each, "end", "connection");
-    },
+    connections: (client) => list(client, "_clients"),
   },
   {
     name: "pg", // one client
     matches: (client) =>
-      has(client, "end") && has(client, "escapeIdentifier") && isClient(client["connectionParameters"]),
-    close: (client) => call(client, "end"),
+      typeof client["readyForQuery"] === "boolean" ||
+      (has(client, "end") && has(client, "escapeIdentifier") && isClient(client["connectionParameters"])),
+    close: async (client, context) => {
+      // `end` destroys a connection with a running statement.
+      const isIdle = (): boolean =>
+        client["readyForQuery"] !== false || client["_connected"] === false || client["_queryable"] === false;
+      await until(isIdle, context);
+      return call(client, "end");
+    },
     count: () => 1,
+    giveUp: (client) => callAt(client, "end", ["connection"]),
   },
   {
     name: "postgres", // without `timeout` it waits for running statements without a limit
@@ -148,13 +167,39 @@ const DRIVERS: readonly Driver[] = [
   },
 ];
 
-const COM_QUIT = [1, 0, 0, 0, 1];
+function clusterNodes({ poolCluster: cluster, _nodes: nodes = at(cluster, "_nodes") }: Client): Client | undefined {
+  return isClient(nodes) ? nodes : undefined;
+}
 
-/** @param client a pool or connection of mysql2 without promises */
-function quitMysql(client: unknown): void {
-  if (!isClient(client)) return;
-  const { _allConnections: all } = client as { readonly _allConnections?: { toArray(): Client[] } };
-  for (const each of all?.toArray() ?? [client]) call(each, "write", Buffer.from(COM_QUIT));
+function typeormPool(client: Client): unknown {
+  return at(client, "driver", "pool") ?? at(client, "driver", "master");
+}
+
+function socketOf(connection: Client): Client | undefined {
+  return [connection["stream"], connection["_socket"], at(connection, "connection", "stream")].find(isClient);
+}
+
+/** Whether one of {@link connectionsOf} is known to be open. */
+export function isOpen(connection: Client): boolean {
+  const socket = socketOf(connection);
+  return socket === undefined ? connection["isOpen"] === true : socket["destroyed"] === false;
+}
+
+/** See {@link Driver.giveUp}. */
+export function sayGoodbye(connection: Client): void {
+  if (socketOf(connection)?.["destroyed"] !== true) driverOf(connection)?.giveUp?.(connection);
+}
+
+/** @returns each connection that the client shows */
+export function connectionsOf(client: unknown): readonly Client[] {
+  if (!isClient(client)) return [];
+  const driver = driverOf(client);
+  return driver?.connections?.(client) ?? (driver?.giveUp ? [client] : []);
+}
+
+/** Resolves when the condition holds or the time is over. */
+export async function until(condition: () => boolean, { signal }: ShutdownContext): Promise<void> {
+  while (!condition() && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, 1));
 }
 
 /** The methods of clients that no row describes, in the order in which they are tried. */
@@ -233,16 +278,33 @@ function closeByMethod(client: Client, method: string): unknown {
   });
 }
 
-function countOf(pool: unknown): number | undefined {
-  return isClient(pool) ? driverOf(pool)?.count?.(pool) : undefined;
+/** @returns undefined if the driver does not say */
+export function countOf(client: unknown): number | undefined {
+  if (!isClient(client)) return undefined;
+  const driver = driverOf(client);
+  return driver?.count ? driver.count(client) : driver?.connections?.(client).length;
 }
 
-function at(client: Client, path: readonly string[]): unknown {
-  return path.reduce<unknown>((value, name) => (isClient(value) ? value[name] : undefined), client);
+function at(client: unknown, ...path: readonly string[]): unknown {
+  return path.reduce((value, name) => (isClient(value) ? value[name] : undefined), client);
+}
+
+/** An array, or mysql2's queue. */
+function list(owner: unknown, member: string): readonly Client[] {
+  const value = at(owner, member);
+  const items: unknown = isClient(value) && has(value, "toArray") ? call(value, "toArray") : value;
+  return Array.isArray(items) ? items.filter(isClient) : [];
+}
+
+/** Pools of tarn and sequelize-pool wrap connections. */
+function resources(pool: unknown, member: string): readonly Client[] {
+  return list(pool, member)
+    .map(({ resource }) => resource)
+    .filter(isClient);
 }
 
 function numberAt(client: Client, ...path: readonly string[]): number | undefined {
-  const value = at(client, path);
+  const value = at(client, ...path);
   return typeof value === "number" ? value : undefined;
 }
 
@@ -250,9 +312,14 @@ function lengthAt(client: Client, ...path: readonly string[]): number | undefine
   return numberAt(client, ...path, "length");
 }
 
-function callAt(client: Client, method: string, ...path: readonly string[]): number | undefined {
-  const owner = at(client, path);
-  const value = isClient(owner) && has(owner, method) ? call(owner, method) : undefined;
+function callAt(
+  client: Client,
+  method: string,
+  path: readonly string[] = [],
+  ...args: readonly unknown[]
+): number | undefined {
+  const owner = at(client, ...path);
+  const value = isClient(owner) && has(owner, method) ? call(owner, method, ...args) : undefined;
   return typeof value === "number" ? value : undefined;
 }
 

@@ -1,5 +1,6 @@
 import { now, round } from "./clock.ts";
 import { loggable, messageOf } from "./loggable.ts";
+import type { ShutdownTime } from "./shutdown-time.ts";
 import { UniqueNames } from "./unique-names.ts";
 
 /** What a hook gets: how long it has. */
@@ -29,7 +30,7 @@ export interface Registration {
   /** A group that other hooks can wait for, and the group that waits for this hook. @default none */
   readonly group?: string;
   readonly beforeGroup?: string;
-  /** Others wait for this hook until {@link LAST_MS} are left. @default - until half of the time is over */
+  /** Others wait for this hook until little time is left. @default - until half of the time is over */
   readonly holdsToTheEnd?: true;
 }
 
@@ -56,9 +57,6 @@ interface Entry extends Registration {
 /** Milliseconds of hooks that start in one turn of the event loop. The rest starts in the next turns. */
 const SLICE_MS = 20;
 
-/** Milliseconds that connections to databases have for their end, when requests in flight took all the time before. */
-export const LAST_MS = 35;
-
 /** The hooks while they run. Its work grows with the number of hooks, not with its square. */
 export class HookRun {
   /** In the order in which the hooks started. Settles when each hook has, or when the time is over. Never rejects. */
@@ -80,13 +78,15 @@ export class HookRun {
   /** Hooks that have not settled. */
   unsettled = 0;
 
-  constructor(registrations: readonly Registration[], timeMs: number) {
-    const deadline = now() + timeMs;
-    this.context = { signal: this.over.signal, remainingMs: () => Math.max(0, deadline - now()) };
+  constructor(
+    registrations: readonly Registration[],
+    readonly time: ShutdownTime,
+  ) {
+    this.context = { signal: this.over.signal, remainingMs: () => time.remainingMs };
     this.reports = new Promise((resolve) => (this.resolve = resolve));
     for (const registration of registrations) this.enter(registration);
     // Set before the first hook runs, so that the timers are due even if a hook blocks the event loop.
-    this.timers = [timeMs / 2, Math.max(timeMs / 2, timeMs - LAST_MS), timeMs].map((ms, step) =>
+    this.timers = time.steps.map((ms, step) =>
       setTimeout(() => {
         this.startWaiting(step);
       }, ms),

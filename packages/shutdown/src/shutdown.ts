@@ -13,6 +13,7 @@ import { isolate, isolateFakeProcess, type Isolation } from "./isolation.ts";
 import { guardLoop } from "./loop-guard.ts";
 import { isMainThread } from "./node-modules.ts";
 import { log, shutdownLine, writePastStream } from "./shutdown-line.ts";
+import { GUARD_MS, LOG_MS, ShutdownTime } from "./shutdown-time.ts";
 import { UsageError } from "./usage-error.ts";
 
 export type { HookOptions, ShutdownContext, ShutdownHook } from "./hooks.ts";
@@ -21,7 +22,7 @@ export type { HookOptions, ShutdownContext, ShutdownHook } from "./hooks.ts";
 export interface SharedState {
   readonly registrations: Registration[];
   /** Set while the hooks run. */
-  run?: Pick<HookRun, "add" | "unsettled">;
+  run?: Pick<HookRun, "add" | "unsettled" | "time">;
   /** This thread's sockets are watched. */
   isAttached?: boolean;
   /** Called in the Shutdown phase when something wants to end the process. */
@@ -31,21 +32,6 @@ export interface SharedState {
   /** In a worker thread: the main thread passes SIGTERM on. */
   signalsAreRelayed?: boolean;
 }
-
-/**
- * Milliseconds of the budget that hooks do not get. Lambda's clock starts when the signal is sent. A busy event loop
- * hears it later, and nothing says how much. The line and the exit take time as well.
- */
-const LEAST_MARGIN_MS = 50;
-
-/** The margin's share of a longer budget: that of a Web Function, which has more requests than CPUs. */
-const MARGIN_SHARE = 0.065;
-
-/** Milliseconds that the line may take, out of the margin: a log that is not read must not hold up the exit. */
-const LOG_MS = 30;
-
-/** Milliseconds after the end of the hooks' time until a loop that blocks the timers is cut off. */
-const GUARD_MS = 10;
 
 /** More hooks than this are a mistake: `onShutdown` inside the handler. */
 const MANY_HOOKS = 100;
@@ -168,15 +154,15 @@ async function cleanUp(
 ): Promise<string> {
   const begun = now();
   const budgetMs = shutdownBudgetMs();
-  const timeMs = Math.max(0, budgetMs - Math.max(LEAST_MARGIN_MS, budgetMs * MARGIN_SHARE));
+  const time = ShutdownTime.ofBudget(budgetMs);
   const line = (hooks: readonly HookReport[]): string =>
     shutdownLine({ signal, budgetMs, durationMs: now() - begun, hooks, heldBack: isolation.heldBack() });
-  const run = new HookRun(state.registrations, timeMs);
+  const run = new HookRun(state.registrations, time);
   state.run = run;
   run.begin();
   const guard =
     end &&
-    guardLoop(begun + timeMs + GUARD_MS, () => {
+    guardLoop(begun + time.wholeMs + GUARD_MS, () => {
       writePastStream(line(run.finish()));
       end();
     });

@@ -27,7 +27,7 @@ export class Connection {
   /** The server has sent its FIN. */
   hasServerEnded = false;
   private isEndDelivered = false;
-  private isGuarded = false;
+  private guarded: Socket | undefined;
 
   constructor(
     public socket: Socket,
@@ -93,8 +93,8 @@ export class Connection {
 
   /** From now on, a driver that ends the socket without a goodbye (mysql2's `destroy`) says one first. */
   guardEnd(write: Write, onGoodbye: () => void): void {
-    if (this.isGuarded) return;
-    this.isGuarded = true;
+    if (this.guarded === this.socket) return;
+    this.guarded = this.socket; // TLS takes the place of the first one
     this.bytesAtSignal = this.socket.bytesRead;
     for (const name of ["end", "destroy"] as const) {
       const original = Reflect.get(this.socket, name) as (...args: unknown[]) => Socket;

@@ -1,7 +1,7 @@
 import type { ShutdownContext } from "../hooks.ts";
 import { now } from "../clock.ts";
-import { LAST_MS } from "../hooks.ts";
 import type { HttpServers } from "../http-server.ts";
+import { GIVE_UP_MS, GIVE_UP_RESULT_MS, LAST_MS } from "../shutdown-time.ts";
 import type { SharedState } from "../shutdown.ts";
 import type { Connection } from "./connection.ts";
 import { activeHandles, isChildProcess, isRunning } from "./active-handles.ts";
@@ -10,12 +10,6 @@ import { close, guardEnd, type Sockets } from "./sockets.ts";
 
 /** Milliseconds of silence after which a server will send no FIN: a host that is gone must not cost the budget. */
 const FIN_MS = 100;
-
-/** Milliseconds in front of the end in which busy connections are given up. */
-const GIVE_UP_MS = 15;
-
-/** The same while a large result is read, which keeps a small share of a CPU busy. */
-const GIVE_UP_RESULT_MS = 50;
 
 const PACE_MS = 1;
 
@@ -60,7 +54,6 @@ export class Goodbyes {
 
   private async closeAll(): Promise<void> {
     const { remainingMs } = this.context;
-    const halfMs = remainingMs() / 2;
     const children = activeHandles().filter(isChildProcess);
     let isWaitedFor = process.listenerCount("SIGTERM") > 1;
     this.state.onEndRequest = () => {
@@ -70,10 +63,10 @@ export class Goodbyes {
     // The function's own listeners run first, in this turn.
     await new Promise(setImmediate);
     if (this.servers !== undefined) Object.assign(this.counts, await this.servers.close(() => remainingMs() < LAST_MS));
-    await this.waitForHooks(halfMs);
+    await this.waitForHooks();
     for (let isFirst = true; ; isFirst = false) {
       await pause(isFirst ? 0 : PACE_MS);
-      const isLate = remainingMs() < halfMs;
+      const { isLate } = this;
       const open = new Set([...this.guard(), ...this.said.keys()]);
       const pending = [...open].filter((connection) => !this.isFinished(connection, isLate));
       if (pending.length === 0 && (isLate || !(isWaitedFor || children.some(isRunning)))) break;
@@ -92,8 +85,12 @@ export class Goodbyes {
   }
 
   /** Hooks close what they know, and may need other connections for it. */
-  private async waitForHooks(halfMs: number): Promise<void> {
-    while ((this.state.run?.unsettled ?? 0) > 1 && this.context.remainingMs() > halfMs) await pause(PACE_MS);
+  private async waitForHooks(): Promise<void> {
+    while ((this.state.run?.unsettled ?? 0) > 1 && !this.isLate) await pause(PACE_MS);
+  }
+
+  private get isLate(): boolean {
+    return this.state.run?.time.isHalfOver !== false;
   }
 
   private isFinished(connection: Connection, isLate: boolean): boolean {
@@ -118,7 +115,7 @@ export class Goodbyes {
   private hasEnded(connection: Connection, said: number): boolean {
     const hasEnded = connection.hasServerEnded || connection.socket.destroyed;
     if (!hasEnded && now() < Math.max(said, connection.quietSince) + FIN_MS) return false;
-    this.finish(connection, hasEnded ? "closed" : "unanswered");
+    this.finish(connection, hasEnded ? "closed" : "givenUp");
     return true;
   }
 
