@@ -1,6 +1,6 @@
 import { now, round } from "./clock.ts";
 import { loggable, messageOf } from "./loggable.ts";
-import type { ShutdownTime } from "./shutdown-time.ts";
+import { LAST_MS } from "./shutdown-time.ts";
 import { UniqueNames } from "./unique-names.ts";
 
 /** What a hook gets: how long it has. */
@@ -44,12 +44,22 @@ export interface HookReport {
   readonly unknownBefore?: string;
 }
 
+/** What the hooks of one name, or of one group, wait for. */
+interface Gate {
+  /** How many unsettled hooks keep it closed. */
+  count: number;
+  holdsToTheEnd?: true;
+  readonly waiting: Entry[];
+}
+
 /** A hook in a run. */
 interface Entry extends Registration {
   /** The hook's name, numbered if an earlier hook has the same one. */
   readonly label: string;
-  /** Names and groups that wait for this hook. */
-  readonly blocks: readonly string[];
+  /** Closed until this hook has settled. */
+  readonly blocks: readonly Gate[];
+  /** Of its name and its group. */
+  readonly gates: readonly Gate[];
   startedAt?: number;
   report?: HookReport;
 }
@@ -64,29 +74,24 @@ export class HookRun {
   private readonly entries: Entry[] = [];
   private readonly started = new Set<Entry>();
   private readonly labels = new UniqueNames();
-  /** How many unsettled hooks block a name or a group. */
-  private readonly blockers = new Map<string, number>();
-  /** The names and groups that such hooks block to the end. */
-  private readonly held = new Set<string>();
-  /** Hooks that wait, by one of those that block them. */
-  private readonly waiting = new Map<string, Entry[]>();
+  private readonly gates = new Map<string, Gate>();
   private readonly over = new AbortController();
   private readonly context: ShutdownContext;
   private readonly timers: NodeJS.Timeout[];
   private isOver = false;
+  /** Whatever waits for others has waited long enough. */
+  isHalfOver = false;
   private resolve: (reports: readonly HookReport[]) => void = () => undefined;
   /** Hooks that have not settled. */
   unsettled = 0;
 
-  constructor(
-    registrations: readonly Registration[],
-    readonly time: ShutdownTime,
-  ) {
-    this.context = { signal: this.over.signal, remainingMs: () => time.remainingMs };
+  constructor(registrations: readonly Registration[], timeMs: number) {
+    const end = now() + timeMs;
+    this.context = { signal: this.over.signal, remainingMs: () => Math.max(0, end - now()) };
     this.reports = new Promise((resolve) => (this.resolve = resolve));
     for (const registration of registrations) this.enter(registration);
     // Set before the first hook runs, so that the timers are due even if a hook blocks the event loop.
-    this.timers = time.steps.map((ms, step) =>
+    this.timers = [timeMs / 2, Math.max(timeMs / 2, timeMs - LAST_MS), timeMs].map((ms, step) =>
       setTimeout(() => {
         this.startWaiting(step);
       }, ms),
@@ -120,35 +125,34 @@ export class HookRun {
   }
 
   private enter(registration: Registration): Entry {
-    const { name, before = [], beforeGroup } = registration;
-    const blocks = [...new Set(before)].filter((other) => other !== name);
-    if (beforeGroup !== undefined) blocks.push(beforeGroup);
-    for (const key of blocks) {
-      this.blockers.set(key, this.count(key) + 1);
-      if (registration.holdsToTheEnd) this.held.add(key);
+    const { name, group = name, before = [], beforeGroup, holdsToTheEnd } = registration;
+    const keys = new Set(before).add(beforeGroup ?? name);
+    keys.delete(name);
+    const blocks = [...keys].map((key) => this.gate(key));
+    for (const gate of blocks) {
+      gate.count += 1;
+      if (holdsToTheEnd) gate.holdsToTheEnd = true;
     }
-    const entry = { ...registration, label: this.labels.next(name), blocks };
+    const gates = [this.gate(name), this.gate(group)];
+    const entry = { ...registration, label: this.labels.next(name), blocks, gates };
     this.entries.push(entry);
     this.unsettled += 1;
     return entry;
   }
 
-  private count(key: string): number {
-    return this.blockers.get(key) ?? 0;
+  private gate(key: string): Gate {
+    const gate = this.gates.get(key) ?? { count: 0, waiting: [] };
+    this.gates.set(key, gate);
+    return gate;
   }
 
   /** Starts the hooks that need not wait, the last one first. */
   private start(entries: Entry[]): void {
     const sliceEnd = now() + SLICE_MS;
-    for (let entry = entries.pop(); entry !== undefined && !this.isOver; entry = entries.pop()) {
-      const { name, group = name } = entry;
-      const key = [name, group].find((each) => this.count(each) > 0);
-      if (key === undefined) this.startOne(entry);
-      else
-        this.waiting
-          .set(key, this.waiting.get(key) ?? [])
-          .get(key)
-          ?.push(entry);
+    for (let entry = entries.pop(); entry && !this.isOver; entry = entries.pop()) {
+      const gate = entry.gates.find(({ count }) => count > 0);
+      if (gate) gate.waiting.push(entry);
+      else this.startOne(entry);
       if (now() > sliceEnd) {
         setImmediate(() => {
           this.start(entries);
@@ -160,10 +164,9 @@ export class HookRun {
 
   /** Starts the hooks that have waited long enough. When the whole time is over, tells all. */
   private startWaiting(step: number): void {
-    for (const entry of this.entries.toReversed()) {
-      const { name, group = name } = entry;
-      if (step > 0 || ![name, group].some((key) => this.held.has(key))) this.startOne(entry);
-    }
+    this.isHalfOver = true;
+    for (const entry of this.entries.toReversed())
+      if (step > 0 || !entry.gates.some((gate) => gate.holdsToTheEnd)) this.startOne(entry);
     if (step < 2) return;
     this.over.abort();
     // Two turns of the event loop later. Hooks that settle because of the signal have settled by then.
@@ -183,12 +186,9 @@ export class HookRun {
     if (this.isOver) return;
     entry.report = this.report(entry, result, detail);
     this.unsettled -= 1;
-    for (const key of entry.blocks) {
-      this.blockers.set(key, this.count(key) - 1);
-      const due = this.waiting.get(key);
-      if (due === undefined || this.count(key) > 0) continue;
-      this.waiting.delete(key);
-      this.start(due.reverse());
+    for (const gate of entry.blocks) {
+      gate.count -= 1;
+      if (gate.count === 0) this.start(gate.waiting.splice(0).reverse());
     }
     this.finishIfSettled();
   }

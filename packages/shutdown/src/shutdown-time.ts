@@ -1,5 +1,4 @@
 /** How the time between SIGTERM and SIGKILL is divided. Everything is in milliseconds. */
-import { now } from "./clock.ts";
 
 /**
  * What hooks do not get. Lambda's clock starts when the signal is sent. A busy event loop hears it later, and nothing
@@ -24,28 +23,7 @@ export const GIVE_UP_MS = 15;
 /** The same while a large result is read, which keeps a small share of a CPU busy. */
 export const GIVE_UP_RESULT_MS = 50;
 
-/** The time of the hooks, which begins now. */
-export class ShutdownTime {
-  private readonly begun = now();
-
-  constructor(readonly wholeMs: number) {}
-
-  static ofBudget(budgetMs: number): ShutdownTime {
-    return new ShutdownTime(Math.max(0, budgetMs - Math.max(LEAST_MARGIN_MS, budgetMs * MARGIN_SHARE)));
-  }
-
-  get remainingMs(): number {
-    return Math.max(0, this.begun + this.wholeMs - now());
-  }
-
-  /** Whatever waits for others, but not for its own work, has waited long enough. */
-  get isHalfOver(): boolean {
-    return this.remainingMs < this.wholeMs / 2;
-  }
-
-  /** From now: when half is over, when {@link LAST_MS} are left, and the end. */
-  get steps(): readonly number[] {
-    const half = this.wholeMs / 2;
-    return [half, Math.max(half, this.wholeMs - LAST_MS), this.wholeMs];
-  }
+/** The time of the hooks. */
+export function hooksMs(budgetMs: number): number {
+  return Math.max(0, budgetMs - Math.max(LEAST_MARGIN_MS, budgetMs * MARGIN_SHARE));
 }

@@ -13,7 +13,7 @@ import { isolate, isolateFakeProcess, type Isolation } from "./isolation.ts";
 import { guardLoop } from "./loop-guard.ts";
 import { isMainThread } from "./node-modules.ts";
 import { log, shutdownLine, writePastStream } from "./shutdown-line.ts";
-import { GUARD_MS, LOG_MS, ShutdownTime } from "./shutdown-time.ts";
+import { GUARD_MS, LOG_MS, hooksMs } from "./shutdown-time.ts";
 import { UsageError } from "./usage-error.ts";
 
 export type { HookOptions, ShutdownContext, ShutdownHook } from "./hooks.ts";
@@ -22,7 +22,7 @@ export type { HookOptions, ShutdownContext, ShutdownHook } from "./hooks.ts";
 export interface SharedState {
   readonly registrations: Registration[];
   /** Set while the hooks run. */
-  run?: Pick<HookRun, "add" | "unsettled" | "time">;
+  run?: Pick<HookRun, "add" | "unsettled" | "isHalfOver">;
   /** This thread's sockets are watched. */
   isAttached?: boolean;
   /** Called in the Shutdown phase when something wants to end the process. */
@@ -154,15 +154,15 @@ async function cleanUp(
 ): Promise<string> {
   const begun = now();
   const budgetMs = shutdownBudgetMs();
-  const time = ShutdownTime.ofBudget(budgetMs);
+  const timeMs = hooksMs(budgetMs);
   const line = (hooks: readonly HookReport[]): string =>
     shutdownLine({ signal, budgetMs, durationMs: now() - begun, hooks, heldBack: isolation.heldBack() });
-  const run = new HookRun(state.registrations, time);
+  const run = new HookRun(state.registrations, timeMs);
   state.run = run;
   run.begin();
   const guard =
     end &&
-    guardLoop(begun + time.wholeMs + GUARD_MS, () => {
+    guardLoop(begun + timeMs + GUARD_MS, () => {
       writePastStream(line(run.finish()));
       end();
     });

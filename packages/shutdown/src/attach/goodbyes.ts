@@ -90,7 +90,7 @@ export class Goodbyes {
   }
 
   private get isLate(): boolean {
-    return this.state.run?.time.isHalfOver !== false;
+    return this.state.run?.isHalfOver !== false;
   }
 
   private isFinished(connection: Connection, isLate: boolean): boolean {
