@@ -141,9 +141,27 @@ describe("the samples", () => {
     import type { TerraformStack } from "cdktf";
     import type { MysqlDatabase } from "lambda-graceful-shutdown-cdktf";
     export function beside(stack: TerraformStack, mysql: MysqlDatabase): void { SAMPLE }`;
+  /** What `closeOnShutdown` takes, of the real libraries. */
+  const CLIENTS = `
+    import { closeOnShutdown } from "lambda-graceful-shutdown";
+    import { drizzle } from "../packages/lab/node_modules/drizzle-orm/mysql2";
+    import type { Server } from "node:http";
+    import fastify from "fastify";
+    import { Redis } from "../packages/lab/node_modules/ioredis";
+    import knex from "knex";
+    import mysql2 from "mysql2";
+    import pg from "pg";
+    import { createClient } from "redis";
+    import { Sequelize } from "sequelize";
+    import { DataSource } from "typeorm";
+    declare const express: () => { listen(port: number): Server };
+    declare const prisma: { $connect(): Promise<void>; $disconnect(): Promise<void> };
+    const uri = "mysql://user@host/name";
+    SAMPLE`;
   /** The lines around a sample that its reader has. */
   const AROUND: Readonly<Record<string, readonly string[]>> = {
     "modules/README.md": [`import type { TerraformStack } from "cdktf";\ndeclare const stack: TerraformStack;\nSAMPLE`],
+    "docs/attach.md": ["SAMPLE", CLIENTS],
     "docs/shutdown-hooks.md": [FUNCTION],
     "docs/reference.md": [FUNCTION.replace("database: Database", "")],
     "docs/shutdown-extension.md": [STACK],
@@ -154,7 +172,7 @@ describe("the samples", () => {
     "docs/faults.md": [FAULTS],
   };
   /** Pages whose samples have a test of their own, or need what is deleted. */
-  const SKIPPED = ["docs/hooks.md", "docs/construct.md", ...(HAS_LAB ? [] : ["docs/faults.md"])];
+  const SKIPPED = ["docs/hooks.md", "docs/construct.md", ...(HAS_LAB ? [] : ["docs/attach.md", "docs/faults.md"])];
 
   const files = new Map<string, string>();
   for (const { path, codes } of PAGES) {
