@@ -36,128 +36,89 @@ afterAll(async () => {
 
 /** The handler of the lab's table, the variable that is passed, and the hook's entry in the line. */
 const POOLS: readonly (readonly [handler: string, variable: string, entry: object])[] = [
-  ["mysql2 pool", "pool", { name: "mysql2", closed: 1, givenUp: 0 }],
   ["mysql2 connection, top-level await", "connection", { name: "mysql2", closed: 1, givenUp: 0 }],
-  ["mysql pool", "pool", { name: "mysql", closed: 1, givenUp: 0 }],
-  ["knex", "knex", { name: "knex", closed: 1, givenUp: 0 }],
-  ["Sequelize", "sequelize", { name: "sequelize", closed: 1, givenUp: 0 }],
-  ["TypeORM", "dataSource", { name: "typeorm", closed: 1, givenUp: 0 }],
   ["Drizzle", "db", { name: "drizzle", closed: 1, givenUp: 0 }],
   ["Prisma, driver adapter", "prisma", { name: "prisma" }],
-  ["pg", "pool", { name: "pg", closed: 1, givenUp: 0 }],
-  ["ioredis", "redis", { name: "ioredis", closed: 1, givenUp: 0 }],
-  ["redis", "client", { name: "redis", closed: 1, givenUp: 0 }],
 ];
 
-const MYSQL_STATEMENT = (seconds: number): string => `"SELECT SLEEP(${seconds})"`;
-const PG_STATEMENT = (seconds: number): string => `"SELECT pg_sleep(${seconds})"`;
-/** Redis' own clock, as its `DEBUG SLEEP` may be off. */
-const REDIS_STATEMENT = (seconds: number): string =>
-  `"local end_ = redis.call('TIME')[1] * 1e6 + redis.call('TIME')[2] + ${seconds * 1e6}; while redis.call('TIME')[1] * 1e6 + redis.call('TIME')[2] < end_ do end return 1"`;
+const SERVERS = {
+  mysql: { url: "MYSQL_URL", statement: (seconds: number) => `SELECT SLEEP(${seconds})` },
+  postgres: {
+    url: "POSTGRESQL_URL",
+    server: "PostgreSQL",
+    statement: (seconds: number) => `SELECT pg_sleep(${seconds})`,
+  },
+  redis: {
+    url: "REDIS_URL",
+    server: "Redis",
+    statement: (seconds: number) => `local function now() local t = redis.call('TIME') return t[1] * 1e6 + t[2] end
+local e = now() + ${seconds * 1e6} while now() < e do end return 1`,
+  },
+} as const;
 
-/** A pool, and a call with which one of its connections is busy. */
+/** A pool, and the call that keeps one of its connections busy with `text`. */
 const BUSY: readonly (readonly [
   name: string,
-  server: "PostgreSQL" | "Redis" | undefined,
-  code: string,
-  statement: (seconds: number) => string,
+  server: keyof typeof SERVERS,
+  pool: string,
+  call: string,
+  open?: string,
 ])[] = [
+  ["mysql2", "mysql", `require("mysql2/promise").createPool(url)`, "pool.query(text)"],
+  ["mysql2 compressed", "mysql", `require("mysql2/promise").createPool(url + "?compress=true")`, "pool.query(text)"],
   [
-    "mysql2",
-    undefined,
-    `const pool = require("mysql2/promise").createPool(process.env.MYSQL_URL); const query = (sql) => pool.query(sql);`,
-    MYSQL_STATEMENT,
-  ],
-  [
-    "mysql2 with compression",
-    undefined,
-    `const pool = require("mysql2/promise").createPool({ uri: process.env.MYSQL_URL, compress: true }); const query = (sql) => pool.query(sql);`,
-    MYSQL_STATEMENT,
-  ],
-  [
-    "a cluster of mysql2",
-    undefined,
-    `const pool = require("mysql2/promise").createPoolCluster(); pool.add("one", process.env.MYSQL_URL); const query = (sql) => pool.of("*").query(sql);`,
-    MYSQL_STATEMENT,
-  ],
-  [
+    "a mysql2 cluster",
     "mysql",
-    undefined,
-    `const pool = require("mysql").createPool(process.env.MYSQL_URL); const query = (sql) => require("node:util").promisify(pool.query).call(pool, sql);`,
-    MYSQL_STATEMENT,
+    `require("mysql2/promise").createPoolCluster()`,
+    `pool.of("*").query(text)`,
+    `pool.add("one", url)`,
   ],
-  [
-    "knex",
-    undefined,
-    `const pool = require("knex")({ client: "mysql2", connection: process.env.MYSQL_URL }); const query = (sql) => pool.raw(sql);`,
-    MYSQL_STATEMENT,
-  ],
-  [
-    "Sequelize",
-    undefined,
-    `const pool = new (require("sequelize").Sequelize)(process.env.MYSQL_URL, { logging: false }); const query = (sql) => pool.query(sql);`,
-    MYSQL_STATEMENT,
-  ],
+  ["mysql", "mysql", `require("mysql").createPool(url)`, "promisify(pool.query).call(pool, text)"],
+  ["knex", "mysql", `require("knex")({ client: "mysql2", connection: url })`, "pool.raw(text)"],
+  ["knex with pg", "postgres", `require("knex")({ client: "pg", connection: url })`, "pool.raw(text)"],
+  ["Sequelize", "mysql", `new (require("sequelize").Sequelize)(url, { logging: false })`, "pool.query(text)"],
   [
     "TypeORM",
-    undefined,
-    `const pool = new (require("typeorm").DataSource)({ type: "mysql", url: process.env.MYSQL_URL }); const opened = pool.initialize(); const query = (sql) => opened.then(() => pool.query(sql));`,
-    MYSQL_STATEMENT,
-  ],
-  [
-    "pg",
-    "PostgreSQL",
-    `const pool = new (require("pg").Pool)({ connectionString: process.env.POSTGRESQL_URL }); const query = (sql) => pool.query(sql);`,
-    PG_STATEMENT,
-  ],
-  [
-    "a client of pg",
-    "PostgreSQL",
-    `const pool = new (require("pg").Client)(process.env.POSTGRESQL_URL); const opened = pool.connect(); const query = (sql) => opened.then(() => pool.query(sql));`,
-    PG_STATEMENT,
-  ],
-  [
-    "knex with pg",
-    "PostgreSQL",
-    `const pool = require("knex")({ client: "pg", connection: process.env.POSTGRESQL_URL }); const query = (sql) => pool.raw(sql);`,
-    PG_STATEMENT,
+    "mysql",
+    `new (require("typeorm").DataSource)({ type: "mysql", url })`,
+    "pool.query(text)",
+    "pool.initialize()",
   ],
   [
     "TypeORM with pg",
-    "PostgreSQL",
-    `const pool = new (require("typeorm").DataSource)({ type: "postgres", url: process.env.POSTGRESQL_URL }); const opened = pool.initialize(); const query = (sql) => opened.then(() => pool.query(sql));`,
-    PG_STATEMENT,
+    "postgres",
+    `new (require("typeorm").DataSource)({ type: "postgres", url })`,
+    "pool.query(text)",
+    "pool.initialize()",
   ],
-  [
-    "ioredis",
-    "Redis",
-    `const pool = new (require("ioredis"))(process.env.REDIS_URL); const query = (text) => pool.eval(text, 0);`,
-    REDIS_STATEMENT,
-  ],
-  [
-    "redis",
-    "Redis",
-    `const pool = require("redis").createClient({ url: process.env.REDIS_URL }); const opened = pool.connect(); const query = (text) => opened.then(() => pool.eval(text));`,
-    REDIS_STATEMENT,
-  ],
+  ["pg", "postgres", `new (require("pg").Pool)({ connectionString: url })`, "pool.query(text)"],
+  ["a client of pg", "postgres", `new (require("pg").Client)(url)`, "pool.query(text)", "pool.connect()"],
+  ["ioredis", "redis", `new (require("ioredis"))(url)`, "pool.eval(text, 0)"],
+  ["redis", "redis", `require("redis").createClient({ url })`, "pool.eval(text)", "pool.connect()"],
 ];
 
 describe("a busy connection", () => {
   const play = async (index: number, seconds: number): Promise<RunResult | undefined> => {
-    const [name, server, code, statement] = BUSY[index] as (typeof BUSY)[number];
-    const handler: UserHandler = {
-      ...{ name, verdict: "clean", ...(server ? { server } : {}) },
-      code: `const library = require(${JSON.stringify(LIBRARY)});\n${code}\nlibrary.closeOnShutdown(pool);
+    const [name, kind, pool, call, open = "undefined"] = BUSY[index] as (typeof BUSY)[number];
+    const { url, statement, ...server } = SERVERS[kind];
+    const code = `const library = require(${JSON.stringify(LIBRARY)});
+const { promisify } = require("node:util");
+const url = process.env.${url};
+const pool = library.closeOnShutdown(${pool});
+const opened = ${open};
 exports.handler = async () => {
-  await query(${statement(0)});
-  void query(${statement(seconds)}).then(() => console.log("ended"), (error) => console.log("lost", error.message));
+  await opened;
+  const query = (text) => ${call};
+  await query(${JSON.stringify(statement(0))});
+  void query(${JSON.stringify(statement(seconds))}).then(() => console.log("ended"), (error) => console.log("lost", error.message));
   await new Promise((done) => setTimeout(done, 30));
-};`,
-    };
+};`;
+    const handler: UserHandler = { name, verdict: "clean", ...server, code };
     const missing = await judge.missing(handler);
-    if (missing !== undefined) console.warn(`not proven here: ${missing}`);
-    if (missing !== undefined) return undefined;
-    return run(withExtension(await judge.subject(handler), "external"), runtime, database, [{}]);
+    if (missing === undefined)
+      return run(withExtension(await judge.subject(handler), "external"), runtime, database, [{}]);
+    console.warn(`not proven here: ${missing}`);
+    return undefined;
   };
 
   test.each(BUSY.map(([name], index) => [name, index] as const))(
@@ -172,7 +133,7 @@ exports.handler = async () => {
   );
 
   test.each(
-    BUSY.map(([name, server], index) => [name, index, server] as const).filter(([, , server]) => server !== "Redis"),
+    BUSY.map(([name, server], index) => [name, index, server] as const).filter(([, , server]) => server !== "redis"),
   )("of %s is given up with the protocol's goodbye, if it does not", async (_, index) => {
     const result = await play(index, 5);
     if (result === undefined) return;

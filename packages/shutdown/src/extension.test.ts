@@ -143,13 +143,11 @@ describe("SHUTDOWN_EXTENSION", () => {
   });
 });
 
-test("a Web Function gets SIGTERM without an extension, and registers none", async () => {
-  await registerExtension(inLambda({ AWS_LAMBDA_INITIALIZATION_TYPE: "native-http" }));
-  expect([calls, lines()]).toEqual([[], []]);
-});
-
-test("outside Lambda it does nothing", async () => {
-  await registerExtension({ SHUTDOWN_EXTENSION: "internal" });
+test.each([
+  ["in a Web Function, which gets SIGTERM without", { AWS_LAMBDA_INITIALIZATION_TYPE: "native-http" }],
+  ["outside Lambda", { AWS_LAMBDA_RUNTIME_API: undefined, SHUTDOWN_EXTENSION: "internal" }],
+])("registers none %s", async (_, settings) => {
+  await registerExtension(inLambda(settings));
   expect([calls, lines()]).toEqual([[], []]);
 });
 
@@ -171,36 +169,27 @@ describe("fails open, with one line that says what it means", () => {
     expect(calls).toHaveLength(1);
   });
 
-  test("the refusal is not JSON", async () => {
-    answer = (_, response) => response.writeHead(502).end("<html>");
-    await registerExtension(inLambda());
-    expect(lines()).toMatchObject([
-      { errorType: "HTTP 502", errorMessage: "the answer is not one of the Extensions API", sigterm: WILL_NOT_COME },
-    ]);
-  });
-
-  test("the API accepts without an identifier", async () => {
-    answer = (_, response) => {
-      respond(response, 200, {});
-    };
-    await registerExtension(inLambda());
-    expect(lines()).toMatchObject([{ errorType: "Extension.NoIdentifier", sigterm: WILL_NOT_COME }]);
-  });
-
-  test("the API is not there", async () => {
-    await registerExtension({ SHUTDOWN_EXTENSION: "internal", AWS_LAMBDA_RUNTIME_API: "127.0.0.1:1" });
-    expect(lines()).toMatchObject([{ errorType: "ECONNREFUSED", sigterm: WILL_NOT_COME }]);
-  });
-
-  test("its address is not valid", async () => {
-    await registerExtension({ SHUTDOWN_EXTENSION: "internal", AWS_LAMBDA_RUNTIME_API: "not an address" });
-    expect(lines()).toMatchObject([{ errorType: "ERR_INVALID_URL", sigterm: WILL_NOT_COME }]);
-  });
-
-  test("the API breaks the connection", async () => {
-    answer = (_, response) => response.destroy();
-    await registerExtension(inLambda());
-    expect(lines()).toMatchObject([{ errorType: "ECONNRESET", sigterm: WILL_NOT_COME }]);
+  test.each<[string, Answer | string, string, string?]>([
+    [
+      "the refusal is not JSON",
+      (_, response) => response.writeHead(502).end("<html>"),
+      ...(["HTTP 502", "the answer is not one of the Extensions API"] as const),
+    ],
+    [
+      "it accepts without an identifier",
+      (_, response) => {
+        respond(response, 200, {});
+      },
+      "Extension.NoIdentifier",
+    ],
+    ["it breaks the connection", (_, response) => response.destroy(), "ECONNRESET"],
+    ["it is not there", "127.0.0.1:1", "ECONNREFUSED"],
+    ["its address is not valid", "not an address", "ERR_INVALID_URL"],
+  ])("the API: %s", async (_, behaviour, errorType, errorMessage = expect.any(String) as string) => {
+    const isThere = typeof behaviour === "function";
+    if (isThere) answer = behaviour;
+    await registerExtension({ ...inLambda(), ...(isThere ? {} : { AWS_LAMBDA_RUNTIME_API: behaviour }) });
+    expect(lines()).toMatchObject([{ errorType, errorMessage, sigterm: WILL_NOT_COME }]);
   });
 
   test.each<[string, Answer]>([

@@ -316,24 +316,15 @@ test.each([
   expect(ms).toBeLessThan(1_000);
 });
 
-describe("in a Web Function", () => {
+test.each([
+  ["1,000 ms", undefined, 1_000],
+  ["that of SHUTDOWN_BUDGET_MS", "400", 400],
+])("in a Web Function the budget is %s, and metrics need no function name", async (_, setting, budgetMs) => {
   const env = { AWS_LAMBDA_INITIALIZATION_TYPE: "native-http", SHUTDOWN_METRICS_NAMESPACE: "Shutdown" };
-
-  test("the budget is 1,000 ms, and metrics need no function name", async () => {
-    const { report } = await end(`onShutdown("db", () => ({ closed: 1 }));`, ["SIGTERM"], { env });
-    expect(report).toMatchObject({
-      budgetMs: 1_000,
-      db_closed: 1,
-      _aws: { CloudWatchMetrics: [{ Dimensions: [[]] }] },
-    });
+  const { report } = await end(`onShutdown("db", () => ({ closed: 1 }));`, ["SIGTERM"], {
+    env: { ...env, SHUTDOWN_BUDGET_MS: setting },
   });
-
-  test("SHUTDOWN_BUDGET_MS is stronger", async () => {
-    const { report } = await end(`onShutdown("db", () => 0);`, ["SIGTERM"], {
-      env: { ...env, SHUTDOWN_BUDGET_MS: "400" },
-    });
-    expect(report).toMatchObject({ budgetMs: 400 });
-  });
+  expect(report).toMatchObject({ budgetMs, db_closed: 1, _aws: { CloudWatchMetrics: [{ Dimensions: [[]] }] } });
 });
 
 test("an import alone changes nothing", async () => {
