@@ -200,6 +200,8 @@ const http = require("node:http"), http2 = require("node:http2");
 const server = http.createServer((request, response) => response.end("answer")).listen(0, "127.0.0.1");
 const second = http2.createServer((request, response) => response.end("answer")).listen(0, "127.0.0.1");
 const agent = new http.Agent({ keepAlive: true });
+const gone = require("node:net").createServer(() => gone.close()).listen(0, "127.0.0.1"); // its connection stays
+gone.once("listening", () => fetch("http://127.0.0.1:" + gone.address().port).catch(() => 0));
 exports.handler = async () => {
   const { port } = server.address();
   await new Promise((done) => http.get({ port, host: "127.0.0.1", agent }, (response) => response.resume().on("end", done)));

@@ -68,6 +68,11 @@ sql`,
     { name: "pg", result: "done", closed: 1, givenUp: 0 },
   ],
   [
+    "a mysql2 pool that the function is ending",
+    `({ pool: { _allConnections: { length: 1 }, _closed: true }, end: () => Promise.reject(new Error("closed state")) })`,
+    { name: "mysql2", result: "done", closed: 0, givenUp: 0 },
+  ],
+  [
     "a pg pool that the function has ended",
     `({ totalCount: 0, ending: true, end: () => Promise.reject(new Error("Called end on pool more than once")) })`,
     { name: "pg", result: "done", closed: 0, givenUp: 0 },

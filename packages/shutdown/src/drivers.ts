@@ -217,10 +217,11 @@ const NAMES = {
 };
 
 /** One of these is true when the function has closed the client itself. */
-const ENDED = ["closed", "ending", "_ending", "_closed", "destroyed"] as const;
+const ENDED = ["closed", "ending", "_ending", "_closed", "_closing", "destroyed"] as const;
 
 export function isEnded(client: Client): boolean {
-  return ENDED.some((name) => client[name] === true);
+  const owners = [client, client["pool"], client["connection"]]; // mysql2 with promises has one of the last
+  return ENDED.some((name) => owners.some((owner) => at(owner, name) === true));
 }
 
 /** The driver's own client, which a mapper may hold. */

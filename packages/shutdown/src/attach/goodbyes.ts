@@ -48,7 +48,7 @@ export class Goodbyes {
       });
     });
     await Promise.race([this.closeAll(), timeIsOver]);
-    const unknown = countNativeSockets(this.sockets.openSockets());
+    const unknown = countNativeSockets([...this.sockets.openSockets(), ...activeHandles()]);
     return unknown > 0 ? Object.assign(this.counts, { unknownSockets: unknown }) : this.counts;
   }
 

@@ -1,4 +1,3 @@
-import type { Socket } from "node:net";
 import { fs } from "../node-modules.ts";
 
 const ESTABLISHED = "01";
@@ -10,10 +9,10 @@ const AWS_ADDRESS = /FEA9$/;
 /**
  * TCP connections of this process that no JavaScript has opened: a native driver's. Linux only, 0 elsewhere.
  *
- * @param known sockets of JavaScript
+ * @param known sockets of JavaScript, and other handles
  */
 export function countNativeSockets(
-  known: readonly Socket[],
+  known: readonly unknown[],
   runtimeApi = process.env["AWS_LAMBDA_RUNTIME_API"],
 ): number {
   try {
@@ -22,7 +21,7 @@ export function countNativeSockets(
       fs.readFileSync(`/proc/self/net/${table}`, "latin1").split("\n").slice(1),
     );
     const own = lines.map((line) => line.trim().split(/\s+/)).filter((fields) => inodes.has(fields[9] ?? ""));
-    const ports = new Set(known.map(({ localPort }) => localPort));
+    const ports = new Set(known.map((handle) => (handle as { readonly localPort?: number }).localPort));
     for (const [, local = "", , state] of own) if (state === LISTEN) ports.add(portOf(local));
     const apiPort = Number(runtimeApi?.split(":")[1] ?? 80);
     return own.filter(([, local = "", remote = "", state]) => {
