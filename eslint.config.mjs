@@ -20,7 +20,7 @@ const ROOMS = {
   "packages/lab/lambda": ["processes"],
   "packages/lab/functions": ["lambda", "mysql"],
   "packages/lab/runs": ["functions", "lambda", "mysql", "processes"],
-  "packages/lab/faults": ["functions", "lambda", "mysql", "processes"],
+  "packages/lab/faults": ["runs", "functions", "lambda", "mysql", "processes"],
   "packages/lab/report": ["runs", "faults", "functions", "lambda"],
   "packages/lab/observe": [],
   "packages/lab/cli": ["observe", "report", "faults", "runs", "functions", "lambda", "mysql", "processes"],

@@ -1,4 +1,4 @@
-import { faultPlan } from "./fault-plan";
+import { faultedFunction } from "./fault-plan";
 import type { Chosen } from "./handler-options";
 
 test("a handler meets the faults with its layers and the variables of the command line", () => {
@@ -14,8 +14,8 @@ test("a handler meets the faults with its layers and the variables of the comman
     events: { quick: {} },
     adviceContext: {},
   };
-  const [first] = faultPlan(choice, "internal", { SQL_HOST: "{host}" }).faultRuns;
+  const faulted = faultedFunction(choice, { SQL_HOST: "{host}" });
   const login = { host: "h", port: 1, user: "u", password: "p", database: "d" };
-  expect(first?.faulted).toMatchObject({ environment, layerPaths: ["/layer"] });
-  expect(first?.faulted.userVariables?.(login)).toMatchObject({ SQL_HOST: "h" });
+  expect(faulted).toMatchObject({ environment, layerPaths: ["/layer"] });
+  expect(faulted.userVariables?.(login)).toMatchObject({ SQL_HOST: "h" });
 });

@@ -1,11 +1,16 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { NEEDS, type Fault, type Need } from "../faults/fault";
-import type { ShutdownExtension } from "../faults/shutdown-extension";
-import { FAULTS } from "../faults/faults";
-import type { FaultRun } from "../faults/fault-runs";
 import type { FaultedFunction } from "../faults/fault-result";
+import { playInLanes, runFaults, type StartedFaults } from "../faults/fault-runs";
+import { FAULTS } from "../faults/faults";
+import { runTcpFault } from "../faults/run-tcp-fault";
+import type { ShutdownExtension } from "../faults/shutdown-extension";
+import { TCP_FAULTS } from "../faults/tcp-faults";
+import { withExtension } from "../functions/subject";
 import { userVariables } from "../functions/user-function";
+import type { LambdaRuntime } from "../lambda/lambda-runtime";
+import type { CommandContext } from "./command-context";
 import type { Chosen, HandlerOptions } from "./handler-options";
 
 export interface NotPlayed {
@@ -13,31 +18,79 @@ export interface NotPlayed {
   readonly why: string;
 }
 
+export type PlannedFault = Pick<Fault, "name" | "happens" | "invocations" | "target">;
+
 /** The rows of the fault table that a function's events and settings allow, and the others with the reason. */
+export interface FaultPlan {
+  readonly faults: readonly PlannedFault[];
+  readonly notPlayed: readonly NotPlayed[];
+  /** @param some of {@link faults} */
+  start(some: readonly PlannedFault[], patience: number): Promise<StartedFaults>;
+}
+
 export function faultPlan(
-  { subject, synthesized, events }: Chosen,
+  context: Pick<CommandContext, "scratch" | "database">,
+  choice: Chosen,
   extension: ShutdownExtension,
   env: HandlerOptions["env"],
-): { readonly faultRuns: readonly FaultRun[]; readonly notPlayed: readonly NotPlayed[] } {
+  runtime: LambdaRuntime,
+): FaultPlan {
+  if (choice.subject.tcp !== undefined) return tcpPlan(context, choice, extension, runtime);
+  const { faults, notPlayed } = divided(FAULTS, understoodBy(choice), extension);
+  const faulted = faultedFunction(choice, env);
+  return {
+    ...{ faults, notPlayed },
+    start: (some, patience) => {
+      const faultRuns = faults.filter((fault) => some.includes(fault)).map((fault) => ({ fault, faulted, extension }));
+      return runFaults(faultRuns, context.scratch, patience, runtime);
+    },
+  };
+}
+
+/** The servers are the user's: the lab plays what it can do to the connections. */
+function tcpPlan(
+  { database }: Pick<CommandContext, "database">,
+  { subject, events }: Chosen,
+  extension: ShutdownExtension,
+  runtime: LambdaRuntime,
+): FaultPlan {
+  const { faults, notPlayed } = divided(TCP_FAULTS, new Set("slow" in events ? ["slow event"] : []), extension);
+  const names = new Set(TCP_FAULTS.map(({ name }) => name));
+  const others = FAULTS.filter(({ name }) => !names.has(name));
+  let started: ReturnType<typeof database> | undefined;
+  return {
+    faults,
+    notPlayed: [...notPlayed, ...others.map(({ name }) => ({ fault: name, why: NEEDS.MySQL }))],
+    start: async (some, patience) => {
+      const common = { subject: withExtension(subject, extension), servers: subject.tcp ?? [], extension, events };
+      const config = { ...common, runtime, database: await (started ??= database()) };
+      const plays = faults
+        .filter((fault) => some.includes(fault))
+        .map((fault) => async () => runTcpFault(fault, config));
+      const results = playInLanes(plays, patience);
+      const close = async (): Promise<void> => {
+        await Promise.allSettled(results);
+      };
+      return { results, close };
+    },
+  };
+}
+
+export function faultedFunction({ subject, synthesized, events }: Chosen, env: HandlerOptions["env"]): FaultedFunction {
   const { directory, handler, environment, layerPaths = [] } = subject.lambdaFunction;
   const { quick, slow } = events;
   const common = { name: subject.name, directory, handler, layerPaths, events: { quick, slow } };
-  const faulted: FaultedFunction =
-    synthesized === undefined
-      ? { ...common, environment, logsShutdown: false, userVariables: (login) => userVariables(login, env) }
-      : { ...common, logsShutdown: true, environment: { ...environment, ...env } };
-  const understood = new Set<Need>();
-  if (synthesized !== undefined) understood.add("DB_AUTH, DB_TLS").add("known statements");
-  if ("slow" in events) understood.add("slow event");
-  if (findsAwsSdk(directory)) understood.add("AWS SDK");
-  const faultRuns: FaultRun[] = [];
-  const notPlayed: NotPlayed[] = [];
-  for (const fault of FAULTS) {
-    const why = whyNot(fault, understood, extension);
-    if (why === undefined) faultRuns.push({ fault, faulted, extension });
-    else notPlayed.push({ fault: fault.name, why });
-  }
-  return { faultRuns, notPlayed };
+  return synthesized === undefined
+    ? { ...common, environment, logsShutdown: false, userVariables: (login) => userVariables(login, env) }
+    : { ...common, logsShutdown: true, environment: { ...environment, ...env } };
+}
+
+function understoodBy({ subject, synthesized, events }: Chosen): ReadonlySet<Need> {
+  return new Set<Need>([
+    ...(synthesized === undefined ? [] : (["DB_AUTH, DB_TLS", "known statements"] as const)),
+    ...("slow" in events ? (["slow event"] as const) : []),
+    ...(findsAwsSdk(subject.lambdaFunction.directory) ? (["AWS SDK"] as const) : []),
+  ]);
 }
 
 /** In Lambda the SDK is there; here it is in the node_modules of this project, if that is above the code. */
@@ -50,12 +103,21 @@ function findsAwsSdk(directory: string): boolean {
   }
 }
 
-function whyNot(
-  { needs = [], extensions }: Fault,
+function divided<F extends Pick<Fault, "name" | "needs" | "extensions">>(
+  all: readonly F[],
   understood: ReadonlySet<Need>,
   extension: ShutdownExtension,
-): string | undefined {
-  const need = needs.find((each) => !understood.has(each));
-  if (need !== undefined) return NEEDS[need];
-  return extensions?.includes(extension) === false ? `it is not for an ${extension} extension` : undefined;
+): { readonly faults: readonly F[]; readonly notPlayed: readonly NotPlayed[] } {
+  const whyNot = ({ needs = [], extensions }: F): string | undefined => {
+    const need = needs.find((each) => !understood.has(each));
+    if (need !== undefined) return NEEDS[need];
+    return extensions?.includes(extension) === false ? `it is not for an ${extension} extension` : undefined;
+  };
+  return {
+    faults: all.filter((fault) => whyNot(fault) === undefined),
+    notPlayed: all.flatMap((fault) => {
+      const why = whyNot(fault);
+      return why === undefined ? [] : [{ fault: fault.name, why }];
+    }),
+  };
 }

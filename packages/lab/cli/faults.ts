@@ -1,11 +1,9 @@
 import { Command } from "commander";
 import colors from "picocolors";
-import { NEEDS, type Fault } from "../faults/fault";
+import { NEEDS } from "../faults/fault";
 import type { ShutdownExtension } from "../faults/shutdown-extension";
-import { runFaults, type FaultRun } from "../faults/fault-runs";
 import type { FaultResult } from "../faults/fault-result";
 import { InitError } from "../lambda/execution-environment";
-import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import type { LambdaError } from "../lambda/runtime-api";
 import { failureAdvice, inputAdvice } from "../runs/input-advice";
 import { sideBySide, terminalWidth, type Row } from "../runs/side-by-side";
@@ -13,9 +11,8 @@ import { verdictOf, type Findings, type Verdict } from "../runs/verdict";
 import { inCommandContext, type CommandContext } from "./command-context";
 import type { Check } from "./reporters";
 import { showResult } from "./result-output";
-import { UsageError } from "./usage-error";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
-import { faultPlan, type NotPlayed } from "./fault-plan";
+import { faultPlan, type FaultPlan, type NotPlayed, type PlannedFault } from "./fault-plan";
 import { checkEntry, chosen, VARIABLES_HELP, withHandlerOptions, type HandlerOptions } from "./handler-options";
 
 interface FaultOptions extends HandlerOptions {
@@ -59,11 +56,14 @@ export function faultsCommand(): Command {
 Examples:
   $ npx lambda-shutdown-lab faults
   $ npx lambda-shutdown-lab faults --handler ./theirs --event '{"orderId":7}'
+  $ npx lambda-shutdown-lab faults --handler ./theirs --tcp db=127.0.0.1:5432 --env 'PGPORT={db.port}'
   $ npx lambda-shutdown-lab faults --handler ./theirs --slow-event '{"report":"yearly"}' --json
 ${VARIABLES_HELP}
 
-It takes a mariadbd of its own, which it treats badly (MYSQL_URL is left alone). Rows that only
-make sense for a handler that knows more than one event are not played, and it says which and why.${EXIT_CODES}`,
+It takes a mariadbd of its own, which it treats badly (MYSQL_URL is left alone). With --tcp it plays the rows that
+do not depend on MySQL: it stands between the handler and your server, and judges by what passes, not by what the
+server counts. Rows that only make sense for a handler that knows more than one event are not played, and it says
+which and why.${EXIT_CODES}`,
     )
     .action(async (options: FaultOptions) => {
       process.exitCode = exitCodeOf(await inCommandContext((context) => playAndShow(context, options)));
@@ -71,34 +71,22 @@ make sense for a handler that knows more than one event are not played, and it s
 }
 
 async function playAndShow(context: CommandContext, options: FaultOptions): Promise<Verdict> {
-  if (options.tcp !== undefined) {
-    throw new UsageError("--tcp cannot be used with faults, which play a MySQL server; use run, compare or storm");
-  }
   const first = await chosen(context, options);
-  const { subject, runtime: name } = first;
+  const { subject, extensionIsAssumed, runtime: name } = first;
   const extension = options.attach === true ? "internal" : (options.extension ?? "external");
   const runtime = await context.runtime(name, options.image);
-  const { faultRuns, notPlayed } = faultPlan(first, extension, options.env);
+  const plan = faultPlan(context, first, extension, options.env, runtime);
+  const { notPlayed } = plan;
   const common = { command: "faults", subject: subject.name };
-  const details = {
-    function: subject.name,
-    extension,
-    extensionIsAssumed: first.extensionIsAssumed,
-    runtime,
-    notPlayed,
-  };
-  const inVain = await probe(context, faultRuns, runtime);
+  const details = { function: subject.name, extension, extensionIsAssumed, runtime, notPlayed };
+  const inVain = await probe(context, plan, subject.name);
   if (inVain !== undefined) {
     checkEntry(options, inVain.initError);
-    const given = Object.keys(options.env);
-    const change =
-      inVain.failure === undefined
-        ? inputAdvice({ invocations: [], timeline: [] }, given)
-        : failureAdvice(inVain.failure, given);
+    const change = inputAdviceOn(inVain, options);
     const { verdict } = inVain;
     return showResult({ ...common, verdict, change, details: { ...details, played: [] }, text: "\n" }, options);
   }
-  const played = await playAll(context, faultRuns, runtime);
+  const played = await playAll(context, plan);
   const verdict = faultsVerdict(subject.name, played, notPlayed.length, runtime.otherVersion);
   return showResult(
     {
@@ -112,20 +100,17 @@ async function playAndShow(context: CommandContext, options: FaultOptions): Prom
   );
 }
 
-async function playAll(
-  context: CommandContext,
-  faultRuns: readonly FaultRun[],
-  runtime: LambdaRuntime,
-): Promise<readonly Played[]> {
+async function playAll(context: CommandContext, plan: FaultPlan): Promise<readonly Played[]> {
+  const { faults } = plan;
   const { results, close } = await context.step(
-    "starting the databases",
-    () => runFaults(faultRuns, context.scratch, PATIENCE, runtime),
-    () => "database     two of the lab's own, and one more for each fault that ends it",
+    "preparing the faults",
+    () => plan.start(faults, PATIENCE),
+    () => `faults       ${faults.length} to play`,
   );
   const played: Played[] = [];
   try {
-    for (const [index, { fault }] of faultRuns.entries()) {
-      const title = `fault ${index + 1} of ${faultRuns.length}: ${fault.name}`;
+    for (const [index, fault] of faults.entries()) {
+      const title = `fault ${index + 1} of ${faults.length}: ${fault.name}`;
       played.push(
         await context.step(
           title,
@@ -179,47 +164,19 @@ function invocationsOf(failure: string | undefined): Findings["invocations"] {
  *
  * @returns the verdict, if the function did not pass so far
  */
-async function probe(
-  context: CommandContext,
-  faultRuns: readonly FaultRun[],
-  runtime: LambdaRuntime,
-): Promise<InVain | undefined> {
-  const easiest = faultRuns.find(
-    ({ fault: { invocations, target } }) => invocations[0] === "ok" && target === undefined,
-  );
+async function probe(context: CommandContext, plan: FaultPlan, subject: string): Promise<InVain | undefined> {
+  const easiest = plan.faults.find(({ invocations, target }) => invocations[0] === "ok" && target === undefined);
   if (easiest === undefined) return undefined;
-  const nothing = {
-    subject: easiest.faulted.name,
-    invocations: { ok: 0, failed: 0 },
-    connections: { opened: 0, closed: 0, aborted: 0, leaked: 0 },
-    endings: {},
-  };
   return context.step(
     "invoking it once",
     async () => {
-      const { results, close } = await runFaults([easiest], context.scratch, 0, runtime);
+      const { results, close } = await plan.start([easiest], 0);
       try {
         const result = await results[0];
-        const failedInit = result?.problems.find((problem) => problem.startsWith(INIT_FAILS))?.slice(INIT_FAILS.length);
-        if (failedInit !== undefined) {
-          const { firstError } = invocationsOf(failedInit);
-          const initError = firstError === undefined ? {} : { initError: firstError };
-          return {
-            ...initError,
-            verdict: verdictOf({ ...nothing, ...initError }),
-            failure: failedInit,
-          };
-        }
-        const failure = result?.invocations.find((each) => !/^ok\b/.test(each));
-        if (result === undefined || (failure === undefined && result.connectionsOpened > 0)) return undefined;
-        return {
-          verdict: verdictOf({ ...nothing, invocations: invocationsOf(failure) }),
-          ...(failure === undefined ? {} : { failure }),
-        };
+        return result === undefined ? undefined : inVainOf(result, subject);
       } catch (error) {
         if (!(error instanceof InitError)) throw error;
-        const initError = error.error;
-        return { initError, verdict: verdictOf({ ...nothing, initError }), failure: error.message };
+        return failedInit(subject, error.error, error.message);
       } finally {
         await close();
       }
@@ -228,7 +185,32 @@ async function probe(
   );
 }
 
-async function playedFrom({ name, happens }: Fault, pending: Promise<FaultResult> | undefined): Promise<Played> {
+const NO_CONNECTIONS = { opened: 0, closed: 0, aborted: 0, leaked: 0 };
+
+function inVainOf({ problems, invocations, connectionsOpened }: FaultResult, subject: string): InVain | undefined {
+  const ofInit = problems.find((problem) => problem.startsWith(INIT_FAILS))?.slice(INIT_FAILS.length);
+  if (ofInit !== undefined) return failedInit(subject, invocationsOf(ofInit).firstError, ofInit);
+  const failure = invocations.find((each) => !/^ok\b/.test(each));
+  if (failure === undefined && connectionsOpened > 0) return undefined;
+  const found = { subject, invocations: invocationsOf(failure), connections: NO_CONNECTIONS, endings: {} };
+  return { verdict: verdictOf(found), ...(failure === undefined ? {} : { failure }) };
+}
+
+function failedInit(subject: string, error: LambdaError | undefined, failure: string): InVain {
+  const initError = error === undefined ? {} : { initError: error };
+  const found = { subject, invocations: { ok: 0, failed: 0 }, connections: NO_CONNECTIONS, endings: {}, ...initError };
+  return { ...initError, verdict: verdictOf(found), failure };
+}
+
+function inputAdviceOn({ failure }: InVain, { env, tcp }: FaultOptions): string | undefined {
+  const given = Object.keys(env);
+  if (failure !== undefined) return failureAdvice(failure, given);
+  return tcp === undefined
+    ? inputAdvice({ invocations: [], timeline: [] }, given)
+    : "The handler opened no connection to a server of --tcp. Set its variables with --env, such as --env PGPORT={name.port}.";
+}
+
+async function playedFrom({ name, happens }: PlannedFault, pending: Promise<FaultResult> | undefined): Promise<Played> {
   try {
     const result = await pending;
     if (result === undefined) throw new Error("it was not played");
@@ -256,15 +238,17 @@ function faultsVerdict(
     return { kind: "not proven here", clean: false, sentence: where };
   }
   if (busy > 0 && survived + busy === played.length) {
-    const why = `the other ${busy} could not be judged, because this machine was too busy. Try again`;
+    const isHidden = played.some(({ result }) => result?.isHidden === true);
+    const because = isHidden ? "their connections are encrypted" : "this machine was too busy. Try again";
+    const why = `the other ${busy} could not be judged, because ${because}`;
     return { kind: "not proven here", clean: false, sentence: `${sentence}; ${why}` };
   }
   return { kind: clean ? "clean" : "not clean", clean, sentence };
 }
 
-/** The machine kept the runtime from running, each time that the fault was played. */
+/** The machine kept the runtime from running, each time that the fault was played, or a connection is encrypted. */
 function isUnproven({ survived, result }: Played): boolean {
-  return !survived && result?.starved !== undefined;
+  return !survived && (result?.starved !== undefined || result?.isHidden === true);
 }
 
 function faultsAdvice(played: readonly Played[]): string {
@@ -285,7 +269,7 @@ function faultsText(name: string, played: readonly Played[], notPlayed: readonly
   const left = [...new Set(notPlayed.map(({ why }) => why))].map((reason) => {
     const faults = notPlayed.filter(({ why }) => why === reason).map(({ fault }) => fault);
     // The others cannot be played to anybody's handler; docs/faults.md has them.
-    const names = reason === NEEDS["slow event"] ? `:\n  ${faults.join(", ")}` : ".";
+    const names = reason === NEEDS["slow event"] || reason === NEEDS.MySQL ? `:\n  ${faults.join("; ")}` : ".";
     return `Not played: ${faults.length} row${faults.length === 1 ? "" : "s"}, since ${reason}${names}\n`;
   });
   return ["", sideBySide([name, "what was wrong afterwards"], rows, width), "", ...left, ""].join("\n");

@@ -384,7 +384,6 @@ describe("wrong usage ends with 2 and says what is wrong", () => {
     ["a variable without a value", ["compare", "--env", "HOST"], "Expected NAME=VALUE."],
     ["a bad file of events", ["run", "--events", file("bad.jsonl", "{}\n{]\n")], "Line 2: "],
     ["a file of events that is not there", ["run", "--events", join(scratch, "none.json")], "There is no such file."],
-    ["faults of another server", ["faults", "--tcp", "pg=127.0.0.1:5432"], "--tcp cannot be used with faults"],
     [
       "an export that there is not",
       ["run", "--handler", pool, "--entry", "index.nobody", "--end", "idle"],

@@ -4,12 +4,11 @@ import { join } from "node:path";
 import { bundleFaultHandler } from "../faults/fault-handler";
 import { ALTERNATIVES } from "../faults/alternatives";
 import { version } from "../package.json";
-import { runFaults, faultRunsOf, type FaultRun } from "../faults/fault-runs";
-import type { FaultResult } from "../faults/fault-result";
+import { runFaults, faultRunsOf, type FaultRun, type StartedFaults } from "../faults/fault-runs";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
 import { run, type RunResult } from "../runs/run";
 import { runVerdict } from "../runs/verdict";
-import { storm } from "../runs/storm";
+import { storm, type StormConfig } from "../runs/storm";
 import type { InvocationResult } from "../lambda/execution-environment";
 import type { CommandContext } from "./command-context";
 import { faultPlan } from "./fault-plan";
@@ -39,26 +38,7 @@ export async function measurement(context: CommandContext, effort: Effort): Prom
   const subjects = await besideOthers(context, first);
   const { events } = first;
   const runs: Run[] = [];
-  for (const subject of subjects) {
-    const lives = await context.step(
-      `${subject.name}: Init, Invoke, Shutdown, ${LIVES} times`,
-      async () => {
-        const all: RunResult[] = [];
-        while (all.length < LIVES) all.push(await run(subject, runtime, database, [events.quick, events.quick]));
-        return all;
-      },
-      ({ length }) => `${length} lives      ${subject.name}`,
-    );
-    const drawn = lives.find((life) => !runVerdict(life).clean) ?? lives[0];
-    if (drawn === undefined) throw new Error("nothing was run");
-    const { shutdown, outcomes, timeline, initError, invocations, isLabClient, logIn } = drawn;
-    runs.push({
-      ...{ subject: subject.name, shutdown, outcomes, timeline, invocations: invocations.map(withoutPayload), logIn },
-      inits: lives.flatMap(({ initMs = [] }) => initMs),
-      ...(initError === undefined ? {} : { initError }),
-      ...(isLabClient === undefined ? {} : { isLabClient }),
-    });
-  }
+  for (const subject of subjects) runs.push(await livesOf(context, { subject, runtime, database, events }));
   const storms: Storm[] = [];
   for (const subject of subjects) {
     const { environments, seed, seconds } = effort;
@@ -73,10 +53,9 @@ export async function measurement(context: CommandContext, effort: Effort): Prom
       ),
     );
   }
-  const [cpu] = cpus();
   return {
     date: new Date().toISOString(),
-    machine: `${cpus().length} × ${cpu?.model ?? "unknown CPU"}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
+    machine: machine(),
     versions: {
       "lambda-shutdown-lab": version,
       lab: `Node.js ${process.version}`,
@@ -87,6 +66,40 @@ export async function measurement(context: CommandContext, effort: Effort): Prom
     runs,
     storms,
     faults: effort.faults ? await faultsOf(context, first, effort, runtime) : [],
+  };
+}
+
+function machine(): string {
+  const [cpu] = cpus();
+  return `${cpus().length} × ${cpu?.model ?? "unknown CPU"}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB`;
+}
+
+async function livesOf(
+  context: CommandContext,
+  {
+    subject,
+    runtime,
+    database,
+    events,
+  }: Pick<StormConfig, "subject" | "runtime" | "database"> & Pick<Chosen, "events">,
+): Promise<Run> {
+  const lives = await context.step(
+    `${subject.name}: Init, Invoke, Shutdown, ${LIVES} times`,
+    async () => {
+      const all: RunResult[] = [];
+      while (all.length < LIVES) all.push(await run(subject, runtime, database, [events.quick, events.quick]));
+      return all;
+    },
+    ({ length }) => `${length} lives      ${subject.name}`,
+  );
+  const drawn = lives.find((life) => !runVerdict(life).clean) ?? lives[0];
+  if (drawn === undefined) throw new Error("nothing was run");
+  const { shutdown, outcomes, timeline, initError, invocations, isLabClient, logIn } = drawn;
+  return {
+    ...{ subject: subject.name, shutdown, outcomes, timeline, invocations: invocations.map(withoutPayload), logIn },
+    inits: lives.flatMap(({ initMs = [] }) => initMs),
+    ...(initError === undefined ? {} : { initError }),
+    ...(isLabClient === undefined ? {} : { isLabClient }),
   };
 }
 
@@ -104,26 +117,29 @@ async function faultsOf(
   if (first.synthesized !== undefined) {
     return context.project.faultHandler === undefined ? [] : faults(context, runtime);
   }
-  const { faultRuns } = faultPlan(first, extension === "internal" ? "internal" : "external", env);
+  const plan = faultPlan(context, first, extension === "internal" ? "internal" : "external", env, runtime);
   return context.step(
-    `playing ${faultRuns.length} faults`,
-    async (onProgress) => {
-      const { results, close } = await runFaults(faultRuns, context.scratch, PATIENCE, runtime);
-      try {
-        const all: FaultResult[] = [];
-        for (const result of results) {
-          all.push(await result);
-          onProgress(`${all.length} of ${faultRuns.length}`);
-        }
-        return all.map(({ fault, function: name, extension: kind, problems }) => ({
-          ...{ fault, function: name, extension: kind, problems },
-        }));
-      } finally {
-        await close();
-      }
-    },
+    `playing ${plan.faults.length} faults`,
+    async (onProgress) => resultsOf(await plan.start(plan.faults, PATIENCE), onProgress),
     ({ length }) => `faults       ${length} played`,
   );
+}
+
+async function resultsOf(
+  { results, close }: StartedFaults,
+  onProgress: (progress: string) => void,
+): Promise<readonly Fault[]> {
+  const all: Fault[] = [];
+  try {
+    for (const result of results) {
+      const { fault, function: name, extension, problems } = await result;
+      all.push({ fault, function: name, extension, problems });
+      onProgress(`${all.length} of ${results.length}`);
+    }
+    return all;
+  } finally {
+    await close();
+  }
 }
 
 /** The fault table, played to this function's library and to other people's ways, with an external extension. */
@@ -134,31 +150,16 @@ async function faults(context: CommandContext, runtime: LambdaRuntime): Promise<
   symlinkSync(join(context.project.root, "node_modules"), join(directory, "node_modules"));
   await bundleFaultHandler(context.project, directory);
   const ours = { name: "this function", directory, handler: "index.handler", logsShutdown: true };
-  const ourRuns = faultRunsOf(ours, ["external"]);
-  const alternativeRuns = ALTERNATIVES.flatMap((alternative) => faultRunsOf(alternative, ["external"]));
-  const count = ourRuns.length + alternativeRuns.length;
-  const played = await context.step(
-    `playing ${count} faults`,
-    async (onProgress) => {
-      const all: FaultResult[] = [];
-      const play = async (faultRuns: readonly FaultRun[], patience: number): Promise<void> => {
-        const { results, close } = await runFaults(faultRuns, context.scratch, patience, runtime);
-        try {
-          for (const result of results) {
-            all.push(await result);
-            onProgress(`${all.length} of ${count}`);
-          }
-        } finally {
-          await close();
-        }
-      };
-      await play(ourRuns, PATIENCE);
-      await play(alternativeRuns, 0); // in most, something is wrong, and that is shown as it comes
-      return all;
-    },
-    ({ length }) => `faults       ${length} played`,
-  );
-  return played.map(({ fault, function: name, extension, problems }) => ({
-    ...{ fault, function: name, extension, problems },
-  }));
+  const play = async (whose: string, faultRuns: readonly FaultRun[], patience: number): Promise<readonly Fault[]> =>
+    context.step(
+      `playing ${faultRuns.length} faults to ${whose}`,
+      async (onProgress) => resultsOf(await runFaults(faultRuns, context.scratch, patience, runtime), onProgress),
+      ({ length }) => `faults       ${length} played to ${whose}`,
+    );
+  const alternatives = ALTERNATIVES.flatMap((alternative) => faultRunsOf(alternative, ["external"]));
+  return [
+    ...(await play("this function", faultRunsOf(ours, ["external"]), PATIENCE)),
+    // In most, something is wrong, and that is shown as it comes.
+    ...(await play("other people's ways", alternatives, 0)),
+  ];
 }

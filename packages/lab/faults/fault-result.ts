@@ -38,6 +38,8 @@ export interface FaultResult {
   readonly killLateMs: number;
   /** @default - the runtime could run, or nobody can tell */
   readonly starved?: Starvation;
+  /** The only problem is that the lab cannot see how a connection was closed. @default false */
+  readonly isHidden?: true;
   /** How many connections the server answered. */
   readonly connectionsOpened: number;
   /** What the server held after the environment was gone. */

@@ -4,7 +4,8 @@ import type { Fault } from "./fault";
 import type { FaultedFunction, FaultResult } from "./fault-result";
 import type { ShutdownExtension } from "./shutdown-extension";
 import { FAULTS } from "./faults";
-import { runFault, startServer } from "./run-fault";
+import { startServer } from "./fault-servers";
+import { runFault } from "./run-fault";
 
 /** A fault, and who meets it how. */
 export interface FaultRun {
@@ -35,8 +36,14 @@ const LANES = 2;
 const STANDSTILL_MS = 20;
 const ATTEMPTS = 3;
 
+/** What was begun: the promises are those of the results, one for each play. */
+export interface StartedFaults {
+  readonly results: readonly Promise<FaultResult>[];
+  readonly close: () => Promise<void>;
+}
+
 /**
- * Plays them, in their order. The promises that it resolves with, one for each play, are those of the results.
+ * Plays them, in their order.
  *
  * @param scratch an existing directory, which is the caller's to remove
  * @param patience how many plays may be repeated in all because something was wrong: a budget of 300 ms is real time,
@@ -47,31 +54,15 @@ export async function runFaults(
   scratch: string,
   patience = 0,
   runtime: LambdaRuntime = lambdaRuntime("nodejs24.x"),
-): Promise<{ readonly results: readonly Promise<FaultResult>[]; readonly close: () => Promise<void> }> {
+): Promise<StartedFaults> {
   const certificates = await createCertificates(scratch);
   const servers = await Promise.all(Array.from({ length: LANES }, () => startServer(certificates)));
-  const lanes = servers.map((server) => ({ server, idle: Promise.resolve<unknown>(undefined) }));
-  let repeatsLeft = patience;
-  const results = faultRuns.map(async ({ fault, faulted, extension }, index) => {
-    const lane = lanes[index % LANES];
-    if (lane === undefined) throw new Error("there is no lane");
-    const { server } = lane;
-    const play = async (attempt = 1): Promise<FaultResult> => {
-      const result = await runFault(fault, faulted, extension, { runtime, certificates, server });
-      if (attempt === ATTEMPTS) return result;
-      if (result.killLateMs > STANDSTILL_MS) return play(attempt + 1);
-      if (result.problems.length === 0) return result;
-      if (result.starved !== undefined) return play(attempt + 1);
-      if (repeatsLeft === 0) return result;
-      repeatsLeft -= 1;
-      console.warn(`played again: ${fault.name}, ${extension} extension: ${result.problems.join("; ")}`);
-      return play(attempt + 1);
-    };
-    const result = lane.idle.then(() => play());
-    lane.idle = result.catch(() => undefined);
-    return result;
+  const plays = faultRuns.map(({ fault, faulted, extension }, index) => {
+    const server = servers[index % LANES];
+    if (server === undefined) throw new Error("there is no lane");
+    return async () => runFault(fault, faulted, extension, { runtime, certificates, server });
   });
-  for (const result of results) result.catch(() => undefined); // code that waits for it later still gets the rejection
+  const results = playInLanes(plays, patience);
   return {
     results,
     close: async () => {
@@ -79,4 +70,30 @@ export async function runFaults(
       await Promise.all(servers.map((server) => server.stop()));
     },
   };
+}
+
+/** The play with index i runs in lane i % LANES. */
+export function playInLanes(
+  plays: readonly (() => Promise<FaultResult>)[],
+  patience: number,
+): readonly Promise<FaultResult>[] {
+  const lanes = Array.from({ length: LANES }, () => Promise.resolve<unknown>(undefined));
+  let repeatsLeft = patience;
+  const repeated = async (play: () => Promise<FaultResult>, attempt = 1): Promise<FaultResult> => {
+    const result = await play();
+    const { fault, extension, killLateMs, problems, starved } = result;
+    if (attempt === ATTEMPTS) return result;
+    if (killLateMs > STANDSTILL_MS) return repeated(play, attempt + 1);
+    if (problems.length === 0) return result;
+    if (starved !== undefined) return repeated(play, attempt + 1);
+    if (repeatsLeft === 0) return result;
+    repeatsLeft -= 1;
+    console.warn(`played again: ${fault}, ${extension} extension: ${problems.join("; ")}`);
+    return repeated(play, attempt + 1);
+  };
+  return plays.map((play, index) => {
+    const result = (lanes[index % LANES] ?? Promise.resolve()).then(() => repeated(play));
+    lanes[index % LANES] = result.catch(() => undefined); // code that waits for it later still gets the rejection
+    return result;
+  });
 }

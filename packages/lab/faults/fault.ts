@@ -12,6 +12,7 @@ export const NEEDS = {
   "DB_AUTH, DB_TLS": "it sets DB_AUTH or DB_TLS, which are this template's",
   "known statements": "it runs against a server without tables, which answers the statements of this template only",
   "AWS SDK": "it needs the AWS SDK, which Lambda has, in a node_modules above the code (CDKTF_OUTDIR)",
+  MySQL: "they depend on MySQL or on this template's code",
   "the faults' events": "it asks for hooks, transactions or logs; npx jest faults plays it to the template's library",
 } as const;
 export type Need = keyof typeof NEEDS;

@@ -10,7 +10,8 @@ import fc from "fast-check";
 import type { Fault } from "./fault";
 import { BUDGET_MS, type ShutdownExtension } from "./shutdown-extension";
 import { createCertificates } from "#fake-mysql";
-import { runFault, startServer, type TestBed } from "./run-fault";
+import { startServer } from "./fault-servers";
+import { runFault, type TestBed } from "./run-fault";
 import {
   begin,
   dropConnections,

@@ -1,22 +1,21 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Login } from "../mysql/server";
+import type { FakeMysql, Certificates } from "#fake-mysql";
 import { endingOf } from "../lambda/ending";
-import { severed } from "../mysql/severed";
 import { ExecutionEnvironment, InitError, type InvocationResult } from "../lambda/execution-environment";
 import { FAKE_INSIGHTS } from "../lambda/fake-insights";
+import { startFakeSecretsManager, type FakeSecretsManager } from "../lambda/fake-secrets-manager";
 import type { LambdaRuntime } from "../lambda/lambda-runtime";
+import type { BlackHole } from "../mysql/black-hole";
 import { Relay } from "../mysql/relay";
-import { findServerProgram, startThrowawayServer, type ThrowawayServer } from "../mysql/throwaway-server";
-import { FakeMysql } from "#fake-mysql";
-import { droppedPackets, silentServer, type BlackHole } from "../mysql/black-hole";
-import { freePort } from "../processes/free-port";
-import type { Certificates } from "#fake-mysql";
+import type { Login } from "../mysql/server";
+import { severed } from "../mysql/severed";
+import type { ThrowawayServer } from "../mysql/throwaway-server";
 import type { Fault } from "./fault";
 import type { FaultedFunction, FaultResult } from "./fault-result";
-import { BUDGET_MS, type ShutdownExtension } from "./shutdown-extension";
-import { startFakeSecretsManager } from "../lambda/fake-secrets-manager";
+import { createTables, fakeServer, loginOf, startServer, targetOf } from "./fault-servers";
 import { problemsOf, problemsOfSecrecy, problemsOfTime } from "./problems";
+import { BUDGET_MS, type ShutdownExtension } from "./shutdown-extension";
 import { contradictions, shutdownLines } from "./shutdown-line";
 import { abortedClients, connections, endConnections, locksAreFree, statements, type Scenario } from "./steps";
 
@@ -41,95 +40,19 @@ export async function runFault(
   extension: ShutdownExtension,
   testBed: TestBed,
 ): Promise<FaultResult> {
-  const server = await serverFor(fault, testBed);
+  const { ownServer } = fault;
+  const { certificates } = testBed;
+  const server = ownServer === undefined ? testBed.server : await startServer(certificates, ownServer.certificate);
   const secrets = await startFakeSecretsManager(SECRET_ARN);
-  const fake = await fakeServer(fault, testBed.certificates);
-  const { host, port, user, password } = loginOf(fake ?? server);
-  const relay = await Relay.start({ host, port });
+  const fake = await fakeServer(fault, certificates);
+  const login = loginOf(fake ?? server);
+  const relay = await Relay.start({ host: login.host, port: login.port });
   const target = await targetOf(fault, relay);
-  const createdAt = performance.now();
-  const environment = new ExecutionEnvironment({
-    runtime: testBed.runtime,
-    extensions: extension === "internal" ? [] : [FAKE_INSIGHTS],
-    onGone: (endedBy) => severed([relay], endedBy),
-    lambdaFunction: {
-      name: "faulted",
-      ...(fault.slowImport === true
-        ? { directory: join(__dirname, "slow-import"), handler: "index.handler" }
-        : { directory: faulted.directory, handler: faulted.handler }),
-      layerPaths: faulted.layerPaths ?? [],
-      memorySizeMb: 128,
-      timeoutMs: fault.timeoutMs ?? TIMEOUT_MS,
-      environment: {
-        ...faulted.environment,
-        SHUTDOWN_EXTENSION: extension,
-        SHUTDOWN_BUDGET_MS: String(BUDGET_MS[extension]),
-        DB_PORT: String(target.port),
-        DB_NAME: server.database,
-        DB_USER: user,
-        ...login(fault, password, secrets.endpoint),
-        ...tls(fault, testBed.certificates),
-        ...fault.environment,
-        ...faulted.userVariables?.({ ...loginOf(fake ?? server), port: target.port }),
-      },
-    },
-  });
+  const play = new FaultPlay({ fault, faulted, extension, testBed, server, fake, secrets, login, relay, target });
   try {
-    await prepare(server);
-    secrets.put({ username: user, password });
-    const scenario: Scenario = {
-      ...{ environment, server, fake, secrets },
-      events: faulted.events ?? { quick: {}, slow: { sleepSeconds: 30 } },
-      invocations: [],
-      pendingInit: Promise.resolve(),
-      serverIs: "well",
-      problems: [],
-      abortedBefore: fake === undefined ? await server.abortedClients() : 0,
-    };
-    const failedInit = await carryOut(fault.steps, scenario);
-    await environment.shutdown();
-    await scenario.pendingInit;
-    const ended = await Promise.all(scenario.invocations);
-    const invocations = ended.map(describe);
-    const witnessed = endingOf(environment.timeline);
-    const { goneMs, endedBy, killedAfterMs = BUDGET_MS[extension] } = witnessed;
-    const played = {
-      ...{ fault: fault.name, function: faulted.name, extension, invocations },
-      ...{ goneMs, endedBy, killLateMs: killedAfterMs - BUDGET_MS[extension] },
-      ...(environment.starved === undefined ? {} : { starved: environment.starved }),
-      connectionsOpened: relay.connections.filter(({ threadId }) => threadId !== undefined).length,
-      ...(await ask(scenario)),
-      quitsAfterMs: relay.connections.flatMap(({ quitAt = NaN }) => {
-        const afterMs = quitAt - createdAt - witnessed.signalAt;
-        return afterMs >= 0 ? [afterMs] : [];
-      }),
-      unhandledRejection: environment.logs.some((line) => UNHANDLED.test(line) && shutdownLines([line]).length === 0),
-      lines: shutdownLines(environment.logs),
-    };
-    const untrue = played.lines.flatMap((line) =>
-      contradictions(line, {
-        budgetMs: BUDGET_MS[extension],
-        goneMs: witnessed.goneMs,
-        signalAt: createdAt + witnessed.signalAt,
-        connections: relay.connections,
-      }),
-    );
-    const problems = [...scenario.problems, ...problemsOf(played, fault, faulted, untrue)];
-    problems.push(
-      ...problemsOfTime(ended, fault),
-      ...problemsOfSecrecy(environment.logs, ended, [password, ...(fault.confidential ?? [])]),
-    );
-    for (const check of fault.afterwards ?? []) problems.push(...(await check(scenario, played)));
-    if (
-      fault.invocations.some((expected) => expected === "ok" || "answers" in Object(expected)) &&
-      played.connectionsOpened === 0
-    ) {
-      problems.push("it opened no connection, so nothing is proven");
-    }
-    // Where Init fails, nothing that follows says any more about the function.
-    return { ...played, problems: failedInit === undefined ? problems : [`Init fails: ${failedInit.message}`] };
+    return await play.run();
   } finally {
-    await environment.shutdown();
+    await play.environment.shutdown();
     await relay.close();
     await Promise.all([secrets.close(), target.close(), fake?.close()]);
     if (server === testBed.server) await endConnections(server);
@@ -137,11 +60,153 @@ export async function runFault(
   }
 }
 
+interface FaultPlayConfig {
+  readonly fault: Fault;
+  readonly faulted: FaultedFunction;
+  readonly extension: ShutdownExtension;
+  readonly testBed: TestBed;
+  readonly server: ThrowawayServer;
+  readonly fake: FakeMysql | undefined;
+  readonly secrets: FakeSecretsManager;
+  /** To the fake if there is one. */
+  readonly login: Login;
+  readonly relay: Relay;
+  readonly target: BlackHole;
+}
+
+class FaultPlay {
+  readonly environment: ExecutionEnvironment;
+  private readonly createdAt = performance.now();
+
+  constructor(private readonly config: FaultPlayConfig) {
+    const { fault, faulted, extension, testBed, relay } = config;
+    this.environment = new ExecutionEnvironment({
+      runtime: testBed.runtime,
+      extensions: extension === "internal" ? [] : [FAKE_INSIGHTS],
+      onGone: (endedBy) => severed([relay], endedBy),
+      lambdaFunction: {
+        name: "faulted",
+        ...(fault.slowImport === true
+          ? { directory: join(__dirname, "slow-import"), handler: "index.handler" }
+          : { directory: faulted.directory, handler: faulted.handler }),
+        layerPaths: faulted.layerPaths ?? [],
+        memorySizeMb: 128,
+        timeoutMs: fault.timeoutMs ?? TIMEOUT_MS,
+        environment: this.variables,
+      },
+    });
+  }
+
+  async run(): Promise<FaultResult> {
+    const { fault, faulted, server, secrets, login } = this.config;
+    await createTables(server);
+    secrets.put({ username: login.user, password: login.password });
+    const scenario = await this.scenario();
+    const failedInit = await playSteps(fault.steps, scenario);
+    await this.environment.shutdown();
+    await scenario.pendingInit;
+    const ended = await Promise.all(scenario.invocations);
+    const played = await this.observed(scenario, ended);
+    // Where Init fails, nothing that follows says any more about the function.
+    if (failedInit !== undefined) return { ...played, problems: [`Init fails: ${failedInit.message}`] };
+    const confidential = [login.password, ...(fault.confidential ?? [])];
+    const problems = [
+      ...scenario.problems,
+      ...problemsOf(played, fault, faulted, this.untrueIn(played)),
+      ...problemsOfTime(ended, fault),
+      ...problemsOfSecrecy(this.environment.logs, ended, confidential),
+    ];
+    for (const check of fault.afterwards ?? []) problems.push(...(await check(scenario, played)));
+    const mustConnect = fault.invocations.some((expected) => expected === "ok" || "answers" in Object(expected));
+    if (mustConnect && played.connectionsOpened === 0) problems.push("it opened no connection, so nothing is proven");
+    return { ...played, problems };
+  }
+
+  private get variables(): Readonly<Record<string, string>> {
+    const { fault, faulted, extension, testBed, server, secrets, login, target } = this.config;
+    return {
+      ...faulted.environment,
+      SHUTDOWN_EXTENSION: extension,
+      SHUTDOWN_BUDGET_MS: String(BUDGET_MS[extension]),
+      DB_PORT: String(target.port),
+      DB_NAME: server.database,
+      DB_USER: login.user,
+      ...authVariables(fault, login.password, secrets.endpoint),
+      ...tlsVariables(fault, testBed.certificates),
+      ...fault.environment,
+      ...faulted.userVariables?.({ ...login, port: target.port }),
+    };
+  }
+
+  private async scenario(): Promise<Scenario> {
+    const { faulted, server, fake, secrets } = this.config;
+    return {
+      ...{ environment: this.environment, server, fake, secrets },
+      events: faulted.events ?? { quick: {}, slow: { sleepSeconds: 30 } },
+      invocations: [],
+      pendingInit: Promise.resolve(),
+      serverIs: "well",
+      problems: [],
+      abortedBefore: fake === undefined ? await server.abortedClients() : 0,
+    };
+  }
+
+  private async observed(
+    scenario: Scenario,
+    ended: readonly InvocationResult[],
+  ): Promise<Omit<FaultResult, "problems">> {
+    const { fault, faulted, extension, relay } = this.config;
+    const { environment, createdAt } = this;
+    const { signalAt } = endingOf(environment.timeline);
+    return {
+      ...{ fault: fault.name, function: faulted.name, extension },
+      invocations: ended.map(describe),
+      ...endOfProcess(environment, extension),
+      connectionsOpened: relay.connections.filter(({ threadId }) => threadId !== undefined).length,
+      ...(await askServer(scenario)),
+      quitsAfterMs: relay.connections.flatMap(({ quitAt = NaN }) => {
+        const afterMs = quitAt - createdAt - signalAt;
+        return afterMs >= 0 ? [afterMs] : [];
+      }),
+      unhandledRejection: hasUnhandledRejection(environment.logs),
+      lines: shutdownLines(environment.logs),
+    };
+  }
+
+  /** What the function's line says and the lab did not see. */
+  private untrueIn({ lines, goneMs }: Pick<FaultResult, "lines" | "goneMs">): readonly string[] {
+    const { signalAt } = endingOf(this.environment.timeline);
+    const seen = {
+      budgetMs: BUDGET_MS[this.config.extension],
+      goneMs,
+      signalAt: this.createdAt + signalAt,
+      connections: this.config.relay.connections,
+    };
+    return lines.flatMap((line) => contradictions(line, seen));
+  }
+}
+
+export function endOfProcess(
+  { timeline, starved }: Pick<ExecutionEnvironment, "timeline" | "starved">,
+  extension: ShutdownExtension,
+): Pick<FaultResult, "goneMs" | "endedBy" | "killLateMs" | "starved"> {
+  const { goneMs, endedBy, killedAfterMs = BUDGET_MS[extension] } = endingOf(timeline);
+  const killLateMs = killedAfterMs - BUDGET_MS[extension];
+  return { goneMs, endedBy, killLateMs, ...(starved === undefined ? {} : { starved }) };
+}
+
+export function hasUnhandledRejection(logs: readonly string[]): boolean {
+  return logs.some((line) => UNHANDLED.test(line) && shutdownLines([line]).length === 0);
+}
+
 /**
  * Stops where Init fails, as it does for a handler that connects there and throws, and where a step cannot run,
  * such as one that waits for a statement which never runs: then that is a problem of the function.
  */
-async function carryOut(steps: Fault["steps"], scenario: Scenario): Promise<InitError | undefined> {
+export async function playSteps<S extends { readonly problems: string[] }>(
+  steps: readonly ((scenario: S) => unknown)[],
+  scenario: S,
+): Promise<InitError | undefined> {
   try {
     for (const step of steps) await step(scenario);
   } catch (error) {
@@ -151,43 +216,7 @@ async function carryOut(steps: Fault["steps"], scenario: Scenario): Promise<Init
   return undefined;
 }
 
-export async function startServer(
-  certificates: Certificates,
-  certificate: NonNullable<Fault["ownServer"]>["certificate"] = "right name",
-): Promise<ThrowawayServer> {
-  const program = await findServerProgram("mariadbd");
-  if (program === undefined) throw new Error("the faults need a real server: install mariadb-server-core");
-  const { rightName, wrongName, nameOnly, addressOnly } = certificates;
-  const shown = {
-    ...{ "right name": rightName, "wrong name": wrongName },
-    ...{ "name only": nameOnly, "address only": addressOnly },
-  }[certificate];
-  return startThrowawayServer(program, { certificate: shown });
-}
-
-async function fakeServer({ fake, trusts }: Fault, { rightName }: Certificates): Promise<FakeMysql | undefined> {
-  if (fake === undefined) return undefined;
-  return FakeMysql.start({ ...fake, ...(trusts === undefined ? {} : { certificate: rightName }) });
-}
-
-async function serverFor({ ownServer }: Fault, { server, certificates }: TestBed): Promise<ThrowawayServer> {
-  return ownServer === undefined ? server : startServer(certificates, ownServer.certificate);
-}
-
-async function targetOf({ target }: Fault, relay: Relay): Promise<BlackHole> {
-  switch (target ?? "server") {
-    case "server":
-      return { port: relay.port, close: () => Promise.resolve() };
-    case "nobody":
-      return { port: await freePort(), close: () => Promise.resolve() };
-    case "dropped packets":
-      return droppedPackets();
-    case "silent server":
-      return silentServer();
-  }
-}
-
-function login(fault: Fault, password: string, endpoint: string): Readonly<Record<string, string>> {
+function authVariables(fault: Fault, password: string, endpoint: string): Readonly<Record<string, string>> {
   const auth = fault.environment?.["DB_AUTH"] ?? "password";
   if (auth === "password") return { DB_AUTH: auth, DB_PASSWORD: password };
   return {
@@ -198,21 +227,13 @@ function login(fault: Fault, password: string, endpoint: string): Readonly<Recor
   };
 }
 
-function tls({ trusts }: Fault, certificates: Certificates): Readonly<Record<string, string>> {
+function tlsVariables({ trusts }: Fault, certificates: Certificates): Readonly<Record<string, string>> {
   if (trusts === undefined) return { DB_HOST: "127.0.0.1", DB_TLS: "off" };
   const file = trusts === "authority" ? certificates.authorityFile : certificates.otherAuthorityFile;
   return { DB_HOST: "localhost", DB_TLS: "verify", NODE_EXTRA_CA_CERTS: file };
 }
 
-/** The row that the function locks, and the table that it writes to. */
-async function prepare(server: ThrowawayServer): Promise<void> {
-  await server.administer("CREATE TABLE IF NOT EXISTS lab.account (id INT PRIMARY KEY, balance INT) ENGINE=InnoDB");
-  await server.administer("INSERT IGNORE INTO lab.account VALUES (1, 0)");
-  await server.administer("CREATE TABLE IF NOT EXISTS lab.ledger (entry VARCHAR(40)) ENGINE=InnoDB");
-  await server.administer("DELETE FROM lab.ledger");
-}
-
-function describe(result: InvocationResult): string {
+export function describe(result: InvocationResult): string {
   if (!result.ok) return `${result.error.errorType}: ${result.error.errorMessage}`;
   // Behind API Gateway, this is how a handler says that it has failed.
   const { statusCode } = (result.payload ?? {}) as { readonly statusCode?: unknown };
@@ -221,14 +242,7 @@ function describe(result: InvocationResult): string {
     : `ok ${JSON.stringify(result.payload)}`;
 }
 
-function loginOf(server: ThrowawayServer | FakeMysql): Login {
-  const { host, port, database } = server;
-  return "account" in server
-    ? { host, port, database, user: server.account.user, password: server.account.password }
-    : { host, port, database, user: server.user, password: server.password };
-}
-
-async function ask(
+async function askServer(
   scenario: Scenario,
 ): Promise<Pick<FaultResult, "connectionsLeft" | "statementsLeft" | "abortedClients" | "locksFree">> {
   if (scenario.serverIs === "gone") {

@@ -27,11 +27,16 @@ export interface Scenario {
 /** One thing that happens. Each fault is a list of them. */
 export type Step = (scenario: Scenario) => Promise<void> | void;
 
+/** A step that needs no MySQL server. */
+export type EnvironmentStep = (
+  scenario: Pick<Scenario, "environment" | "events" | "invocations">,
+) => Promise<void> | void;
+
 const POLL_EVERY_MS = 20;
 const GIVE_UP_AFTER_MS = 10_000;
 const LOCK_WAIT_SECONDS = 1;
 
-export const init: Step = async ({ environment }) => environment.init();
+export const init: EnvironmentStep = async ({ environment }) => environment.init();
 
 /** Takes Init to the middle of the handler's module. */
 export const beginInit: Step = async (scenario) => {
@@ -43,7 +48,7 @@ export const beginInit: Step = async (scenario) => {
 };
 
 /** Invokes and waits for the end, good or bad. */
-export function invoke(event: "quick" | "slow" | object): Step {
+export function invoke(event: "quick" | "slow" | object): EnvironmentStep {
   return async ({ environment, events, invocations }) => {
     const invocation = environment.invoke(typeof event === "string" ? events[event] : event);
     invocations.push(invocation);
@@ -52,28 +57,28 @@ export function invoke(event: "quick" | "slow" | object): Step {
 }
 
 /** Invokes and goes on. */
-export function begin(event: "quick" | "slow" | object): Step {
+export function begin(event: "quick" | "slow" | object): EnvironmentStep {
   return ({ environment, events, invocations }) => {
     invocations.push(environment.invoke(typeof event === "string" ? events[event] : event));
   };
 }
 
-export function wait(ms: number): Step {
+export function wait(ms: number): EnvironmentStep {
   return async () => {
     await sleep(ms);
   };
 }
 
-export const freeze: Step = ({ environment }) => {
+export const freeze: EnvironmentStep = ({ environment }) => {
   environment.freeze();
 };
 
-export const thaw: Step = ({ environment }) => {
+export const thaw: EnvironmentStep = ({ environment }) => {
   environment.thaw();
 };
 
 /** The first of two: the second is the one of the Shutdown phase. */
-export const sigterm: Step = ({ environment }) => {
+export const sigterm: EnvironmentStep = ({ environment }) => {
   environment.signal("SIGTERM");
 };
 
@@ -253,7 +258,7 @@ async function count(server: ThrowawayServer, condition: string): Promise<number
   return Number(row?.["number"]);
 }
 
-async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + GIVE_UP_AFTER_MS;
   while (!(await holds())) {
     if (performance.now() > deadline)

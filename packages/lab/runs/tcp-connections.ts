@@ -63,7 +63,7 @@ export class TcpRelays {
   }
 
   /** Each connection with a session. PostgreSQL's requests to cancel are none. */
-  connections(): readonly (TcpConnection & Pick<RelayedConnection, "quitAt" | "clientPort">)[] {
+  connections(): readonly (TcpConnection & Pick<RelayedConnection, "quitAt" | "clientPort" | "closedBy">)[] {
     return [...this.byName].flatMap(([server, { connections }]) =>
       connections
         .filter(({ loggedIn }) => loggedIn)
@@ -73,6 +73,7 @@ export class TcpRelays {
           saw: saw(connection),
           quitAt: connection.quitAt,
           clientPort: connection.clientPort,
+          closedBy: connection.closedBy,
         })),
     );
   }
