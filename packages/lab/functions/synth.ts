@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { findProject, ProjectError, type Project } from "./project";
@@ -33,6 +33,7 @@ export async function synth(
       `${file} does not exist, so there is no function to synthesize here; name a handler with --handler <path>`,
     );
   }
+  checkWritable(outdir);
   const { app } = readJson(file) as { app: string };
   const [program = "", ...args] = app.split(" ");
   try {
@@ -59,6 +60,17 @@ export async function synth(
           `the lab runs the function of one: name its stack in ${join(root, "lab.config.json")}: stack`
       : `stack "${project.stack}" has no aws_lambda_function, expected one of ${names || "none"} (${join(root, "lab.config.json")}: stack)`,
   );
+}
+
+function checkWritable(outdir: string): void {
+  try {
+    mkdirSync(outdir, { recursive: true });
+    accessSync(outdir, constants.W_OK);
+  } catch {
+    throw new ProjectError(
+      `${outdir} cannot be written to, and the synthesis writes there; name another directory in the environment: CDKTF_OUTDIR`,
+    );
+  }
 }
 
 function readJson(file: string): unknown {

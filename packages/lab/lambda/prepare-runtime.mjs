@@ -52,51 +52,57 @@ function prepare() {
   const isThere = stamp !== undefined && existsSync(resolve(folder, "node_modules", stamp.node));
   if (isThere && stamp.lock === lock && (stamp.client || !canCompile)) return folder;
 
-  process.stderr.write(`… installing Node.js for ${runtime} (about 190 MB)\n`);
-  // The scripts run later and by name: npm 11 does not run them by itself, and a failed build must not undo the rest.
-  const install = npm(folder, ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
-  if (install.status !== 0) throw new Error(`npm ci failed in ${folder}\n${excerpt(install.output)}`);
+  install(folder);
   const home = join(folder, "node_modules", `node-${process.platform}-${process.arch}`);
   const node = join(home, "bin", "node");
   const runs = existsSync(node) && spawnSync(node, ["--version"]).status === 0;
-  const done = (client, why) => {
-    writeFileSync(
-      stampFile,
-      JSON.stringify({
-        lock,
-        node: runs ? relative(join(folder, "node_modules"), node) : process.execPath,
-        client,
-        why,
-      }),
-    );
-    process.stderr.write(client ? `✓ ${runtime} is ready\n` : `✓ ${runtime} is ready, without AWS's client: ${why}\n`);
-    return folder;
-  };
-  if (process.platform !== "linux") return done(false, `it does not build on ${process.platform}`);
-  if (!runs) return done(false, `there is no Node.js of ${runtime} for this machine to build it with`);
-  if (missing.length > 0) {
-    const packages = missing.map((program) => COMPILERS[program]).join(" ");
-    return done(false, `${missing.join(", ")} not found; on Debian: apt-get install ${packages}`);
-  }
+  const why = whyNotBuilt(missing, runs) ?? build(folder, home);
+  const path = runs ? relative(join(folder, "node_modules"), node) : process.execPath;
+  writeFileSync(stampFile, JSON.stringify({ lock, node: path, client: why === undefined, why }));
+  const without = why === undefined ? "" : `, without AWS's client: ${why}`;
+  process.stderr.write(`✓ ${runtime} is ready${without}\n`);
+  return folder;
+}
+
+function install(folder) {
+  process.stderr.write(`… installing Node.js for ${runtime} (about 190 MB)\n`);
+  // The scripts run later and by name: npm 11 does not run them by itself, and a failed build must not undo the rest.
+  const { status, output } = npm(folder, ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+  if (status === 0) return;
+  const [said = output.trim().split("\n", 1)[0]] =
+    /(?<=^npm (error|ERR!) ).*(failed|refused|not found).*/im.exec(output) ?? [];
+  throw new Error(`npm ci failed in ${folder} (${said}); connect to npm's registry, then start the lab again`);
+}
+
+/** @returns undefined if AWS's client can be built here */
+function whyNotBuilt(missing, runs) {
+  if (process.platform !== "linux") return `it does not build on ${process.platform}`;
+  if (!runs) return `there is no Node.js of ${runtime} for this machine to build it with`;
+  if (missing.length === 0) return undefined;
+  const packages = missing.map((program) => COMPILERS[program]).join(" ");
+  return `${missing.join(", ")} not found; on Debian: apt-get install ${packages}`;
+}
+
+/** @returns why it failed */
+function build(folder, home) {
   process.stderr.write("… compiling AWS's runtime client (it takes minutes)\n");
   const client = join(folder, "node_modules", "aws-lambda-ric");
   const separate = `${client}-addon`;
   const addon = existsSync(separate) ? separate : client;
-  const build = npm(folder, ["rebuild", basename(addon), "--foreground-scripts"], {
+  const { status, output } = npm(folder, ["rebuild", basename(addon), "--foreground-scripts"], {
     PATH: `${join(home, "bin")}${delimiter}${process.env.PATH}`,
     // node-gyp would download the headers; they are in the package that Node.js came in.
     npm_config_nodedir: home,
   });
-  if (build.status === 0) {
-    // aws-lambda-ric 3 needs autotools to build, so its JavaScript gets the addon of version 4, which has the same
-    // calls.
-    if (addon === separate) {
-      copyFileSync(join(addon, "rapid-client.node"), join(client, "dist", "rapid-client.node"));
-    }
-    return done(true);
+  if (status !== 0) {
+    // A compiler says last what is wrong.
+    process.stderr.write(`${output.trim().split("\n").slice(-15).join("\n")}\n`);
+    return "its build failed";
   }
-  process.stderr.write(`${excerpt(build.output)}\n`);
-  return done(false, "its build failed");
+  // aws-lambda-ric 3 needs autotools to build, so its JavaScript gets the addon of version 4, which has the same
+  // calls.
+  if (addon === separate) copyFileSync(join(addon, "rapid-client.node"), join(client, "dist", "rapid-client.node"));
+  return undefined;
 }
 
 /**
@@ -119,12 +125,6 @@ function npm(cwd, args, environment = {}) {
   const options = { cwd, env: { ...process.env, ...environment }, encoding: "utf8", maxBuffer: 2 ** 28 };
   const { status, stdout, stderr, error } = spawnSync(command, all, options);
   return { status, output: `${stdout ?? ""}${stderr ?? ""}${error?.message ?? ""}` };
-}
-
-/** npm says first what is wrong, a compiler last. */
-function excerpt(output) {
-  const lines = output.trim().split("\n");
-  return lines.length <= 50 ? lines.join("\n") : [...lines.slice(0, 20), "…", ...lines.slice(-30)].join("\n");
 }
 
 function isOnPath(program) {

@@ -11,7 +11,7 @@ import { busyWorkers, withinStart, type ManagedRunConfig } from "./managed-run";
 import { severed } from "../mysql/severed";
 import { TcpRelays } from "./tcp-connections";
 import { connectionsOf, verdictOf, type VerdictKind } from "./verdict";
-import type { End, Outcome, RunResult } from "./run";
+import { hasOwnCounter, type End, type Outcome, type RunResult } from "./run";
 
 /** What AWS's own emulator did to a function, in the words of {@link RunResult}. */
 export interface EmulatorResult extends Pick<RunResult, "subject" | "end" | "outcomes" | "abortedClients" | "logs"> {
@@ -107,7 +107,7 @@ async function inEmulator(
         ),
         ...tcp.connections().map(({ outcome }) => outcome),
       ],
-      ...(database.kind === "fake" ? {} : { abortedClients: (await database.abortedClients()) - abortedBefore }),
+      ...(hasOwnCounter(database) ? { abortedClients: (await database.abortedClients()) - abortedBefore } : {}),
       logs: emulator.logs,
     };
   } finally {

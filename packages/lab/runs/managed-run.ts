@@ -9,7 +9,7 @@ import { logInOf, type LogIn } from "./log-in";
 import { severed } from "../mysql/severed";
 import { connectionsOf, invocationsOf, verdictOf, type Verdict } from "./verdict";
 import { outcomesOf } from "./outcome";
-import type { RunResult } from "./run";
+import { hasOwnCounter, type RunResult } from "./run";
 
 /** What became of the connections of one execution environment of Managed Instances. */
 export interface ManagedRunResult extends Pick<
@@ -73,7 +73,7 @@ export async function runManaged(config: ManagedRunConfig): Promise<ManagedRunRe
       ...(runtime.isAwsClient ? { poolThreads: Number(variables()["UV_THREADPOOL_SIZE"] ?? LIBUV_THREADS) } : {}),
       logIn: logInOf(variables(), connections),
       outcomes: outcomesOf(connections),
-      ...(database.kind === "fake" ? {} : { abortedClients: (await database.abortedClients()) - abortedBefore }),
+      ...(hasOwnCounter(database) ? { abortedClients: (await database.abortedClients()) - abortedBefore } : {}),
       logs: environment.logs,
     };
   } finally {

@@ -30,10 +30,11 @@ export function stormTable(results: readonly StormResult[], width?: number): str
   row("invocations: ok / failed", ({ invocations: { ok, failed } }) => `${ok} / ${failed}`);
   row("connections opened", ({ opened }) => String(opened));
   row("  closed", ({ closed }) => String(closed));
-  const source = results.some(({ hasNoCounter }) => hasNoCounter === true) ? "as the lab saw it" : "Aborted_clients";
-  row(`  aborted (${source})`, ({ aborted }) => bad(aborted));
-  row("  leaked until wait_timeout", ({ leaked }) => bad(leaked));
-  row("connections held, at the most", ({ samples }) =>
+  const hasOtherServers = results.some(({ goodbyes }) => goodbyes !== undefined);
+  const isSeenByLab = hasOtherServers || results.some(({ hasNoCounter }) => hasNoCounter === true);
+  row(`  aborted (${isSeenByLab ? "as the lab saw it" : "Aborted_clients"})`, ({ aborted }) => bad(aborted));
+  row(hasOtherServers ? "  leaked" : "  leaked until wait_timeout", ({ leaked }) => bad(leaked));
+  row(`connections held${hasOtherServers ? " by MySQL" : ""}, at the most`, ({ samples }) =>
     String(Math.max(...samples.map(({ connections }) => connections))),
   );
   row("Shutdown: runtime ended by", ({ endings }) => {

@@ -228,7 +228,8 @@ class Storm {
       subject: this.config.subject.name,
       environments: this.environments,
       seed: this.seed,
-      samples: sampler.samples,
+      // On a server that others use, the counter tells of their clients as well.
+      samples: counted === null ? sampler.samples.map((sample) => ({ ...sample, aborted: null })) : sampler.samples,
       opened: connections.length + others.length,
       closed: closed + otherOutcomes.closed,
       aborted: (counted ?? Math.max(0, connections.length - closed - last.leaked)) + otherOutcomes.aborted,
