@@ -62,24 +62,36 @@ function asUsage(error: Error): never {
 export async function inCommandContext<T>(work: (context: CommandContext) => Promise<T>): Promise<T> {
   // Exiting ends the environments' processes. The reaper removes everything else, however the lab ends.
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(INTERRUPTED[signal]));
-  const project = findProject();
-  const isAnimated = canAnimate();
-  const progress = ora({ stream: process.stderr, isEnabled: isAnimated, discardStdin: false });
-  const scratch = temporaryDirectory();
-  const databases: DatabaseServer[] = [];
-  let aws: Promise<FakeAws> | undefined;
-  const fakeAws: CommandContext["fakeAws"] = () => (aws ??= startFakeAws(scratch.path));
-  const step: CommandContext["step"] = async (title, doIt, done) => {
+  const context = new TerminalContext(findProject());
+  try {
+    return await work(context);
+  } finally {
+    await context.close();
+  }
+}
+
+class TerminalContext implements CommandContext {
+  private readonly isAnimated = canAnimate();
+  private readonly progress = ora({ stream: process.stderr, isEnabled: this.isAnimated, discardStdin: false });
+  private readonly directory = temporaryDirectory();
+  private readonly databases: DatabaseServer[] = [];
+  private aws: Promise<FakeAws> | undefined;
+
+  constructor(readonly project: Project) {}
+
+  get scratch(): string {
+    return this.directory.path;
+  }
+
+  async step<T>(
+    title: string,
+    work: (onProgress: (progress: string) => void) => T | Promise<T>,
+    done: (result: T) => string,
+  ): Promise<T> {
+    const { progress } = this;
     progress.start(title);
-    let lastLine = performance.now();
-    const onProgress = (text: string): void => {
-      progress.text = `${title}: ${text}`;
-      if (isAnimated || performance.now() - lastLine < LINE_EVERY_MS) return;
-      lastLine = performance.now();
-      process.stderr.write(`- ${progress.text}\n`);
-    };
     try {
-      const result = await doIt(onProgress);
+      const result = await work(this.progressOf(title));
       progress.stopAndPersist({ symbol: DONE, text: done(result) });
       return result;
     } catch (error) {
@@ -88,47 +100,64 @@ export async function inCommandContext<T>(work: (context: CommandContext) => Pro
       progress.stopAndPersist({ symbol: FAILED, text: title });
       throw error;
     }
-  };
-  try {
-    return await work({
-      project,
-      scratch: scratch.path,
-      step,
-      say: (fact) => progress.stopAndPersist({ symbol: DONE, text: fact }),
-      synthesized: async () => {
-        const file = await step(
-          "synthesizing",
-          () => synth(undefined, project),
-          (path) => `synthesized  ${relative(process.cwd(), path)}`,
-        );
-        return synthesizedFunction(file);
-      },
-      runtime: (name, image) =>
-        step(
-          "preparing the runtime",
-          () => (image === undefined ? lambdaRuntime(name) : containerRuntime(image, name)),
-          ({ description }) => `runtime      ${description}`,
-        ),
-      database: async () => {
-        const server = await step(
-          "starting the database",
-          async () => startDatabaseServer({ certificate: (await fakeAws()).certificate }).catch(asUsage),
-          ({ description }) => `database     ${description}`,
-        );
-        databases.push(server);
-        (await fakeAws()).secretsManager.put({ username: server.user, password: server.password });
-        return server;
-      },
-      fakeAws,
-      iamDatabase: async () => {
-        const server = await startFakeDatabaseServer((await fakeAws()).certificate);
-        databases.push(server);
-        return server;
-      },
-    });
-  } finally {
-    progress.stop();
-    await Promise.all([...databases.map((server) => server.stop()), aws?.then((each) => each.stop())]);
-    scratch.remove();
+  }
+
+  say(fact: string): void {
+    this.progress.stopAndPersist({ symbol: DONE, text: fact });
+  }
+
+  async synthesized(): Promise<SynthesizedFunction> {
+    const file = await this.step(
+      "synthesizing",
+      () => synth(undefined, this.project),
+      (path) => `synthesized  ${relative(process.cwd(), path)}`,
+    );
+    return synthesizedFunction(file);
+  }
+
+  runtime(name: string, image?: string): Promise<LambdaRuntime> {
+    return this.step(
+      "preparing the runtime",
+      () => (image === undefined ? lambdaRuntime(name) : containerRuntime(image, name)),
+      ({ description }) => `runtime      ${description}`,
+    );
+  }
+
+  fakeAws(): Promise<FakeAws> {
+    return (this.aws ??= startFakeAws(this.scratch));
+  }
+
+  async database(): Promise<DatabaseServer> {
+    const { certificate, secretsManager } = await this.fakeAws();
+    const server = await this.step(
+      "starting the database",
+      () => startDatabaseServer({ certificate }).catch(asUsage),
+      ({ description }) => `database     ${description}`,
+    );
+    this.databases.push(server);
+    secretsManager.put({ username: server.user, password: server.password });
+    return server;
+  }
+
+  async iamDatabase(): Promise<DatabaseServer> {
+    const server = await startFakeDatabaseServer((await this.fakeAws()).certificate);
+    this.databases.push(server);
+    return server;
+  }
+
+  async close(): Promise<void> {
+    this.progress.stop();
+    await Promise.all([...this.databases.map((server) => server.stop()), this.aws?.then((each) => each.stop())]);
+    this.directory.remove();
+  }
+
+  private progressOf(title: string): (progress: string) => void {
+    let lastLine = performance.now();
+    return (text) => {
+      this.progress.text = `${title}: ${text}`;
+      if (this.isAnimated || performance.now() - lastLine < LINE_EVERY_MS) return;
+      lastLine = performance.now();
+      process.stderr.write(`- ${this.progress.text}\n`);
+    };
   }
 }

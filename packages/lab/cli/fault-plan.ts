@@ -49,7 +49,7 @@ export function faultPlan(
 
 /** The servers are the user's: the lab plays what it can do to the connections. */
 function tcpPlan(
-  { database }: Pick<CommandContext, "database">,
+  context: Pick<CommandContext, "database">,
   { subject, events }: Chosen,
   extension: ShutdownExtension,
   runtime: LambdaRuntime,
@@ -57,13 +57,13 @@ function tcpPlan(
   const { faults, notPlayed } = divided(TCP_FAULTS, new Set("slow" in events ? ["slow event"] : []), extension);
   const names = new Set(TCP_FAULTS.map(({ name }) => name));
   const others = FAULTS.filter(({ name }) => !names.has(name));
-  let started: ReturnType<typeof database> | undefined;
+  let started: ReturnType<CommandContext["database"]> | undefined;
   return {
     faults,
     notPlayed: [...notPlayed, ...others.map(({ name }) => ({ fault: name, why: NEEDS.MySQL }))],
     start: async (some, patience) => {
       const common = { subject: withExtension(subject, extension), servers: subject.tcp ?? [], extension, events };
-      const config = { ...common, runtime, database: await (started ??= database()) };
+      const config = { ...common, runtime, database: await (started ??= context.database()) };
       const plays = faults
         .filter((fault) => some.includes(fault))
         .map((fault) => async () => runTcpFault(fault, config));

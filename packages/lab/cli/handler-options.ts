@@ -95,6 +95,27 @@ function withJson(command: Command): Command {
 
 /** The same without --json, for the command that has its own. */
 export function withFunctionOptions(command: Command, extensions: readonly ExtensionKind[] = EXTENSION_KINDS): Command {
+  return withInputOptions(
+    withCodeOptions(command)
+      .option(
+        "--provisioned",
+        "with provisioned concurrency: Init may take 130 seconds, or --timeout if that is longer",
+      )
+      .option(
+        "--image <name>",
+        "a container image as the runtime, such as public.ecr.aws/lambda/nodejs:24; needs Docker",
+        text,
+      )
+      .addOption(
+        new Option(
+          "--extension <kind>",
+          "what makes Lambda send SIGTERM; internal: the handler registers it itself (default: the stack's; external for a handler of yours)",
+        ).choices(extensions),
+      ),
+  );
+}
+
+function withCodeOptions(command: Command): Command {
   return command
     .option(
       "--handler <path>",
@@ -120,19 +141,11 @@ export function withFunctionOptions(command: Command, extensions: readonly Exten
     .option(
       "--attach",
       "with the layer of lambda-graceful-shutdown, from dist/layer or the installed package, which also is the extension",
-    )
-    .option("--provisioned", "with provisioned concurrency: Init may take 130 seconds, or --timeout if that is longer")
-    .option(
-      "--image <name>",
-      "a container image as the runtime, such as public.ecr.aws/lambda/nodejs:24; needs Docker",
-      text,
-    )
-    .addOption(
-      new Option(
-        "--extension <kind>",
-        "what makes Lambda send SIGTERM; internal: the handler registers it itself (default: the stack's; external for a handler of yours)",
-      ).choices(extensions),
-    )
+    );
+}
+
+function withInputOptions(command: Command): Command {
+  return command
     .addOption(
       new Option("--env <NAME=VALUE>", "a variable for the function; may be repeated")
         .argParser(variable)
@@ -212,41 +225,48 @@ function timeoutOption(): Option {
 }
 
 export async function chosen(context: CommandContext, options: HandlerOptions): Promise<Chosen> {
-  const { handler, extension, env } = options;
+  const { handler, extension, image, layer } = options;
   checkReporters(options.reporter, options.json);
-  if (options.image !== undefined && (options.attach === true || options.layer !== undefined)) {
+  if (image !== undefined && (options.attach === true || layer !== undefined)) {
     throw new UsageError("--layer and --attach cannot be used with --image: a container image has no layers");
   }
   if (options.attach === true && extension !== undefined && extension !== "internal") {
     throw new UsageError(`--attach registers an internal extension; leave --extension ${extension} out`);
   }
-  if (handler !== undefined) {
-    const aws = await context.fakeAws();
-    const { subject: brought, compiledFrom } = userSubject(handler, context.scratch, options, aws);
-    const asBrought = options.auth === "iam" ? { ...brought, database: await context.iamDatabase() } : brought;
-    const layer = attachLayer(context.project.root);
-    const subject = options.attach === true ? attached(asBrought, layer, env) : asBrought;
-    const runtime = options.runtime ?? RUNTIMES[0];
-    if (compiledFrom !== undefined) context.say(`compiled     ${compiledFrom}, with esbuild`);
-    context.say(
-      `function     ${subject.lambdaFunction.handler} on ${runtime}, code in ${subject.lambdaFunction.directory}`,
-    );
-    return {
-      ...{ subject, runtime, extensionIsAssumed: extension === undefined && options.attach !== true },
-      ...(options.attach === true || layer === undefined || !runtime.startsWith("nodejs") || !canReplaceOpt()
-        ? {}
-        : { attached: { ...attached(asBrought, layer, {}), name: `${asBrought.name}, attached` } }),
-      events: eventsOf(options, { quick: {} }),
-      adviceContext: { given: Object.keys(env) },
-    };
-  }
+  if (handler !== undefined) return chosenHandler(context, options, handler);
   for (const option of ["entry", "name", "runtime"] as const) {
     if (options[option] !== undefined) throw new UsageError(`--${option} needs --handler <path>, a handler of yours`);
   }
+  return chosenProject(context, options);
+}
+
+async function chosenHandler(context: CommandContext, options: HandlerOptions, handler: string): Promise<Chosen> {
+  const { extension, env } = options;
+  const aws = await context.fakeAws();
+  const { subject: brought, compiledFrom } = userSubject(handler, context.scratch, options, aws);
+  const asBrought = options.auth === "iam" ? { ...brought, database: await context.iamDatabase() } : brought;
+  const layer = attachLayer(context.project.root);
+  const subject = options.attach === true ? attached(asBrought, layer, env) : asBrought;
+  const runtime = options.runtime ?? RUNTIMES[0];
+  if (compiledFrom !== undefined) context.say(`compiled     ${compiledFrom}, with esbuild`);
+  const { handler: entry, directory } = subject.lambdaFunction;
+  context.say(`function     ${entry} on ${runtime}, code in ${directory}`);
+  const canAttach = options.attach !== true && runtime.startsWith("nodejs") && canReplaceOpt();
+  return {
+    ...{ subject, runtime, extensionIsAssumed: extension === undefined && options.attach !== true },
+    ...(canAttach && layer !== undefined
+      ? { attached: { ...attached(asBrought, layer, {}), name: `${asBrought.name}, attached` } }
+      : {}),
+    events: eventsOf(options, { quick: {} }),
+    adviceContext: { given: Object.keys(env) },
+  };
+}
+
+async function chosenProject(context: CommandContext, options: HandlerOptions): Promise<Chosen> {
+  const { extension, env } = options;
   const synthesized = await context.synthesized();
-  context.say(
-    `function     ${synthesized.handler} on ${synthesized.runtime}, code in ${relative(process.cwd(), synthesized.directory)}`,
-  );
+  const directory = relative(process.cwd(), synthesized.directory);
+  context.say(`function     ${synthesized.handler} on ${synthesized.runtime}, code in ${directory}`);
   const asItIs = await asDeployed(context, synthesized, options.auth);
   const ours = extension === undefined ? asItIs : withExtension(asItIs, extension);
   const { variables = templateVariables } = ours;

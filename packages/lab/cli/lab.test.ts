@@ -275,7 +275,7 @@ test("faults plays a user handler the rows that its one event allows, and finds 
   expect(stdout).toMatch(/│ idle +│ not survived +│ Aborted_clients: \+5/);
   expect(stdout).toMatch(/│ connect refused +│ survived +│/);
   expect(stdout).toMatch(
-    /Not played: \d+ rows, since .*--slow-event\):\n {2}function timeout in a long query, SIGTERM in an/,
+    /Not played: \d+ rows, since .*--slow-event\):\n {2}function timeout in a long query; SIGTERM in an/,
   );
   expect(stdout).toContain("Use the run command with the same --handler");
   expect(code).toBe(1);

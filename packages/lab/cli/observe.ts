@@ -87,14 +87,9 @@ function duration(value: string): number {
   throw new InvalidArgumentError("Expected a number with a unit: 30m, 24h or 7d.");
 }
 
-async function observe({
-  function: name,
-  logGroup: other,
-  since,
-  silent,
-  region,
-}: ObserveOptions): Promise<Observation> {
-  const logGroup = other ?? (name === undefined ? undefined : `/aws/lambda/${name}`);
+async function observe(options: ObserveOptions): Promise<Observation> {
+  const { function: name, since, silent, region } = options;
+  const logGroup = options.logGroup ?? (name === undefined ? undefined : `/aws/lambda/${name}`);
   if (logGroup === undefined) throw new UsageError("no function is named (--function <name> or --log-group <name>)");
   const from = Date.now() - since;
   const query = { logGroup, since: from, region };

@@ -24,6 +24,16 @@ const OF_THE_MEASUREMENT = [
   ...(["handler", "entry", "name", "runtime", "image", "extension", "auth", "env"] as const),
 ] as const;
 
+const HELP = `
+Examples:
+  $ npx lambda-shutdown-lab report
+  $ npx lambda-shutdown-lab report --environments 20 --seconds 5 --no-faults --out quick.html
+  $ npx lambda-shutdown-lab report --handler ./theirs --environments 20
+  $ npx lambda-shutdown-lab report --json > data.json      measure once,
+  $ npx lambda-shutdown-lab report --data data.json           draw again and again
+  $ npx lambda-shutdown-lab report --svg docs/figures --json > docs/figures/measured.json      what the README shows
+${VARIABLES_HELP}${EXIT_CODES}`;
+
 export function reportCommand(): Command {
   return withFunctionOptions(
     new Command("report")
@@ -49,44 +59,35 @@ export function reportCommand(): Command {
     .option("--seed <number>", "seed of the storm's random choices", wholeNumber(0, 2 ** 31 - 1), STORM_DEFAULTS.seed)
     .option("--no-faults", "leave the fault table out, which takes minutes and a mariadbd of its own")
     .option("--json", "print the data on standard output, and write no file that was not asked for")
-    .addHelpText(
-      "after",
-      `
-Examples:
-  $ npx lambda-shutdown-lab report
-  $ npx lambda-shutdown-lab report --environments 20 --seconds 5 --no-faults --out quick.html
-  $ npx lambda-shutdown-lab report --handler ./theirs --environments 20
-  $ npx lambda-shutdown-lab report --json > data.json      measure once,
-  $ npx lambda-shutdown-lab report --data data.json           draw again and again
-  $ npx lambda-shutdown-lab report --svg docs/figures --json > docs/figures/measured.json      what the README shows
-${VARIABLES_HELP}${EXIT_CODES}`,
-    )
-    .action(async (options: ReportOptions, command: Command) => {
-      const isGiven = (option: keyof ReportOptions): boolean => command.getOptionValueSource(option) === "cli";
-      const writesPage = options.json !== true || isGiven("out");
-      if (writesPage) mustBeWritable(`--out ${options.out}`, options.out);
-      if (options.svg !== undefined) mustBeWritable(`--svg ${options.svg}`, join(options.svg, "timeline.svg"));
-      const data = options.data === undefined ? await measured(options) : read(options.data, isGiven);
-      // Plot takes half a second to load. Help must not wait for it.
-      const { figuresOf } = await import("../report/figures");
-      const { standaloneSvg } = await import("../report/figure");
-      const { page } = await import("../report/page");
-      const { reportVerdict } = await import("../report/verdict");
-      const written: string[] = [];
-      const write = (path: string, content: string): void => {
-        writeFileSync(fromInvocationDirectory(path), content);
-        written.push(path);
-      };
-      if (writesPage) write(options.out, page(data));
-      if (options.svg !== undefined) {
-        for (const figure of figuresOf(data)) write(join(options.svg, `${figure.name}.svg`), standaloneSvg(figure));
-      }
-      const verdict = reportVerdict(data);
-      const { clean, kind, sentence, headline, facts } = verdict;
-      if (options.json === true) console.log(JSON.stringify({ clean, verdict: kind, sentence, ...data }));
-      else console.log([headline, ...facts, `written: ${written.join(", ")}`].join("\n"));
-      process.exitCode = exitCodeOf(verdict);
-    });
+    .addHelpText("after", HELP)
+    .action(drawReport);
+}
+
+async function drawReport(options: ReportOptions, command: Command): Promise<void> {
+  const isGiven = (option: keyof ReportOptions): boolean => command.getOptionValueSource(option) === "cli";
+  const writesPage = options.json !== true || isGiven("out");
+  if (writesPage) mustBeWritable(`--out ${options.out}`, options.out);
+  if (options.svg !== undefined) mustBeWritable(`--svg ${options.svg}`, join(options.svg, "timeline.svg"));
+  const data = options.data === undefined ? await measured(options) : read(options.data, isGiven);
+  // Plot takes half a second to load. Help must not wait for it.
+  const { figuresOf } = await import("../report/figures");
+  const { standaloneSvg } = await import("../report/figure");
+  const { page } = await import("../report/page");
+  const { reportVerdict } = await import("../report/verdict");
+  const written: string[] = [];
+  const write = (path: string, content: string): void => {
+    writeFileSync(fromInvocationDirectory(path), content);
+    written.push(path);
+  };
+  if (writesPage) write(options.out, page(data));
+  if (options.svg !== undefined) {
+    for (const figure of figuresOf(data)) write(join(options.svg, `${figure.name}.svg`), standaloneSvg(figure));
+  }
+  const verdict = reportVerdict(data);
+  const { clean, kind, sentence, headline, facts } = verdict;
+  if (options.json === true) console.log(JSON.stringify({ clean, verdict: kind, sentence, ...data }));
+  else console.log([headline, ...facts, `written: ${written.join(", ")}`].join("\n"));
+  process.exitCode = exitCodeOf(verdict);
 }
 
 /** Measuring takes minutes, so the command first checks that it can write the file. */

@@ -51,6 +51,21 @@ interface RunOptions extends WebOptions {
 /** Seconds: shorter than the stack's timeout, so that a user who wants to see a time-out does not wait for it. */
 const TIMEOUT_TO_SEE = 2;
 
+const HELP = `
+Examples:
+  $ npx lambda-shutdown-lab run                                       what is deployed, at its best
+  $ npx lambda-shutdown-lab run --extension none                      without SIGTERM: its connection is leaked
+  $ npx lambda-shutdown-lab run --auth iam                            with an IAM token in the place of the secret
+  $ npx lambda-shutdown-lab run --end timeout                         SIGTERM in the middle of a statement
+  $ npx lambda-shutdown-lab run --handler ./theirs --events day.jsonl --logs
+  $ npx lambda-shutdown-lab run --handler theirs.zip --env 'SQL_HOST={host}' --end failure
+  $ npx lambda-shutdown-lab run --managed-instances 2 --emulator      in AWS's emulator as well, as root
+  $ npx lambda-shutdown-lab run --handler ./server --web --slow-event '{"path":"/slow"}'
+  $ npx lambda-shutdown-lab run --image public.ecr.aws/lambda/nodejs:24     on AWS's base image, in Docker
+${VARIABLES_HELP}
+
+A process that is killed in an invocation (--end failure) closes nothing, so that end is never clean.${EXIT_CODES}`;
+
 export function runCommand(): Command {
   const command = withWebOptions(
     new Command("run")
@@ -60,6 +75,15 @@ export function runCommand(): Command {
           "connection: of the function that cdktf synth wrote, or of a handler of yours.",
       ),
   );
+  return withEmulationOptions(withEndOptions(command))
+    .option("--logs", "print what the function logged as well")
+    .addHelpText("after", HELP)
+    .action(async (options: RunOptions) => {
+      process.exitCode = exitCodeOf(await inCommandContext((context) => runAndShow(context, options)));
+    });
+}
+
+function withEndOptions(command: Command): Command {
   return command
     .option("--events <file>", "what to invoke it with, a JSON array or JSON lines (default: --event once)", events)
     .addOption(
@@ -76,7 +100,11 @@ export function runCommand(): Command {
       "--freeze-between [ms]",
       "freeze it between the events as well, for as long as --frozen says or as long as named",
       milliseconds,
-    )
+    );
+}
+
+function withEmulationOptions(command: Command): Command {
+  return command
     .option(
       "--emulator [path]",
       "play it in AWS's own emulator as well, aws-lambda-rie on the PATH or named, and print its verdict beside the lab's",
@@ -93,28 +121,7 @@ export function runCommand(): Command {
       "--extension-program <path>",
       "an external extension of yours, a program as in /opt/extensions, in the place of the fake; may be repeated",
       extensionProgram,
-    )
-    .option("--logs", "print what the function logged as well")
-    .addHelpText(
-      "after",
-      `
-Examples:
-  $ npx lambda-shutdown-lab run                                       what is deployed, at its best
-  $ npx lambda-shutdown-lab run --extension none                      without SIGTERM: its connection is leaked
-  $ npx lambda-shutdown-lab run --auth iam                            with an IAM token in the place of the secret
-  $ npx lambda-shutdown-lab run --end timeout                         SIGTERM in the middle of a statement
-  $ npx lambda-shutdown-lab run --handler ./theirs --events day.jsonl --logs
-  $ npx lambda-shutdown-lab run --handler theirs.zip --env 'SQL_HOST={host}' --end failure
-  $ npx lambda-shutdown-lab run --managed-instances 2 --emulator      in AWS's emulator as well, as root
-  $ npx lambda-shutdown-lab run --handler ./server --web --slow-event '{"path":"/slow"}'
-  $ npx lambda-shutdown-lab run --image public.ecr.aws/lambda/nodejs:24     on AWS's base image, in Docker
-${VARIABLES_HELP}
-
-A process that is killed in an invocation (--end failure) closes nothing, so that end is never clean.${EXIT_CODES}`,
-    )
-    .action(async (options: RunOptions) => {
-      process.exitCode = exitCodeOf(await inCommandContext((context) => runAndShow(context, options)));
-    });
+    );
 }
 
 async function runAndShow(context: CommandContext, options: RunOptions): Promise<Verdict> {

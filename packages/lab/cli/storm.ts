@@ -34,6 +34,19 @@ interface StormOptions extends WebOptions {
   readonly subject: (typeof SUBJECTS)[number];
 }
 
+const HELP = `
+Each environment takes 20 MB of memory and 0.2 s of CPU to start, log-in included; what does not fit is said before anything starts.
+Init and Shutdown are bounded by the number of cores: 300 ms are real time, and a crowd would measure itself.
+
+Examples:
+  $ npx lambda-shutdown-lab storm --subject ours --environments 200
+  $ npx lambda-shutdown-lab storm --handler ./theirs --subject ours --environments 20
+  $ npx lambda-shutdown-lab storm --seed 42 --json > storm.json
+  $ npx lambda-shutdown-lab storm --handler ./server --web --environments 20     all at once; --seconds and --seed do not matter
+
+The exit code is the verdict on this function or your handler, or on the one way that was asked for.
+${VARIABLES_HELP}${EXIT_CODES}`;
+
 export function stormCommand(): Command {
   const command = withWebOptions(
     new Command("storm")
@@ -63,21 +76,7 @@ export function stormCommand(): Command {
         .choices(SUBJECTS)
         .default("all"),
     )
-    .addHelpText(
-      "after",
-      `
-Each environment takes 20 MB of memory and 0.2 s of CPU to start, log-in included; what does not fit is said before anything starts.
-Init and Shutdown are bounded by the number of cores: 300 ms are real time, and a crowd would measure itself.
-
-Examples:
-  $ npx lambda-shutdown-lab storm --subject ours --environments 200
-  $ npx lambda-shutdown-lab storm --handler ./theirs --subject ours --environments 20
-  $ npx lambda-shutdown-lab storm --seed 42 --json > storm.json
-  $ npx lambda-shutdown-lab storm --handler ./server --web --environments 20     all at once; --seconds and --seed do not matter
-
-The exit code is the verdict on this function or your handler, or on the one way that was asked for.
-${VARIABLES_HELP}${EXIT_CODES}`,
-    )
+    .addHelpText("after", HELP)
     .action(async (options: Omit<StormOptions, "seed"> & { readonly seed?: number }) => {
       const verdict = await play({ ...options, seed: options.seed ?? Date.now() % (MAX_SEED + 1) });
       process.exitCode = exitCodeOf(verdict);
@@ -87,45 +86,44 @@ ${VARIABLES_HELP}${EXIT_CODES}`,
 async function play(options: StormOptions): Promise<Verdict> {
   return inCommandContext(async (context) => {
     checkWeb(options);
-    if (options.web === true) return stormWebFunctions(context, options);
-    const { environments, seconds, seed } = options;
-    const first = await chosen(context, options);
-    const runtime = await context.runtime(first.runtime, options.image);
-    const database = await context.database();
-    context.say(`seed         ${seed}`);
-    const found: Stormed[] = [];
-    for (const subject of await subjectsOf(context, first, options.subject)) {
-      const config = { subject, runtime, database, environments, seed, seconds, events: first.events };
-      found.push(
-        await context.step(
-          `storm        ${subject.name}: ${environments} environments, scale-up and ${seconds} s`,
-          (onProgress) => stormOrInitError({ ...config, onProgress }),
-          ({ verdict }) => `storm        ${verdict.sentence}`,
-        ),
-      );
-    }
-    const [asked] = found;
-    if (asked === undefined) throw new Error("no storm was asked for");
-    checkEntry(options, asked.initError);
-    const sampling = await context.step(
-      "measuring what sampling costs the server",
-      () => samplingCost(database, environments),
-      describeCost,
-    );
-    const results = found.flatMap(({ result }) => result ?? []);
-    return showResult(
-      {
-        command: "storm",
-        subject: first.subject.name,
-        verdict: asked.verdict,
-        change: adviceOn(asked, Object.keys(options.env)),
-        details: { extensionIsAssumed: first.extensionIsAssumed, seed, results, sampling },
-        text: `\n${results.length === 0 ? "" : `${stormTable(results)}\n\n`}`,
-        notes: [`seed ${seed}: --seed ${seed} repeats it`],
-      },
-      options,
-    );
+    return options.web === true ? stormWebFunctions(context, options) : stormAndShow(context, options);
   });
+}
+
+async function stormAndShow(context: CommandContext, options: StormOptions): Promise<Verdict> {
+  const { environments, seconds, seed } = options;
+  const first = await chosen(context, options);
+  const runtime = await context.runtime(first.runtime, options.image);
+  const database = await context.database();
+  context.say(`seed         ${seed}`);
+  const found: Stormed[] = [];
+  for (const subject of await subjectsOf(context, first, options.subject)) {
+    const config = { subject, runtime, database, environments, seed, seconds, events: first.events };
+    found.push(
+      await context.step(
+        `storm        ${subject.name}: ${environments} environments, scale-up and ${seconds} s`,
+        (onProgress) => stormOrInitError({ ...config, onProgress }),
+        ({ verdict }) => `storm        ${verdict.sentence}`,
+      ),
+    );
+  }
+  const [asked] = found;
+  if (asked === undefined) throw new Error("no storm was asked for");
+  checkEntry(options, asked.initError);
+  const measure = (): Promise<SamplingCost> => samplingCost(database, environments);
+  const sampling = await context.step("measuring what sampling costs the server", measure, describeCost);
+  const results = found.flatMap(({ result }) => result ?? []);
+  const common = { command: "storm", subject: first.subject.name, verdict: asked.verdict };
+  return showResult(
+    {
+      ...common,
+      change: adviceOn(asked, Object.keys(options.env)),
+      details: { extensionIsAssumed: first.extensionIsAssumed, seed, results, sampling },
+      text: `\n${results.length === 0 ? "" : `${stormTable(results)}\n\n`}`,
+      notes: [`seed ${seed}: --seed ${seed} repeats it`],
+    },
+    options,
+  );
 }
 
 function adviceOn({ verdict, result }: Stormed, given: readonly string[]): string | undefined {
@@ -152,19 +150,10 @@ async function stormOrInitError(config: StormConfig): Promise<Stormed> {
     return { result, verdict: stormVerdict(result) };
   } catch (error) {
     if (!(error instanceof InitError)) throw error;
-    const none = { opened: 0, closed: 0, aborted: 0, leaked: 0 };
-    const invocations = { ok: 0, failed: 0 };
     const { subject } = config;
-    return {
-      initError: error.error,
-      verdict: verdictOf({
-        subject: subject.name,
-        initError: error.error,
-        invocations,
-        connections: none,
-        endings: {},
-      }),
-    };
+    const connections = { opened: 0, closed: 0, aborted: 0, leaked: 0 };
+    const found = { subject: subject.name, initError: error.error, invocations: { ok: 0, failed: 0 }, connections };
+    return { initError: error.error, verdict: verdictOf({ ...found, endings: {} }) };
   }
 }
 

@@ -78,16 +78,9 @@ interface Start {
   readonly onGone: (how: string, isStarted: boolean) => void;
 }
 
-export function startProcess({
-  name,
-  command: [program, ...args],
-  directory,
-  variables,
-  isWatched,
-  onLine,
-  onNote,
-  onGone,
-}: Start): EnvironmentProcess {
+export function startProcess(start: Start): EnvironmentProcess {
+  const { name, directory, variables, isWatched, onLine } = start;
+  const [program, ...args] = start.command;
   if (program === undefined) throw new Error(`${name} has no command`);
   const child = spawn(program, args, {
     cwd: directory,
@@ -105,29 +98,34 @@ export function startProcess({
     isGone: false,
     drained: new Promise((resolve) => child.once("close", resolve)),
     gone: new Promise((resolve) => {
-      const end = (how: string, isStarted = true): void => {
+      onEnd(child, (how, isStarted) => {
         started.isGone = true;
         unmark?.();
         resolve(how);
-        onGone(how, isStarted);
-      };
-      child.on("error", (error) => {
-        end(error.message, false);
-      });
-      child.on("exit", (code, signal) => {
-        end(signal === null ? `exit status ${code ?? 0}` : `signal: ${SIGNALS[signal] ?? signal}`);
+        start.onGone(how, isStarted);
       });
     }),
   };
-  if (isWatched) {
-    started.listens = false;
-    createInterface({ input: child.stdio[SIGTERM_FD] as Readable }).on("line", (line) => {
-      const note = parsed(line);
-      onNote(note);
-      started.listens = note.listens ?? started.listens;
-    });
-  }
+  if (isWatched) readNotes(started, start.onNote);
   return started;
+}
+
+function onEnd(child: ChildProcess, listener: Start["onGone"]): void {
+  child.on("error", (error) => {
+    listener(error.message, false);
+  });
+  child.on("exit", (code, signal) => {
+    listener(signal === null ? `exit status ${code ?? 0}` : `signal: ${SIGNALS[signal] ?? signal}`, true);
+  });
+}
+
+function readNotes(started: EnvironmentProcess, onNote: Start["onNote"]): void {
+  started.listens = false;
+  createInterface({ input: started.child.stdio[SIGTERM_FD] as Readable }).on("line", (line) => {
+    const note = parsed(line);
+    onNote(note);
+    started.listens = note.listens ?? started.listens;
+  });
 }
 
 /** Long notes of two threads may be mixed up. */

@@ -149,27 +149,9 @@ export class ExtensionsApi {
       return;
     }
     const kind = this.externals.includes(name) ? "external" : "internal";
-    const allowed = kind === "internal" ? ["INVOKE"] : ["INVOKE", "SHUTDOWN"];
-    const wrong = events.find((event) => !allowed.includes(event) || (this.isManaged && event === "INVOKE"));
-    if (wrong !== undefined) {
-      const why = wrong === "SHUTDOWN" ? "ShutdownEventNotSupportedForInternalExtension" : "ErrorInvalidEventType";
-      refuse(response, 403, "Extension.InvalidEventType", `${wrong}: ${why}`);
-      return;
-    }
-    const namesake = [...this.extensions.values()].find((extension) => extension.name === name);
-    if (kind === "external") {
-      if (namesake !== undefined) {
-        refuseTransition(response, namesake.state, "Registered", name);
-        return;
-      }
-    } else if (!this.registrationOpen) {
-      refuse(response, 403, "Extension.RegistrationClosed", "Extension registration closed already");
-      return;
-    } else if (this.externals.length + this.count("internal") >= MAX_EXTENSIONS) {
-      refuse(response, 403, "Extension.TooManyExtensions", `Extension limit (${MAX_EXTENSIONS}) reached`);
-      return;
-    } else if (namesake !== undefined) {
-      refuse(response, 403, "Extension.InvalidExtensionState", "Extension with this name already registered");
+    const refusal = this.refusalOf(name, kind, events);
+    if (refusal !== undefined) {
+      refuse(response, 403, ...refusal);
       return;
     }
     const id = randomUUID();
@@ -179,6 +161,27 @@ export class ExtensionsApi {
     const wantsAccount = features.some((feature) => feature.trim() === "accountId");
     json(response, 200, { ...(wantsAccount ? { accountId: ACCOUNT_ID } : {}), ...this.metadata });
     this.changed("registered", name);
+  }
+
+  /** Type and message, in the order in which Lambda looks. */
+  private refusalOf(
+    name: string,
+    kind: Extension["kind"],
+    events: readonly string[],
+  ): readonly [errorType: string, errorMessage: string] | undefined {
+    const allowed = kind === "internal" ? ["INVOKE"] : ["INVOKE", "SHUTDOWN"];
+    const wrong = events.find((event) => !allowed.includes(event) || (this.isManaged && event === "INVOKE"));
+    if (wrong !== undefined) {
+      const why = wrong === "SHUTDOWN" ? "ShutdownEventNotSupportedForInternalExtension" : "ErrorInvalidEventType";
+      return ["Extension.InvalidEventType", `${wrong}: ${why}`];
+    }
+    const namesake = [...this.extensions.values()].find((extension) => extension.name === name);
+    if (kind === "external") return namesake && invalidTransition(namesake.state, "Registered", name);
+    if (!this.registrationOpen) return ["Extension.RegistrationClosed", "Extension registration closed already"];
+    if (this.externals.length + this.count("internal") >= MAX_EXTENSIONS) {
+      return ["Extension.TooManyExtensions", `Extension limit (${MAX_EXTENSIONS}) reached`];
+    }
+    return namesake && ["Extension.InvalidExtensionState", "Extension with this name already registered"];
   }
 
   private next(extension: Extension, response: ServerResponse): void {
@@ -223,8 +226,13 @@ export function identifierOf(request: IncomingMessage, response: ServerResponse)
 }
 
 function refuseTransition(response: ServerResponse, from: string, to: string, extension: string): void {
-  const errorMessage = `State transition from ${from} to ${to} failed for extension ${extension}. Error: State transition is not allowed`;
-  refuse(response, 403, "Extension.InvalidExtensionState", errorMessage);
+  refuse(response, 403, ...invalidTransition(from, to, extension));
+}
+
+function invalidTransition(from: string, to: string, extension: string): readonly [string, string] {
+  const why = "Error: State transition is not allowed";
+  const message = `State transition from ${from} to ${to} failed for extension ${extension}. ${why}`;
+  return ["Extension.InvalidExtensionState", message];
 }
 
 function answer(extension: Extension, response: ServerResponse, event: object): void {

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { createServer, type RequestListener } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { json, readBody } from "./http-answer";
@@ -31,37 +31,28 @@ const REFUSALS: Readonly<Partial<Record<SecretsManagerBehaviour, object>>> = {
   denied: { __type: "AccessDeniedException", message: "the role is not authorized to perform GetSecretValue" },
 };
 
+interface State {
+  readonly secretArn: string;
+  secretString: string;
+  behaviour: SecretsManagerBehaviour;
+}
+
 /** @param certificate of 127.0.0.1, for an endpoint with TLS, as AWS's has @default - plain HTTP */
 export async function startFakeSecretsManager(
   secretArn: string,
   certificate?: { readonly certificateFile: string; readonly keyFile: string },
 ): Promise<FakeSecretsManager> {
-  let secretString = "{}";
-  let behaviour: SecretsManagerBehaviour = "well";
-  const answer: RequestListener = (request, response) => {
+  const state: State = { secretArn, secretString: "{}", behaviour: "well" };
+  const listener: RequestListener = (request, response) => {
     void readBody(request).then((body) => {
-      const { SecretId } = JSON.parse(body) as { SecretId?: string };
-      const operation = request.headers["x-amz-target"];
-      if (behaviour === "silent") return;
-      const refusal = REFUSALS[behaviour];
-      if (refusal !== undefined) {
-        json(response, 400, refusal);
-        return;
-      }
-      if (operation === "secretsmanager.GetSecretValue" && SecretId === secretArn) {
-        json(response, 200, { ARN: secretArn, Name: "lab", SecretString: secretString });
-      } else {
-        json(response, 400, { __type: "ResourceNotFoundException", message: `the fake has only ${secretArn}` });
-      }
+      answer(state, request, response, body);
     });
   };
-  const server =
-    certificate === undefined
-      ? createServer(answer)
-      : createTlsServer(
-          { cert: readFileSync(certificate.certificateFile), key: readFileSync(certificate.keyFile) },
-          answer,
-        );
+  const files = certificate && {
+    cert: readFileSync(certificate.certificateFile),
+    key: readFileSync(certificate.keyFile),
+  };
+  const server = files === undefined ? createServer(listener) : createTlsServer(files, listener);
   await once(server.listen(0, "127.0.0.1"), "listening");
   const { port } = server.address() as AddressInfo;
   const stopListening = async (): Promise<void> => {
@@ -73,16 +64,34 @@ export async function startFakeSecretsManager(
   return {
     endpoint: `${certificate === undefined ? "http" : "https"}://127.0.0.1:${port}`,
     putString: (secret) => {
-      secretString = secret;
+      state.secretString = secret;
     },
     setBehaviour: async (next) => {
-      behaviour = next;
-      if (behaviour === "refused") await stopListening();
+      state.behaviour = next;
+      if (next === "refused") await stopListening();
       else if (!server.listening) await once(server.listen(port, "127.0.0.1"), "listening");
     },
     put: (secret) => {
-      secretString = JSON.stringify(secret);
+      state.secretString = JSON.stringify(secret);
     },
     close: stopListening,
   };
+}
+
+function answer(
+  { secretArn, secretString, behaviour }: State,
+  request: IncomingMessage,
+  response: ServerResponse,
+  body: string,
+): void {
+  const { SecretId } = JSON.parse(body) as { SecretId?: string };
+  if (behaviour === "silent") return;
+  const refusal = REFUSALS[behaviour];
+  if (refusal !== undefined) {
+    json(response, 400, refusal);
+  } else if (request.headers["x-amz-target"] === "secretsmanager.GetSecretValue" && SecretId === secretArn) {
+    json(response, 200, { ARN: secretArn, Name: "lab", SecretString: secretString });
+  } else {
+    json(response, 400, { __type: "ResourceNotFoundException", message: `the fake has only ${secretArn}` });
+  }
 }

@@ -46,42 +46,49 @@ export function lambdaRuntime(name: string): LambdaRuntime {
     const description = "the function's own bootstrap, on this machine's operating system instead of Amazon Linux";
     return { name, command: ["./bootstrap"], isAwsClient: false, description };
   }
+  return nodejsRuntime(name, prepared(name));
+}
+
+interface Preparation extends Prepared {
+  /** Of AWS's client. */
+  readonly directory: string;
+}
+
+function prepared(name: string): Preparation {
   const preparation = spawnSync(process.execPath, [join(__dirname, "prepare-runtime.mjs"), name], {
     stdio: ["ignore", "pipe", "inherit"],
     encoding: "utf8",
   });
   if (preparation.status !== 0) throw new Error(`runtime "${name}" could not be prepared, see above`);
-
   const modules = join(preparation.stdout.trim(), "node_modules");
   const stamp = JSON.parse(readFileSync(join(modules, ".prepared.json"), "utf8")) as Prepared;
-  const prepared = { ...stamp, node: resolve(modules, stamp.node) };
-  const version = spawnSync(prepared.node, ["--version"], { encoding: "utf8" }).stdout.trim();
+  return { ...stamp, node: resolve(modules, stamp.node), directory: join(modules, "aws-lambda-ric") };
+}
+
+function nodejsRuntime(name: string, { node, client, why, directory }: Preparation): LambdaRuntime {
+  const version = spawnSync(node, ["--version"], { encoding: "utf8" }).stdout.trim();
   const wanted = /\d+/.exec(name)?.[0] ?? "";
   const isNamed = version.startsWith(`v${wanted}.`);
-  const node = `Node.js ${version}${isNamed ? "" : ` (this machine's, instead of ${wanted})`}`;
-  const other = isNamed ? {} : { otherVersion: `Node.js ${version}` };
-  const client = join(modules, "aws-lambda-ric");
-  const { version: clientVersion } = JSON.parse(readFileSync(join(client, "package.json"), "utf8")) as {
-    version: string;
-  };
-  if (!prepared.client) {
+  const inItsPlace = isNamed ? "" : ` (this machine's, instead of ${wanted})`;
+  const described = `Node.js ${version}${inItsPlace}`;
+  const common = { name, isNode: true, ...(isNamed ? {} : { otherVersion: `Node.js ${version}` }) } as const;
+  const manifest = readFileSync(join(directory, "package.json"), "utf8");
+  const { version: clientVersion } = JSON.parse(manifest) as { readonly version: string };
+  if (!client) {
     return {
-      ...{ name, ...other },
-      command: [prepared.node, join(__dirname, "runtime-client.mjs"), client],
+      ...common,
+      command: [node, join(__dirname, "runtime-client.mjs"), directory],
       isAwsClient: false,
       isLabClient: true,
-      isNode: true,
-      description: `${node}, the lab's own runtime client instead of AWS's: the JavaScript of aws-lambda-ric ${clientVersion} without its native addon, since ${prepared.why ?? "it was not built"}`,
+      description: `${described}, the lab's own runtime client instead of AWS's: the JavaScript of aws-lambda-ric ${clientVersion} without its native addon, since ${why ?? "it was not built"}`,
     };
   }
+  // From version 4 on it starts by itself.
+  const main = join(directory, "index.mjs");
   return {
-    ...{ name, ...other },
-    // From version 4 on it starts by itself.
-    command: existsSync(join(client, "index.mjs"))
-      ? [prepared.node, join(client, "index.mjs")]
-      : [prepared.node, join(__dirname, "start-client.mjs"), client],
+    ...common,
+    command: existsSync(main) ? [node, main] : [node, join(__dirname, "start-client.mjs"), directory],
     isAwsClient: true,
-    isNode: true,
-    description: `${node}, aws-lambda-ric ${clientVersion} (AWS's runtime client)`,
+    description: `${described}, aws-lambda-ric ${clientVersion} (AWS's runtime client)`,
   };
 }

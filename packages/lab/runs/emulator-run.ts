@@ -11,7 +11,8 @@ import { busyWorkers, withinStart, type ManagedRunConfig } from "./managed-run";
 import { severed } from "../mysql/severed";
 import { TcpRelays } from "./tcp-connections";
 import { connectionsOf, verdictOf, type VerdictKind } from "./verdict";
-import { hasOwnCounter, type End, type Outcome, type RunResult } from "./run";
+import { outcomesOf, type Outcome } from "./outcome";
+import { hasOwnCounter, type End, type RunResult } from "./run";
 
 /** What AWS's own emulator did to a function, in the words of {@link RunResult}. */
 export interface EmulatorResult extends Pick<RunResult, "subject" | "end" | "outcomes" | "abortedClients" | "logs"> {
@@ -101,12 +102,7 @@ async function inEmulator(
       invocations,
       endedBy: emulator.endedBy,
       goneMs,
-      outcomes: [
-        ...connections.map(({ quitAt, closedAt }): Outcome =>
-          quitAt !== undefined ? "closed" : closedAt === undefined ? "leaked" : "aborted",
-        ),
-        ...tcp.connections().map(({ outcome }) => outcome),
-      ],
+      outcomes: [...outcomesOf(connections), ...tcp.connections().map(({ outcome }) => outcome)],
       ...(hasOwnCounter(database) ? { abortedClients: (await database.abortedClients()) - abortedBefore } : {}),
       logs: emulator.logs,
     };

@@ -74,9 +74,8 @@ export function verdictOf(findings: Findings): Verdict {
 }
 
 function verdictOnThisRuntime(findings: Findings): Verdict {
-  const { subject, initError, invocations, connections, endings } = findings;
+  const { subject, initError, invocations, connections } = findings;
   const { ok, failed, firstError } = invocations;
-  const { opened, closed } = connections;
   const because =
     firstError === undefined ? "" : `${failed === 1 ? " with" : ", the first with"} ${inWords(firstError)}`;
   if (findings.isLate === true) {
@@ -84,16 +83,18 @@ function verdictOnThisRuntime(findings: Findings): Verdict {
     return verdict("not proven here", `Init of ${subject} timed out before its runtime started, because ${why}`);
   }
   if (initError !== undefined) return verdict("not clean", `Init of ${subject} failed: ${inWords(initError)}`);
-  if (ok === 0 && failed > 0 && opened === 0) {
+  if (ok === 0 && failed > 0 && connections.opened === 0) {
     return verdict("could not be invoked", `${subject} could not be invoked: ${all(failed)} failed${because}`);
   }
+  return starvedVerdict(findings) ?? lossVerdict(findings, because) ?? endVerdict(findings);
+}
+
+/** What was lost: connections, invocations, answers. */
+function lossVerdict(findings: Findings, because: string): Verdict | undefined {
+  const { subject, invocations, connections } = findings;
+  const { ok, failed } = invocations;
+  const { opened, closed } = connections;
   const facts = factsOf(findings);
-  const unwatched = findings.unwatched === undefined ? "" : `; ${findings.unwatched}`;
-  const ends = Object.values(endings).reduce((sum, count) => sum + count, 0);
-  const killed = endings["SIGKILL at its deadline"] ?? 0;
-  const goneBefore = endings["gone before"] ?? 0;
-  const busyMachine = starvedVerdict(findings, ends);
-  if (busyMachine !== undefined) return busyMachine;
   if (connections.aborted + connections.leaked > 0 || closed < opened) {
     const also = failed > 0 ? `, ${plural(failed, "invocation")} failed${because}` : "";
     return verdict("not clean", `${subject} did not give every connection back${also}: ${facts}`);
@@ -107,7 +108,18 @@ function verdictOnThisRuntime(findings: Findings): Verdict {
   if ((findings.cutOff ?? 0) > 0) {
     return verdict("not clean", `${plural(findings.cutOff ?? 0, "answer")} of ${subject} were cut off: ${facts}`);
   }
-  if (opened === 0) {
+  return undefined;
+}
+
+/** How the processes ended, where nothing was lost. */
+function endVerdict(findings: Findings): Verdict {
+  const { subject, connections, endings } = findings;
+  const facts = factsOf(findings);
+  const unwatched = findings.unwatched === undefined ? "" : `; ${findings.unwatched}`;
+  const ends = count(endings);
+  const killed = endings["SIGKILL at its deadline"] ?? 0;
+  const goneBefore = endings["gone before"] ?? 0;
+  if (connections.opened === 0) {
     return verdict(
       "no database seen",
       `${subject} opened no connection to a database that the lab watches, so there is no verdict: ${facts}${unwatched}`,
@@ -134,9 +146,10 @@ function verdictOnThisRuntime(findings: Findings): Verdict {
  * Undefined if the machine was not busy, if all is well all the same, or if more was lost than the runtimes that it kept
  * from running can have lost.
  */
-function starvedVerdict(findings: Findings, ends: number): Verdict | undefined {
+function starvedVerdict(findings: Findings): Verdict | undefined {
   const { subject, connections, endings, starved } = findings;
   if (starved === undefined) return undefined;
+  const ends = count(endings);
   const { environments, waitMs, budgetMs, load } = starved;
   const lost = connections.opened - connections.closed;
   const killed = endings["SIGKILL at its deadline"] ?? 0;
@@ -147,6 +160,10 @@ function starvedVerdict(findings: Findings, ends: number): Verdict | undefined {
   const waited = `waited ${waitMs.toFixed(0)} ms for a CPU, of the ${budgetMs} ms that it had`;
   const why = `this machine was too busy (load ${load.toFixed(1)}): the process ${waited}${ofMany(environments, ends)}`;
   return verdict("not proven here", `${subject} could not be judged, because ${why}. Try again: ${factsOf(findings)}`);
+}
+
+function count(endings: Findings["endings"]): number {
+  return Object.values(endings).reduce((sum, each) => sum + each, 0);
 }
 
 /** What a run found, for {@link verdictOf}. */
