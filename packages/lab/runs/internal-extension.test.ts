@@ -11,7 +11,7 @@ import { lambdaRuntime, type LambdaRuntime } from "../lambda/lambda-runtime";
 import { run } from "./run";
 import { synth } from "../functions/synth";
 import { synthesizedFunction, type SynthesizedFunction } from "../functions/synthesized-function";
-import { thisFunction, type Subject } from "../functions/subject";
+import { templateVariables, thisFunction, type Subject } from "../functions/subject";
 
 const REGISTERED = "extension lambda-graceful-shutdown registered";
 
@@ -49,13 +49,8 @@ function started(
   timeoutMs = synthesized.timeoutMs,
 ): ExecutionEnvironment {
   const environment = {
-    DB_HOST: "127.0.0.1",
-    DB_PORT: String(database.port),
-    DB_NAME: database.database,
-    DB_USER: database.user,
-    DB_AUTH: "password",
-    DB_PASSWORD: database.password,
-    DB_TLS: "off",
+    ...templateVariables({ ...database, host: "127.0.0.1" }),
+    NOTES: join(scratch, "notes"),
     ...variables,
   };
   const created = new ExecutionEnvironment({
@@ -77,20 +72,9 @@ function registrations(environment: { readonly timeline: readonly { readonly wha
   return environment.timeline.map(({ what }) => what).filter((what) => what.endsWith(" registered"));
 }
 
-/** An external extension of the given name. */
 function extension(name: string): ExternalExtension {
-  const file = join(scratch, "extension.mjs");
-  writeFileSync(
-    file,
-    `import { request } from "node:http";
-    const url = "http://" + process.env.AWS_LAMBDA_RUNTIME_API + "/2020-01-01/extension";
-    const headers = { "Lambda-Extension-Name": process.argv[2] };
-    request(url + "/register", { method: "POST", headers }, (response) => {
-      const next = { headers: { "Lambda-Extension-Identifier": response.headers["lambda-extension-identifier"] } };
-      response.resume().on("end", () => request(url + "/event/next", next, () => process.exit(0)).end());
-    }).end('{"events":["SHUTDOWN"]}');`,
-  );
-  return { name, command: [process.execPath, file, name] };
+  const program = join(__dirname, "../lambda/test-handlers/extension.mjs");
+  return { name, command: [process.execPath, program, name, "{}"] };
 }
 
 test("internal: SIGTERM arrives without a layer, and every connection is given back", async () => {
@@ -106,22 +90,14 @@ test("internal: SIGTERM arrives without a layer, and every connection is given b
   expect(reports(result.logs, "shutdown extension")).toEqual([]);
 });
 
-test("not set, and no layer with an extension: the same", async () => {
-  const result = await run(subject({ SHUTDOWN_EXTENSION: "" }), runtime, database);
-  expect(result).toMatchObject({ outcomes: ["closed"], abortedClients: 0, shutdown: { endedBy: "itself" } });
-  expect(registrations(result)).toEqual([REGISTERED]);
-});
-
-test("external: the layer's extension is the only one that registers", async () => {
-  const result = await run(thisFunction(synthesized), runtime, database);
-  expect(registrations(result)).toEqual(["extension fake-insights-extension registered"]);
-  expect(result).toMatchObject({ outcomes: ["closed"], shutdown: { endedBy: "itself" } });
-});
-
-test("none: no extension registers, and Lambda sends SIGKILL", async () => {
-  const result = await run(subject({ SHUTDOWN_EXTENSION: "none" }), runtime, database);
-  expect(registrations(result)).toEqual([]);
-  expect(result).toMatchObject({ outcomes: ["leaked"], shutdown: { endedBy: "SIGKILL at once" } });
+test.each([
+  ["not set, and no layer", () => subject({ SHUTDOWN_EXTENSION: "" }), [REGISTERED], "closed", "itself"],
+  ["external", () => thisFunction(synthesized), ["extension fake-insights-extension registered"], "closed", "itself"],
+  ["none", () => subject({ SHUTDOWN_EXTENSION: "none" }), [], "leaked", "SIGKILL at once"],
+] as const)("%s: which extensions register, and how it ends", async (_, subjectOf, registered, outcome, endedBy) => {
+  const result = await run(subjectOf(), runtime, database);
+  expect(registrations(result)).toEqual(registered);
+  expect(result).toMatchObject({ outcomes: [outcome], abortedClients: 0, shutdown: { endedBy } });
 });
 
 test("freezing and thawing do not disturb the extension", async () => {
@@ -151,23 +127,16 @@ test("an environment that is reset after a time-out registers again", async () =
 });
 
 describe("a refusal is one line, and the function answers", () => {
-  test("ten extensions are registered already", async () => {
-    const ten = Array.from({ length: 10 }, (_, index) => extension(`extension-${index}`));
-    const environment = started(INTERNAL, ten);
+  test.each([
+    ["ten extensions are", Array.from({ length: 10 }, (_, index) => `extension-${index}`), "TooManyExtensions"],
+    ["one of that name is", ["lambda-graceful-shutdown"], "InvalidExtensionState"],
+  ])("%s registered already", async (_, names, errorType) => {
+    const environment = started(INTERNAL, names.map(extension));
     expect(await environment.invoke({})).toMatchObject({ ok: true });
     expect(reports(environment.logs, "shutdown extension")).toMatchObject([
-      { errorType: "Extension.TooManyExtensions", sigterm: "comes: an extension is registered already" },
+      { errorType: `Extension.${errorType}`, sigterm: "comes: an extension is registered already" },
     ]);
     expect(await environment.shutdown()).toMatchObject({ endedBy: "itself" }); // SIGTERM came, as the line says
-  });
-
-  test("an extension of that name is registered already", async () => {
-    const environment = started(INTERNAL, [extension("lambda-graceful-shutdown")]);
-    expect(await environment.invoke({})).toMatchObject({ ok: true });
-    expect(reports(environment.logs, "shutdown extension")).toMatchObject([
-      { errorType: "Extension.InvalidExtensionState", sigterm: "comes: an extension is registered already" },
-    ]);
-    expect(await environment.shutdown()).toMatchObject({ endedBy: "itself" });
   });
 
   test("the runtime has asked for its first event already", async () => {
