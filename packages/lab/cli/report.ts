@@ -1,11 +1,12 @@
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { fromInvocationDirectory } from "./invocation-directory";
 import { reportData, type ReportData } from "../report/report-data";
 import { STORM_DEFAULTS } from "../runs/storm";
 import { MAX_ENVIRONMENTS } from "../runs/storm-room";
 import { checked, UsageError } from "./usage-error";
+import { wholeNumber } from "./whole-number";
 import { authOption, VARIABLES_HELP, withFunctionOptions, type HandlerOptions } from "./handler-options";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 
@@ -113,12 +114,4 @@ function read(file: string, isGiven: (option: keyof ReportOptions) => boolean): 
   if (inVain.length > 0) throw new UsageError(`${inVain.join(", ")}: no effect with --data, which measures nothing`);
   const text = checked(() => readFileSync(fromInvocationDirectory(file), "utf8"), `--data ${file}: `);
   return checked(() => reportData(text, file), "--data ");
-}
-
-function wholeNumber(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const number = Number(text);
-    if (text.trim() !== "" && Number.isInteger(number) && number >= least && number <= most) return number;
-    throw new InvalidArgumentError(`Expected a whole number from ${least} to ${most}.`);
-  };
 }

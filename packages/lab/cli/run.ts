@@ -26,6 +26,7 @@ import { inCommandContext, type CommandContext } from "./command-context";
 import { showResult } from "./result-output";
 import { runText } from "./run-text";
 import { checked, UsageError } from "./usage-error";
+import { wholeNumber } from "./whole-number";
 import { checkWeb, runAsWebFunction, withWebOptions, type WebOptions } from "./web";
 import { checkEntry, chosen, VARIABLES_HELP, type Chosen } from "./handler-options";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
@@ -47,6 +48,8 @@ interface RunOptions extends WebOptions {
   /** Worker threads. @default - an execution environment with one invocation at a time */
   readonly managedInstances?: number;
 }
+
+const MILLISECONDS = wholeNumber(0, 3_600_000);
 
 /** Seconds: shorter than the stack's timeout, so that a user who wants to see a time-out does not wait for it. */
 const TIMEOUT_TO_SEE = 2;
@@ -95,11 +98,11 @@ function withEndOptions(command: Command): Command {
         .choices(ENDS)
         .default("spindown"),
     )
-    .option("--frozen <ms>", "how long it is frozen before the spindown", milliseconds, 1_000)
+    .option("--frozen <ms>", "how long it is frozen before the spindown", MILLISECONDS, 1_000)
     .option(
       "--freeze-between [ms]",
       "freeze it between the events as well, for as long as --frozen says or as long as named",
-      milliseconds,
+      MILLISECONDS,
     );
 }
 
@@ -114,7 +117,7 @@ function withEmulationOptions(command: Command): Command {
         "--managed-instances [workers]",
         "an environment of Lambda Managed Instances, with an invocation on each worker; half of them are busy with --slow-event at its end (default: 8, for one vCPU)",
       )
-        .argParser(workerCount)
+        .argParser(wholeNumber(1, 64))
         .preset(String(WORKERS_PER_VCPU)),
     )
     .option(
@@ -275,12 +278,6 @@ async function runOnManagedInstances(
   );
 }
 
-function workerCount(text: string): number {
-  const number = Number(text);
-  if (Number.isInteger(number) && number >= 1 && number <= 64) return number;
-  throw new InvalidArgumentError("Expected a whole number from 1 to 64.");
-}
-
 function extensionProgram(text: string, before: readonly ExternalExtension[] = []): readonly ExternalExtension[] {
   const path = fromInvocationDirectory(text);
   if (!isExecutable(path)) throw new InvalidArgumentError("Allowed is the path of an executable file.");
@@ -300,10 +297,4 @@ function endOf({ end, frozen }: RunOptions, events: readonly unknown[], { quick,
     case "idle":
       return { how: end };
   }
-}
-
-function milliseconds(text: string): number {
-  const number = Number(text);
-  if (text !== "" && Number.isInteger(number) && number >= 0 && number <= 3_600_000) return number;
-  throw new InvalidArgumentError("Expected milliseconds, a whole number from 0 to 3600000.");
 }

@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { samplingCost, type SamplingCost } from "../mysql/connection-samples";
 import { InitError } from "../lambda/execution-environment";
 import type { LambdaError } from "../lambda/runtime-api";
@@ -11,6 +11,7 @@ import type { Subject } from "../functions/subject";
 import { inCommandContext, type CommandContext } from "./command-context";
 import { showResult } from "./result-output";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
+import { wholeNumber } from "./whole-number";
 import { checkWeb, stormWebFunctions, withWebOptions, type WebOptions } from "./web";
 import {
   authOption,
@@ -62,14 +63,14 @@ export function stormCommand(): Command {
     .option(
       "--environments <n>",
       `how many are alive at once, 1 to ${MAX_ENVIRONMENTS}`,
-      whole(1, MAX_ENVIRONMENTS),
+      wholeNumber(1, MAX_ENVIRONMENTS),
       STORM_DEFAULTS.environments,
     )
-    .option("--seconds <n>", "how long it goes on once all are up", whole(1, MAX_SECONDS), STORM_DEFAULTS.seconds)
+    .option("--seconds <n>", "how long it goes on once all are up", wholeNumber(1, MAX_SECONDS), STORM_DEFAULTS.seconds)
     .option(
       "--seed <n>",
       "the same happens to the same environments again (default: another one each time)",
-      whole(0, MAX_SEED),
+      wholeNumber(0, MAX_SEED),
     )
     .addOption(
       new Option("--subject <way>", "whose; ours is the handler of --handler, or this function")
@@ -176,12 +177,4 @@ function describeCost({ connections, statementMs, serverCpuMs }: SamplingCost): 
       ? "its server's CPU time cannot be counted"
       : `the server ${both(serverCpuMs, 0, "ms of CPU a second")}`;
   return `sampling     ${connections} connections: a statement takes ${both(statementMs, 2, "ms")}, ${cpu}`;
-}
-
-function whole(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const number = Number(text);
-    if (Number.isInteger(number) && number >= least && number <= most) return number;
-    throw new InvalidArgumentError(`Expected a whole number from ${least} to ${most}.`);
-  };
 }

@@ -1,4 +1,4 @@
-import { InvalidArgumentError, Option, type Command } from "commander";
+import { Option, type Command } from "commander";
 import { attachedWebFunction, attachLayer } from "../functions/attach-layer";
 import { logOf } from "../runs/comparison";
 import { logInLine } from "../runs/log-in";
@@ -18,6 +18,7 @@ import type { CommandContext } from "./command-context";
 import { chosen, withRunOptions, type HandlerOptions } from "./handler-options";
 import { showResult } from "./result-output";
 import { UsageError } from "./usage-error";
+import { wholeNumber } from "./whole-number";
 
 export interface WebOptions extends HandlerOptions {
   /** A Web Function: an HTTP server. @default false */
@@ -49,7 +50,7 @@ export function withWebOptions(command: Command, withOptions = withRunOptions): 
       new Option(
         "--concurrency <n>",
         `requests side by side, with --web, 1 to ${MOST_REQUESTS} (default: ${DEFAULT_REQUESTS})`,
-      ).argParser(requestCount),
+      ).argParser(wholeNumber(1, MOST_REQUESTS)),
     );
 }
 
@@ -169,10 +170,4 @@ export async function stormWebFunctions(
     },
     options,
   );
-}
-
-function requestCount(text: string): number {
-  const number = Number(text);
-  if (Number.isInteger(number) && number >= 1 && number <= MOST_REQUESTS) return number;
-  throw new InvalidArgumentError(`Expected a whole number from 1 to ${MOST_REQUESTS}.`);
 }
