@@ -11,6 +11,7 @@ import {
 } from "./execution-environment";
 import { lambdaRuntime, type LambdaRuntime } from "./lambda-runtime";
 import { thisFunction } from "../functions/subject";
+import { until } from "./test-handlers/until";
 
 const HANDLERS = join(__dirname, "test-handlers");
 const LAB = __dirname;
@@ -133,14 +134,6 @@ async function initFailure(init: Promise<void>): Promise<unknown> {
   );
   expect(error).toBeInstanceOf(InitError);
   return (error as InitError).error;
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!holds()) {
-    if (Date.now() > deadline) throw new Error(`never became true: ${holds.toString()}`);
-    await sleep(2);
-  }
 }
 
 /** A process whose exit nobody has read yet (a zombie) no longer runs. */

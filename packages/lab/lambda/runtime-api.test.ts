@@ -3,6 +3,7 @@ import { request, type IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RuntimeApi, type Invocation } from "./runtime-api";
+import { until } from "./test-handlers/until";
 
 const INVOCATION: Invocation = {
   requestId: "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
@@ -63,14 +64,6 @@ async function stream(content: Readable, trailers: Record<string, string> = {}):
   const [response] = (await once(outgoing, "response")) as [IncomingMessage];
   response.resume();
   return response.statusCode;
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!holds()) {
-    if (Date.now() > deadline) throw new Error(`never became true: ${holds.toString()}`);
-    await sleep(1);
-  }
 }
 
 /** A runtime that asks for an invocation; the answer comes with {@link RuntimeApi.invoke}. */

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage } from "node:http";
 import { createServer as createTcpServer, type AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RuntimeApi } from "./runtime-api";
+import { until } from "./test-handlers/until";
 import type { TelemetryEvent } from "./telemetry-subscriber";
 
 const UNKNOWN = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
@@ -80,14 +81,6 @@ function subscription(port: number, more: object = {}): object {
     buffering: { timeoutMs: 25 },
     ...more,
   };
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!holds()) {
-    if (Date.now() > deadline) throw new Error(`never became true: ${holds.toString()}`);
-    await sleep(1);
-  }
 }
 
 function typesOf(events: readonly TelemetryEvent[]): string[] {
