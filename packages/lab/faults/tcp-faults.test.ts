@@ -8,7 +8,8 @@ import { startFakeDatabaseServer } from "../mysql/fake-database-server";
 import type { DatabaseServer } from "../mysql/server";
 import { startPostgresql, type ThrowawayTcpServer } from "../mysql/throwaway-tcp-server";
 import type { FaultResult } from "./fault-result";
-import { runTcpFault } from "./run-tcp-fault";
+import { playInLanes } from "./fault-runs";
+import { runTcpFault, type TcpFaultConfig } from "./run-tcp-fault";
 import { TCP_FAULTS } from "./tcp-faults";
 
 const CACHE = join(__dirname, "../../../node_modules/.cache");
@@ -53,11 +54,15 @@ async function play(row: string, environment: Readonly<Record<string, string>>):
     },
     "external",
   );
-  return runTcpFault(fault, {
+  const config: TcpFaultConfig = {
     ...{ subject, database, extension: "external", runtime: lambdaRuntime("nodejs24.x") },
     servers: [{ name: "db", host: postgresql.host, port: postgresql.port }],
     events: { quick: {}, slow: { seconds: 30 } },
-  });
+  };
+  // What a busy machine took from the budget is played again.
+  const [result] = playInLanes([() => runTcpFault(fault, config)], 0);
+  if (result === undefined) throw new Error("nothing was played");
+  return result;
 }
 
 const WITH_LIMIT = { TIME_LIMIT_MS: "100" };
