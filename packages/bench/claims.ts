@@ -65,7 +65,7 @@ export function claimsOf({ coldStarts }: Figures): readonly Claim[] {
   return coldStarts === undefined ? CLAIMS : [...CLAIMS, ...COLD_START_CLAIMS];
 }
 
-export function survived({ faults }: Figures, name: string): number {
+function survived({ faults }: Figures, name: string): number {
   return faults.filter((each) => each.function === name && each.problems.length === 0).length;
 }
 
