@@ -3,7 +3,6 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { CodeBundle, type CodeBundleConfig, type CodeTarget } from "../code/code-bundle";
-import { ConstructSettingsError } from "../terraform/construct-settings-error";
 import { newStack, temporaryDirectory } from "./synthesis";
 
 export type Files = Readonly<Record<string, string | Buffer>>;
@@ -58,16 +57,6 @@ export function run({ directory }: Staged, options: readonly string[] = []): unk
   const script = `import { handler } from "./index.mjs"; console.log(JSON.stringify(await handler()))`;
   const args = [...options, "--input-type=module", "-e", script];
   return JSON.parse(execFileSync(process.execPath, args, { cwd: directory, encoding: "utf8" }));
-}
-
-export function problemsOf(synthesis: () => unknown): readonly string[] {
-  try {
-    synthesis();
-  } catch (error) {
-    if (error instanceof ConstructSettingsError) return error.problems;
-    throw error;
-  }
-  return [];
 }
 
 export const HANDLER = `export const handler = async () => 1;`;

@@ -3,8 +3,8 @@ import { mainSetting } from "../../__tests__/main-settings";
 import { chmodSync, statSync, truncateSync } from "node:fs";
 import path from "node:path";
 import { CodeBundle, type CodeBundleConfig } from "./code-bundle";
-import { addon, HANDLER, problemsOf, project, run, stage, type Files } from "../__tests__/code-project";
-import { newStack, synthesize, only } from "../__tests__/synthesis";
+import { addon, HANDLER, project, run, stage, type Files } from "../__tests__/code-project";
+import { newStack, only, problemsOf, synthesize } from "../__tests__/synthesis";
 
 describe("packages outside the bundle", () => {
   const source = `import a from "a"; import b from "@b/c/d"; import { S3 } from "@aws-sdk/client-s3"; import s from "@smithy/x";

@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { addon, HANDLER, problemsOf, project, run, stage, type Files } from "../__tests__/code-project";
+import { addon, HANDLER, project, run, stage, type Files } from "../__tests__/code-project";
+import { problemsOf } from "../__tests__/synthesis";
 
 interface Published {
   readonly version?: string;

@@ -1,18 +1,19 @@
 import { AwsProvider } from "@cdktf/provider-aws/lib/provider";
 import { App, TerraformStack, TerraformVariable, Testing } from "cdktf";
-import { GracefulFunction, type GracefulFunctionConfig } from "./graceful-function";
+import { GracefulFunction } from "./graceful-function";
 import { MysqlDatabase } from "../mysql-database/mysql-database";
 import {
-  ENTRY,
+  all,
+  DATABASE as SERVER,
+  FUNCTION as SETTINGS,
+  jsonOf,
   newStack,
   only,
   synthesize,
   temporaryDirectory,
   type Attributes,
-  type Synthesized,
 } from "../__tests__/synthesis";
 
-const SETTINGS: GracefulFunctionConfig = { region: "us-east-1", functionName: "orders", code: { entry: ENTRY } };
 const DATABASE = { region: "us-east-1", name: "orders", databaseName: "orders" };
 
 function messages(attributes: Attributes | undefined): string[] {
@@ -21,33 +22,21 @@ function messages(attributes: Attributes | undefined): string[] {
 }
 
 function regionMessages(stack: TerraformStack, type = "aws_lambda_function"): string[] {
-  const { resource } = JSON.parse(Testing.synth(stack)) as Synthesized;
-  return messages(only(resource, type)).filter((each) => each.includes("region of the AWS provider"));
+  return messages(only(jsonOf(stack).resource, type)).filter((each) => each.includes("region of the AWS provider"));
 }
 
-describe("the archive that was planned", () => {
-  test("is a condition of every resource that waits for no other", () => {
-    const secretArn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:orders";
-    const database = { host: "db.example.com", name: "orders", auth: { type: "secret", secretArn } } as const;
-    const { resource, data } = synthesize({ database });
-    const [zip] = Object.keys(data.archive_file ?? {});
-    const guarded = ["aws_cloudwatch_log_group", "aws_iam_role", "aws_iam_policy", "aws_lambda_function"];
-    for (const each of guarded.flatMap((type) => Object.values(resource[type] ?? {}))) {
-      expect(messages(each)[0]).toContain(
-        `\${data.archive_file.${zip}.output_path} is not the archive that was planned`,
-      );
-    }
-    expect(Object.keys(resource).filter((type) => !guarded.includes(type))).toEqual(["aws_iam_role_policy_attachment"]);
-  });
-
-  test("is a condition of policies that are added later", () => {
-    const stack = newStack();
-    const { role } = new GracefulFunction(stack, "function", SETTINGS);
-    role.allow("queue", [{ Effect: "Allow", Action: "sqs:SendMessage", Resource: "*" }]);
-    const { resource } = JSON.parse(Testing.synth(stack)) as Synthesized;
-    const policy = Object.values(resource.aws_iam_policy ?? {}).find(({ name }) => name === "orders-us-east-1-queue");
-    expect(messages(policy)).toHaveLength(1);
-  });
+test("the archive that was planned is a condition of every resource that waits for no other, and of later policies", () => {
+  const stack = newStack();
+  const { role } = new GracefulFunction(stack, "function", { ...SETTINGS, database: SERVER });
+  role.allow("queue", [{ Effect: "Allow", Action: "sqs:SendMessage", Resource: "*" }]);
+  const { resource, data } = jsonOf(stack);
+  const [zip] = Object.keys(data.archive_file ?? {});
+  const { aws_iam_role_policy_attachment: waiting = {}, ...guarded } = resource;
+  expect(Object.keys(waiting)).toHaveLength(3);
+  expect(all({ resource } as never, "aws_iam_policy")).toHaveLength(3);
+  for (const each of Object.values(guarded).flatMap(Object.values<Attributes>)) {
+    expect(messages(each)[0]).toContain(`\${data.archive_file.${zip}.output_path} is not the archive that was planned`);
+  }
 });
 
 describe("a region that is not the AWS provider's", () => {
@@ -118,7 +107,7 @@ describe("a region that is not the AWS provider's", () => {
       { Effect: "Allow", Action: "*", Resource: "*" },
     ]);
     new MysqlDatabase(stack, "database", { ...DATABASE, ...there });
-    const { resource, data } = JSON.parse(Testing.synth(stack)) as Synthesized;
+    const { resource, data } = jsonOf(stack);
     const elements = Object.entries({ ...resource, ...data }).flatMap(([type, each]) =>
       Object.values(each).map((attributes) => [type, attributes.provider] as const),
     );
