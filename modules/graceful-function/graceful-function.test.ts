@@ -116,7 +116,7 @@ test("what Terraform would not restore has its default written", () => {
 });
 
 test.each([
-  [(_: TerraformStack) => ({ team: "orders" }), { team: "orders" }],
+  [() => ({ team: "orders" }), { team: "orders" }],
   [
     (stack: TerraformStack) => Token.asStringMap(new TerraformVariable(stack, "map", { type: "map(string)" }).value),
     "${var.map}",

@@ -1,26 +1,23 @@
-import { readFileSync } from "node:fs";
-import { Testing, type TerraformStack } from "cdktf";
+import type { TerraformStack } from "cdktf";
 import { GracefulFunction, RUNTIMES, type GracefulFunctionConfig } from "./graceful-function";
 import { ShutdownExtension } from "./shutdown-extension";
 import { codeSigning } from "../__tests__/examples/code-signing";
 import { deadLetters } from "../__tests__/examples/dead-letters";
 import { environmentKey } from "../__tests__/examples/environment-key";
-import { ENTRY, newStack, policy, synthesize, type Attributes, type Synthesized } from "../__tests__/synthesis";
-
-/** The cells of the tables in docs/infrastructure.md, by heading. */
-function documented(): Record<string, string[][]> {
-  const sections = readFileSync("docs/infrastructure.md", "utf8").split(/^## /m).slice(1);
-  return Object.fromEntries(
-    sections.map((section) => {
-      const [heading = "", ...lines] = section.split("\n");
-      const rows = lines.filter((line) => line.startsWith("| ")).map((line) => line.split("|").slice(1, -1));
-      const cells = rows.map((row) => row.map((cell) => cell.trim()));
-      return [heading, cells.filter((row) => !row.every((cell) => /^-+$/.test(cell)))];
-    }),
-  );
-}
-
-const tables = documented();
+import { documentRows } from "../__tests__/document-rows";
+import {
+  all,
+  DATABASE as database,
+  FUNCTION,
+  jsonOf,
+  KEY,
+  newStack,
+  policy,
+  SECRET_ARN as secretArn,
+  synthesize,
+  VPC as vpc,
+  type Attributes,
+} from "../__tests__/synthesis";
 
 describe("the policies", () => {
   interface Statement {
@@ -32,8 +29,6 @@ describe("the policies", () => {
     readonly statements: readonly Statement[];
     readonly trustsOwnAccountOnly: boolean;
   }
-  const vpc = { subnetIds: ["subnet-1"], securityGroupIds: ["sg-1"] };
-  const secretArn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:name";
   const readsSecret = { Effect: "Allow", Action: "secretsmanager:GetSecretValue", Resource: secretArn };
 
   /** Words for what only Terraform knows, as an ARN has it. */
@@ -44,18 +39,12 @@ describe("the policies", () => {
   }
 
   function ours(settings: Partial<GracefulFunctionConfig>): Policies {
-    const auth = { type: "secret", secretArn } as const;
-    const { resource } = synthesize({
-      functionName: "name",
-      database: { host: "db.example.com", name: "orders", auth },
-      ...settings,
-    });
-    const [role] = Object.values(resource.aws_iam_role ?? {});
+    const stack = synthesize({ database, ...settings });
     return {
-      statements: Object.values(resource.aws_iam_policy ?? {}).flatMap(
+      statements: all(stack, "aws_iam_policy").flatMap(
         (each) => policy(known(each.policy)).Statement as unknown as Statement[],
       ),
-      trustsOwnAccountOnly: String(role?.assume_role_policy).includes("aws:SourceAccount"),
+      trustsOwnAccountOnly: JSON.stringify(all(stack, "aws_iam_role")).includes("aws:SourceAccount"),
     };
   }
 
@@ -65,7 +54,7 @@ describe("the policies", () => {
    * attach_network_policy, which copies AWS's AWSLambdaENIManagementAccess.
    */
   function terraformAwsLambda(...attached: readonly ("Insights" | "VPC")[]): Policies {
-    const group = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/name";
+    const group = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/orders";
     const interfaces = ["Create", "Describe", "Delete"].map((verb) => `ec2:${verb}NetworkInterface`);
     const network = {
       Effect: "Allow",
@@ -143,7 +132,7 @@ describe("the policies", () => {
     ],
     ["The policies in a VPC", [ours({ vpc }), terraformAwsLambda("Insights", "VPC")]],
   ])("are as docs/infrastructure.md counts them: %s", (heading, compared) => {
-    const [, ...rows] = tables[heading] ?? [];
+    const [, ...rows] = documentRows(heading);
     const columns = compared.map(count);
     const counted = rows.map((_, row) => columns.map((column) => column[row]));
     expect(rows.map((row) => row.slice(1))).toEqual(counted);
@@ -152,84 +141,53 @@ describe("the policies", () => {
 });
 
 describe("the rules of scanners", () => {
-  const key = "arn:aws:kms:us-east-1:123456789012:key/1";
-  const lambdas = ({ resource }: Synthesized): Attributes[] => Object.values(resource.aws_lambda_function ?? {});
-  const groups = ({ resource }: Synthesized): Attributes[] => Object.values(resource.aws_cloudwatch_log_group ?? {});
+  type Example = (stack: TerraformStack, orders: GracefulFunction) => void;
+  const has = (attribute: string) => (each: Attributes) => each[attribute] !== undefined;
+  const isLongKept = ({ retention_in_days: days }: Attributes): boolean => Number(days) >= 365;
+  const isCurrent = ({ runtime }: Attributes): boolean => RUNTIMES.some((each) => each === runtime);
 
-  /** As the scanners define them; a rule about a resource that is not there finds nothing. */
-  const RULES: readonly {
-    readonly id: string;
-    readonly holds: (stack: Synthesized) => boolean;
-    readonly settings: Partial<GracefulFunctionConfig>;
-    /** The example of docs/construct.md for it, where it is no option. */
-    readonly example?: (stack: TerraformStack, orders: GracefulFunction) => void;
-  }[] = [
-    { id: "CKV_AWS_363", holds: (s) => lambdas(s).every((l) => RUNTIMES.some((r) => r === l.runtime)), settings: {} },
-    { id: "CKV_AWS_66", holds: (s) => groups(s).every((g) => g.retention_in_days !== undefined), settings: {} },
-    { id: "CKV_AWS_338", holds: (s) => groups(s).every((g) => Number(g.retention_in_days) >= 365), settings: {} },
-    {
-      id: "CKV_AWS_158",
-      holds: (s) => groups(s).every((g) => g.kms_key_id !== undefined),
-      settings: { logGroup: { kmsKeyArn: key } },
-    },
-    {
-      id: "CKV_AWS_173",
-      holds: (s) => lambdas(s).every((l) => l.kms_key_arn !== undefined),
-      settings: {},
-      example: environmentKey,
-    },
-    {
-      id: "CKV_AWS_50",
-      holds: (s) => lambdas(s).every((l) => l.tracing_config !== undefined),
-      settings: {},
-    },
-    {
-      id: "CKV_AWS_115",
-      holds: (s) => lambdas(s).every((l) => l.reserved_concurrent_executions !== undefined),
-      settings: { reservedConcurrency: 10 },
-    },
-    {
-      id: "CKV_AWS_116",
-      holds: (s) => lambdas(s).every((l) => l.dead_letter_config !== undefined),
-      settings: {},
-      example: deadLetters,
-    },
-    {
-      id: "CKV_AWS_117",
-      holds: (s) => lambdas(s).every((l) => l.vpc_config !== undefined),
-      settings: { vpc: { subnetIds: ["subnet-1"], securityGroupIds: ["sg-1"] } },
-    },
-    {
-      id: "CKV_AWS_272",
-      holds: (s) => lambdas(s).every((l) => l.code_signing_config_arn !== undefined),
-      settings: {},
-      example: codeSigning,
-    },
+  /**
+   * As the scanners define them; a rule about a resource that is not there finds nothing. Last comes what makes a rule
+   * hold: a setting, or the example of docs/construct.md.
+   */
+  const RULES: readonly (readonly [
+    string,
+    "lambda_function" | "cloudwatch_log_group",
+    (each: Attributes) => boolean,
+    Partial<GracefulFunctionConfig> | Example,
+  ])[] = [
+    ["CKV_AWS_363", "lambda_function", isCurrent, {}],
+    ["CKV_AWS_66", "cloudwatch_log_group", has("retention_in_days"), {}],
+    ["CKV_AWS_338", "cloudwatch_log_group", isLongKept, {}],
+    ["CKV_AWS_158", "cloudwatch_log_group", has("kms_key_id"), { logGroup: { kmsKeyArn: KEY } }],
+    ["CKV_AWS_173", "lambda_function", has("kms_key_arn"), environmentKey],
+    ["CKV_AWS_50", "lambda_function", has("tracing_config"), {}],
+    ["CKV_AWS_115", "lambda_function", has("reserved_concurrent_executions"), { reservedConcurrency: 10 }],
+    ["CKV_AWS_116", "lambda_function", has("dead_letter_config"), deadLetters],
+    ["CKV_AWS_117", "lambda_function", has("vpc_config"), { vpc }],
+    ["CKV_AWS_272", "lambda_function", has("code_signing_config_arn"), codeSigning],
   ];
-  const [, ...rows] = tables["The rules of scanners"] ?? [];
+  const [, ...rows] = documentRows("The rules of scanners");
   const byDefault = synthesize();
 
   test("are all in docs/infrastructure.md, and no others", () => {
-    expect(rows.map(([id]) => id)).toEqual(RULES.map(({ id }) => id));
+    expect(rows.map(([id]) => id)).toEqual(RULES.map(([id]) => id));
   });
 
-  test.each(RULES)("$id holds where docs/infrastructure.md says so", ({ id, holds, settings, example }) => {
+  test.each(RULES)("%s of %s holds where docs/infrastructure.md says so", (id, type, holds, cure) => {
     const [, , defaultCell, settingCell, why] = rows.find((row) => row[0] === id) ?? [];
-    expect(defaultCell).toBe(holds(byDefault) ? "holds" : "–");
-    // One setting: its name, or that of the one in the group.
-    const [[name, value] = []] = Object.entries(settings);
-    const setting = name === "logGroup" ? `${name}.${Object.keys(value as object).join()}` : name;
-    if (example) expect(settingCell).toMatch(/^\[an example\]\(construct\.md#[\w-]+\)$/);
-    else expect(settingCell).toBe(setting === undefined ? "–" : `\`${setting}\``);
+    const holdsByDefault = all(byDefault, `aws_${type}`).every(holds);
+    expect(defaultCell).toBe(holdsByDefault ? "holds" : "–");
+    expect(why === "").toBe(holdsByDefault);
+    const isExample = typeof cure === "function";
     const stack = newStack();
-    const orders = new GracefulFunction(stack, "function", {
-      region: "us-east-1",
-      functionName: "orders",
-      code: { entry: ENTRY },
-      ...settings,
-    });
-    example?.(stack, orders);
-    expect(holds(JSON.parse(Testing.synth(stack)) as Synthesized)).toBe(true);
-    expect(why === "").toBe(holds(byDefault));
+    const orders = new GracefulFunction(stack, "function", { ...FUNCTION, ...(isExample ? {} : cure) });
+    if (isExample) cure(stack, orders);
+    expect(all(jsonOf(stack), `aws_${type}`).every(holds)).toBe(true);
+    // One setting: its name, or that of the one in the group.
+    const [name] = Object.keys(cure);
+    const setting = name === "logGroup" ? "logGroup.kmsKeyArn" : name;
+    if (isExample) expect(settingCell).toMatch(/^\[an example\]\(construct\.md#[\w-]+\)$/);
+    else expect(settingCell).toBe(setting === undefined ? "–" : `\`${setting}\``);
   });
 });

@@ -1,7 +1,5 @@
 import { Testing, TerraformVariable, Token, type TerraformStack } from "cdktf";
 import { Construct } from "constructs";
-import { mkdirSync, writeFileSync } from "node:fs";
-import path from "node:path";
 import { GracefulFunction, type GracefulFunctionConfig } from "./graceful-function";
 import { InsightsLayer } from "./insights-layer";
 import { ShutdownExtension } from "./shutdown-extension";
@@ -9,16 +7,12 @@ import { MysqlDatabase } from "../mysql-database/mysql-database";
 import { attachShutdown } from "../shutdown-layer/attach-shutdown";
 import { ShutdownLayer } from "../shutdown-layer/shutdown-layer";
 import { ConstructSettingsError } from "../terraform/construct-settings-error";
-import { ENTRY, newStack, temporaryDirectory } from "../__tests__/synthesis";
+import { HANDLER, project } from "../__tests__/code-project";
+import { ENTRY, FUNCTION, newStack, SECRET_ARN } from "../__tests__/synthesis";
 
 type Settings = Readonly<Record<string, unknown>>;
 
-const FUNCTION = { region: "us-east-1", functionName: "orders", code: { entry: ENTRY } };
-const SECRET = {
-  type: "secret",
-  secretArn: "arn:aws:secretsmanager:us-east-1:123456789012:secret:orders",
-  kmsKeyArn: "k",
-};
+const SECRET = { type: "secret", secretArn: SECRET_ARN, kmsKeyArn: "k" };
 
 /** Every option of every level, with values that are right. */
 const FULL: GracefulFunctionConfig = {
@@ -84,7 +78,7 @@ const SUBJECTS: readonly (readonly [string, Settings, (stack: TerraformStack, se
   ["GracefulFunction", FULL as never, (stack, settings) => new GracefulFunction(stack, "it", settings)],
   [
     "GracefulFunction of a directory",
-    { ...FUNCTION, code: { directory: codeDirectory(), handler: "index.handler" } },
+    { ...FUNCTION, code: { directory: project({ "index.mjs": HANDLER }), handler: "index.handler" } },
     (stack, settings) => new GracefulFunction(stack, "it", settings),
   ],
   [
@@ -105,7 +99,7 @@ const SUBJECTS: readonly (readonly [string, Settings, (stack: TerraformStack, se
   ],
   [
     "ShutdownLayer",
-    { layerName: "a", content: layerDirectory() },
+    { layerName: "a", content: project({ "graceful-shutdown": "", "lambda-graceful-shutdown/attach.mjs": "" }) },
     (stack, settings) => new ShutdownLayer(stack, "it", settings),
   ],
   [
@@ -116,20 +110,6 @@ const SUBJECTS: readonly (readonly [string, Settings, (stack: TerraformStack, se
     },
   ],
 ];
-
-function codeDirectory(): string {
-  const directory = temporaryDirectory();
-  writeFileSync(path.join(directory, "index.mjs"), "export const handler = async () => 1;");
-  return directory;
-}
-
-function layerDirectory(): string {
-  const directory = temporaryDirectory();
-  mkdirSync(path.join(directory, "lambda-graceful-shutdown"));
-  for (const name of ["graceful-shutdown", "lambda-graceful-shutdown/attach.mjs"])
-    writeFileSync(path.join(directory, name), "");
-  return directory;
-}
 
 /** Values of every kind that an app can hold, also by mistake. */
 const VALUES: Readonly<Record<string, (stack: TerraformStack) => unknown>> = {
@@ -267,9 +247,9 @@ test.each([
 function messageOf(make: () => unknown): string | undefined {
   try {
     make();
+    return undefined;
   } catch (error) {
     if (error instanceof ConstructSettingsError) return error.message;
     throw error;
   }
-  return undefined;
 }

@@ -2,12 +2,13 @@
 import { AwsProvider } from "@cdktf/provider-aws/lib/provider";
 import { Testing } from "cdktf";
 import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { GracefulFunction } from "./graceful-function";
 import { MysqlDatabase, type MysqlDatabaseConfig } from "../mysql-database/mysql-database";
 import { scannedDatabase } from "../__tests__/examples/scanned-database";
-import { ENTRY, newStack, temporaryDirectory } from "../__tests__/synthesis";
+import { documentRows } from "../__tests__/document-rows";
+import { FUNCTION, newStack, temporaryDirectory } from "../__tests__/synthesis";
 
 interface Findings {
   readonly failed: readonly string[];
@@ -34,17 +35,8 @@ function checkov(json: string): Findings {
 
 /** Rule → the cells "by default" and "with". */
 function documented(heading: string): Map<string, readonly [string, string]> {
-  const sections = readFileSync("docs/infrastructure.md", "utf8").split(/^## /m);
-  const rows = sections.find((each) => each.startsWith(`${heading}\n`))?.match(/^\| CKV.*$/gm) ?? [];
-  return new Map(
-    rows.map((row) => {
-      const [id = "", , byDefault = "", setting = ""] = row
-        .split("|")
-        .slice(1, -1)
-        .map((cell) => cell.trim());
-      return [id, [byDefault, setting]];
-    }),
-  );
+  const [, ...rows] = documentRows(heading);
+  return new Map(rows.map(([id = "", , byDefault = "", setting = ""]) => [id, [byDefault, setting]]));
 }
 
 function failing(rules: Map<string, readonly [string, string]>): string[] {
@@ -73,8 +65,7 @@ if (isInstalled) {
   test("Checkov finds in the function what its table has, and nothing else", () => {
     const stack = newStack();
     new AwsProvider(stack, "aws", { region: "us-east-1" });
-    const settings = { region: "us-east-1", functionName: "orders", code: { entry: ENTRY } };
-    new GracefulFunction(stack, "function", settings);
+    new GracefulFunction(stack, "function", FUNCTION);
     const { failed, passed } = checkov(Testing.synth(stack));
     expect(failed).toEqual(failing(functionRules).sort());
     const holding = [...functionRules.keys()].filter((id) => !failed.includes(id));
