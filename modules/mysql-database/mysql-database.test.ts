@@ -1,40 +1,46 @@
 import { ArchiveProvider } from "@cdktf/provider-archive/lib/provider";
 import { AwsProvider } from "@cdktf/provider-aws/lib/provider";
 import { TerraformOutput, TerraformStack, TerraformVariable, Testing, Token } from "cdktf";
+import { readFileSync } from "node:fs";
 import { GracefulFunction } from "../graceful-function/graceful-function";
 import { MysqlDatabase, type MysqlDatabaseConfig } from "./mysql-database";
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { newStack, only, policy, temporaryDirectory, type Attributes, type Synthesized } from "../__tests__/synthesis";
+import { HANDLER, project } from "../__tests__/code-project";
+import {
+  all,
+  FUNCTION,
+  jsonOf,
+  newStack,
+  only,
+  policy,
+  temporaryDirectory,
+  type Attributes,
+  type Synthesized,
+} from "../__tests__/synthesis";
 
 const REQUIRED = { region: "us-east-1", name: "orders-db", databaseName: "orders" };
 
+function database(settings: Partial<MysqlDatabaseConfig> = {}, stack = newStack()): MysqlDatabase {
+  return new MysqlDatabase(stack, "database", { ...REQUIRED, ...settings });
+}
+
 function synthesize(settings: Partial<MysqlDatabaseConfig> = {}, stack = newStack()): Synthesized {
-  new MysqlDatabase(stack, "database", { ...REQUIRED, ...settings });
-  return JSON.parse(Testing.synth(stack)) as Synthesized;
+  database(settings, stack);
+  return jsonOf(stack);
 }
 
 function instance(settings: Partial<MysqlDatabaseConfig> = {}): Attributes {
   return only(synthesize(settings).resource, "aws_db_instance");
 }
 
-function parameters(settings: Partial<MysqlDatabaseConfig> = {}): Record<string, unknown> {
-  const { parameter } = only(synthesize(settings).resource, "aws_db_parameter_group");
-  return Object.fromEntries((parameter as { name: string; value: string }[]).map(({ name, value }) => [name, value]));
-}
-
-function all({ resource }: Synthesized, type: string): Attributes[] {
-  return Object.values(resource[type] ?? {});
-}
-
 /** Name of a security group by the reference to its id. */
 function groupNames({ resource }: Synthesized): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(resource.aws_security_group ?? {}).map(([id, { name }]) => [
-      `\${aws_security_group.${id}.id}`,
-      name,
-    ]),
-  );
+  const groups = Object.entries(resource.aws_security_group ?? {});
+  return Object.fromEntries(groups.map(([id, { name }]) => [`\${aws_security_group.${id}.id}`, name]));
+}
+
+/** The one element of that type, in a reference. */
+function idOf({ resource }: Synthesized, type: string): string {
+  return Object.keys(resource[type] ?? {}).join();
 }
 
 describe("the server", () => {
@@ -77,18 +83,12 @@ describe("the server", () => {
 
   test("takes every other setting by its resource, and the network by the resources of its own", () => {
     const stack = newStack();
-    const { resource, network } = new MysqlDatabase(stack, "database", REQUIRED);
+    const { resource, network } = database({}, stack);
     resource.multiAz = true;
-    resource.enabledCloudwatchLogsExports = ["error"];
-    resource.skipFinalSnapshot = true;
     network.vpc.cidrBlock = "172.20.16.0/20";
-    const synthesized = JSON.parse(Testing.synth(stack)) as Synthesized;
-    expect(only(synthesized.resource, "aws_db_instance")).toMatchObject({
-      multi_az: true,
-      enabled_cloudwatch_logs_exports: ["error"],
-      skip_final_snapshot: true,
-    });
-    expect(only(synthesized.resource, "aws_vpc").cidr_block).toBe("172.20.16.0/20");
+    const synthesized = jsonOf(stack).resource;
+    expect(only(synthesized, "aws_db_instance").multi_az).toBe(true);
+    expect(only(synthesized, "aws_vpc").cidr_block).toBe("172.20.16.0/20");
   });
 
   test("has a password that RDS makes and nothing here knows", () => {
@@ -97,18 +97,17 @@ describe("the server", () => {
     expect(mentions).toEqual(['"manage_master_user_password"']);
   });
 
-  test("refuses connections without TLS and drops those that idle for 5 minutes", () => {
-    expect(parameters()).toEqual({ require_secure_transport: "1", wait_timeout: "300", interactive_timeout: "300" });
-  });
-
-  test("takes other parameters, but not the one that allows connections without TLS", () => {
-    const changed = { require_secure_transport: "0", wait_timeout: "60", slow_query_log: "1" };
-    expect(parameters({ parameters: changed })).toEqual({
-      require_secure_transport: "1",
-      wait_timeout: "60",
-      interactive_timeout: "300",
-      slow_query_log: "1",
-    });
+  test.each([
+    [{}, {}],
+    [
+      { require_secure_transport: "0", wait_timeout: "60", slow_query_log: "1" },
+      { wait_timeout: "60", slow_query_log: "1" },
+    ],
+  ])("refuses connections without TLS, and drops idle ones, with the parameters %j", (parameters, changed) => {
+    const { parameter } = only(synthesize({ parameters }).resource, "aws_db_parameter_group");
+    const found = (parameter as { name: string; value: string }[]).map(({ name, value }) => [name, value] as const);
+    const byDefault = { require_secure_transport: "1", wait_timeout: "300", interactive_timeout: "300" };
+    expect(Object.fromEntries(found)).toEqual({ ...byDefault, ...changed });
   });
 
   test("is destroyed first, so that its protection also protects the way to it", () => {
@@ -121,10 +120,10 @@ describe("the server", () => {
   });
 
   test("uses that parameter group, which outlives the instance's use of it", () => {
-    const { resource } = synthesize();
-    const [id] = Object.keys(resource.aws_db_parameter_group ?? {});
-    expect(only(resource, "aws_db_instance").parameter_group_name).toBe(`\${aws_db_parameter_group.${id}.name}`);
-    expect(only(resource, "aws_db_parameter_group")).toMatchObject({
+    const stack = synthesize();
+    const group = `\${aws_db_parameter_group.${idOf(stack, "aws_db_parameter_group")}.name}`;
+    expect(only(stack.resource, "aws_db_instance").parameter_group_name).toBe(group);
+    expect(only(stack.resource, "aws_db_parameter_group")).toMatchObject({
       name: "orders-db-mysql84",
       family: "mysql8.4",
       lifecycle: { create_before_destroy: true },
@@ -152,7 +151,7 @@ describe("the network", () => {
 
   test("has two private subnets in different zones, chosen once, with room for more", () => {
     const [zones] = Object.keys(stack.data.aws_availability_zones ?? {});
-    const [vpc] = Object.keys(stack.resource.aws_vpc ?? {});
+    const vpc = idOf(stack, "aws_vpc");
     expect(only(stack.resource, "aws_vpc").cidr_block).toBe("10.0.0.0/16");
     expect(all(stack, "aws_subnet")).toMatchObject(
       [0, 1].map((index) => ({
@@ -208,7 +207,7 @@ describe("the network", () => {
       "com.amazonaws.us-east-1.logs",
       "com.amazonaws.us-east-1.secretsmanager",
     ]);
-    const [vpc] = Object.keys(stack.resource.aws_vpc ?? {});
+    const vpc = idOf(stack, "aws_vpc");
     for (const endpoint of endpoints) {
       expect(endpoint).toMatchObject({ vpc_endpoint_type: "Interface", private_dns_enabled: true });
       expect(endpoint.subnet_ids).toEqual(only(stack.resource, "aws_db_subnet_group").subnet_ids);
@@ -222,12 +221,9 @@ describe("the network", () => {
     expect(only(stack.resource, "aws_vpc")).toMatchObject({ enable_dns_support: true, enable_dns_hostnames: true });
   });
 
-  test("has the requested endpoints", () => {
+  test("has the requested endpoints, and no group and no rule for them without any", () => {
     const names = all(synthesize({ region: "eu-west-1", endpoints: ["xray"] }), "aws_vpc_endpoint");
     expect(names.map((each) => each.service_name)).toEqual(["com.amazonaws.eu-west-1.xray"]);
-  });
-
-  test("has no group and no rule for endpoints without any", () => {
     const without = synthesize({ endpoints: [] });
     expect(without.resource.aws_vpc_endpoint).toBeUndefined();
     expect(Object.values(groupNames(without)).sort()).toEqual(["orders-db-database", "orders-db-function"]);
@@ -249,73 +245,69 @@ test("tags are on everything that can have them", () => {
   }
 });
 
-describe("what it gives a function", () => {
-  test("are settings that the function's construct takes, with the secret that RDS keeps", () => {
+describe("what others use", () => {
+  test("are references to the server, its secret, its network and its group", () => {
     const stack = newStack();
-    const { settings, vpc } = new MysqlDatabase(stack, "database", REQUIRED);
-    new TerraformOutput(stack, "taken", { value: settings });
-    const { resource, output } = JSON.parse(Testing.synth(stack)) as Synthesized;
-    const [server] = Object.keys(resource.aws_db_instance ?? {});
-    expect(output.taken?.value).toEqual({
-      host: `\${aws_db_instance.${server}.address}`,
+    const mysql = database({ iamAuthentication: true }, stack);
+    const { host, port, databaseName, secretArn, resourceId, vpcId, securityGroupId, settings } = mysql;
+    const members = { host, port, databaseName, secretArn, resourceId, vpcId, securityGroupId, settings };
+    new TerraformOutput(stack, "members", { value: { ...members, iamSettings: mysql.iamSettings("app") } });
+    const synthesized = jsonOf(stack);
+    const server = `aws_db_instance.${idOf(synthesized, "aws_db_instance")}`;
+    const value = synthesized.output.members?.value as Record<string, unknown>;
+    const [address, secret] = [`\${${server}.address}`, `\${${server}.master_user_secret[0].secret_arn}`];
+    const reached = { host: address, port: 3306, name: "orders" };
+    expect(value).toEqual({
+      host: address,
       port: 3306,
-      name: "orders",
-      auth: { type: "secret", secretArn: `\${aws_db_instance.${server}.master_user_secret[0].secret_arn}` },
+      databaseName: "orders",
+      secretArn: secret,
+      resourceId: `\${${server}.resource_id}`,
+      vpcId: `\${aws_vpc.${idOf(synthesized, "aws_vpc")}.id}`,
+      securityGroupId: value.securityGroupId,
+      settings: { ...reached, auth: { type: "secret", secretArn: secret } },
+      iamSettings: { ...reached, user: "app", auth: { type: "iam", resourceId: `\${${server}.resource_id}` } },
     });
-    expect(settings).not.toHaveProperty("maxConnections");
-    expect(vpc.subnetIds).toHaveLength(2);
-    expect(vpc.securityGroupIds).toHaveLength(1);
-  });
-
-  test("tells how many connections the server accepts, if that is set", () => {
-    const { settings } = new MysqlDatabase(newStack(), "database", {
-      ...REQUIRED,
-      parameters: { max_connections: "250" },
-    });
-    expect(settings).toMatchObject({ maxConnections: 250 });
-    const formula = { ...REQUIRED, parameters: { max_connections: "{DBInstanceClassMemory/12582880}" } };
-    expect(new MysqlDatabase(newStack(), "database", formula).settings).not.toHaveProperty("maxConnections");
+    expect(groupNames(synthesized)[String(value.securityGroupId)]).toBe("orders-db-database");
+    expect(mysql.resource.identifierInput).toBe("orders-db");
+    expect([mysql.vpc.subnetIds.length, mysql.vpc.securityGroupIds.length]).toEqual([2, 1]);
   });
 
   test.each([
-    [undefined, true],
-    [["logs"], true],
-    [["secretsmanager"], false],
-  ])("says whether Logs is reached: endpoints %j, %j", (endpoints, reachesLogs) => {
-    const settings = endpoints === undefined ? REQUIRED : { ...REQUIRED, endpoints };
-    expect(new MysqlDatabase(newStack(), "database", settings).vpc.reachesLogs).toBe(reachesLogs);
+    ["250", 250],
+    ["{DBInstanceClassMemory/12582880}", undefined],
+  ])("tell how many connections the server accepts, if that is set: %s, %s", (max_connections, expected) => {
+    expect(database({ parameters: { max_connections } }).settings.maxConnections).toBe(expected);
   });
 
-  test("include settings for a user of the function's own with IAM authentication", () => {
-    const mysql = new MysqlDatabase(newStack(), "database", { ...REQUIRED, iamAuthentication: true });
-    const settings = mysql.iamSettings("app");
-    expect(settings).toMatchObject({ host: mysql.settings.host, user: "app", auth: { type: "iam" } });
-    expect(JSON.stringify(settings)).not.toContain("secret");
+  test.each([
+    [{}, true],
+    [{ endpoints: ["logs"] }, true],
+    [{ endpoints: ["secretsmanager"] }, false],
+  ])("say whether Logs is reached: %j, %j", (settings, reachesLogs) => {
+    expect(database(settings).vpc.reachesLogs).toBe(reachesLogs);
   });
 
-  test("include no such settings while IAM authentication is off", () => {
-    const mysql = new MysqlDatabase(newStack(), "database", REQUIRED);
-    expect(() => mysql.iamSettings("app")).toThrow(
+  test("have no settings for IAM authentication while it is off", () => {
+    expect(() => database().iamSettings("app")).toThrow(
       "iamAuthentication false does not allow user app to log in with IAM",
     );
   });
 
   test("can be used by another stack", () => {
     const app = Testing.app({ outdir: temporaryDirectory() });
-    const servers = new TerraformStack(app, "servers");
-    const { settings, vpc } = new MysqlDatabase(servers, "database", REQUIRED);
-    const functions = new TerraformStack(app, "functions");
-    const code = { directory: temporaryDirectory(), handler: "index.handler" };
-    writeFileSync(join(code.directory, "index.mjs"), "export const handler = () => 1;");
-    const config = { region: "us-east-1", functionName: "orders", code, database: settings, vpc };
-    new GracefulFunction(functions, "function", config);
+    const [servers, functions] = ["servers", "functions"].map((id) => new TerraformStack(app, id)) as [
+      TerraformStack,
+      TerraformStack,
+    ];
+    const { settings, vpc } = database({}, servers);
+    const code = { directory: project({ "index.mjs": HANDLER }), handler: "index.handler" };
+    new GracefulFunction(functions, "function", { ...FUNCTION, code, database: settings, vpc });
     new ArchiveProvider(functions, "archive");
     for (const stack of [servers, functions]) new AwsProvider(stack, "aws", { region: "us-east-1" });
     // What crosses becomes an output while the whole app is synthesized.
     app.synth();
-    const { output } = JSON.parse(Testing.synth(servers)) as Synthesized;
-    const taken = JSON.stringify(JSON.parse(Testing.synth(functions)));
-    const crossing = Object.entries(output).filter(([name]) => name.startsWith("cross-stack-output"));
+    const crossing = Object.entries(jsonOf(servers).output).filter(([name]) => name.startsWith("cross-stack-output"));
     expect(crossing.map(([, { value }]) => String(value).replace(/^\$\{(\w+)\..*?\.(.*)\}$/, "$1 $2")).sort()).toEqual([
       "aws_db_instance address",
       "aws_db_instance master_user_secret[0].secret_arn",
@@ -323,45 +315,14 @@ describe("what it gives a function", () => {
       "aws_subnet id",
       "aws_subnet id",
     ]);
-    for (const [name] of crossing) expect(taken).toContain(`.outputs.${name}`);
+    for (const [name] of crossing) expect(Testing.synth(functions)).toContain(`.outputs.${name}`);
     expect(functions.dependencies).toEqual([servers]);
   });
 
   test("is in outputs with plain names", () => {
-    expect(Object.keys(synthesize().output).sort()).toEqual([
-      "database_host",
-      "database_name",
-      "database_port",
-      "database_resource_id",
-      "database_secret_arn",
-      "database_security_group_ids",
-      "database_subnet_ids",
-      "database_vpc_id",
-    ]);
+    const names = ["host", "name", "port", "resource_id", "secret_arn", "security_group_ids", "subnet_ids", "vpc_id"];
+    expect(Object.keys(synthesize().output).sort()).toEqual(names.map((name) => `database_${name}`));
   });
-});
-
-test("others build on references to the server, its secret, its network and its group", () => {
-  const stack = newStack();
-  const database = new MysqlDatabase(stack, "database", REQUIRED);
-  const { host, port, databaseName, secretArn, resourceId, vpcId, securityGroupId } = database;
-  const members = { host, port, databaseName, secretArn, resourceId, vpcId, securityGroupId };
-  new TerraformOutput(stack, "members", { value: members });
-  const synthesized = JSON.parse(Testing.synth(stack)) as Synthesized;
-  const [id] = Object.keys(synthesized.resource.aws_db_instance ?? {});
-  const [vpc] = Object.keys(synthesized.resource.aws_vpc ?? {});
-  const value = synthesized.output.members?.value as Record<string, unknown>;
-  expect(value).toEqual({
-    host: `\${aws_db_instance.${id}.address}`,
-    port: 3306,
-    databaseName: "orders",
-    secretArn: `\${aws_db_instance.${id}.master_user_secret[0].secret_arn}`,
-    resourceId: `\${aws_db_instance.${id}.resource_id}`,
-    vpcId: `\${aws_vpc.${vpc}.id}`,
-    securityGroupId: value.securityGroupId,
-  });
-  expect(groupNames(synthesized)[String(value.securityGroupId)]).toBe("orders-db-database");
-  expect(database.resource.identifierInput).toBe("orders-db");
 });
 
 test("the code for scanners in docs/mysql-database.md is that of the test, which Checkov reads", () => {
