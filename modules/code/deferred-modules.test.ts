@@ -1,8 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { bundle, type Bundle } from "./bundle";
-import { temporaryDirectory } from "../__tests__/synthesis";
+import { project } from "../__tests__/code-project";
 
 const MYSQL2 = path.dirname(require.resolve("mysql2/package.json"));
 
@@ -12,23 +11,13 @@ function imported(name: string): string {
 }
 
 function bundled(source: string, others: Readonly<Record<string, string>> = {}, sourceMap = false): Bundle {
-  const directory = temporaryDirectory();
-  for (const [name, content] of Object.entries({ "entry.ts": source, ...others })) {
-    mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
-    writeFileSync(path.join(directory, name), content);
-  }
-  const file = path.join(directory, "entry.ts");
+  const file = path.join(project({ "entry.ts": source, ...others }), "entry.ts");
   return bundle({ entry: file, file, runtime: "nodejs24.x", external: [], loader: {}, sourceMap });
 }
 
 /** A directory with the files of the bundle. */
 function written({ files }: Bundle): string {
-  const directory = temporaryDirectory();
-  for (const [name, content] of files) {
-    mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
-    writeFileSync(path.join(directory, name), content);
-  }
-  return directory;
+  return project(Object.fromEntries([...files].map(([name, content]) => [name, Buffer.from(content)])));
 }
 
 /** What the handler answers where the bundle is deployed, and which of its files were read. */

@@ -34,16 +34,24 @@ function projectWith(packages: Readonly<Record<string, Published>>, files: Files
   return root;
 }
 
+function withoutNpm<T>(make: () => T): T {
+  const { PATH } = process.env;
+  process.env.PATH = "";
+  try {
+    return make();
+  } finally {
+    process.env.PATH = PATH;
+  }
+}
+
 const IMAGE = {
   "node_modules/image": {
     version: "2.0.0",
     fields: {
       dependencies: { shared: "^2", other: "1" },
-      optionalDependencies: {
-        "@image/linux-arm64": "2.0.0",
-        "@image/linux-x64": "2.0.0",
-        "@image/darwin-arm64": "2.0.0",
-      },
+      optionalDependencies: Object.fromEntries(
+        ["linux-arm64", "linux-x64", "darwin-arm64"].map((name) => [`@image/${name}`, "2.0.0"]),
+      ),
     },
     files: { "index.js": `module.exports = [require("shared"), require("other")];` },
   },
@@ -73,13 +81,10 @@ describe("packages of package-lock.json", () => {
   test("come with their dependencies, each in its version, and nothing else", () => {
     const staged = stage(root, { install: ["image"] });
     expect(run(staged)).toEqual(["shared 2", "other with shared 1"]);
-    expect(staged.names.filter((name) => name.endsWith("package.json"))).toEqual([
-      "node_modules/@image/linux-arm64/package.json",
-      "node_modules/image/node_modules/shared/package.json",
-      "node_modules/image/package.json",
-      "node_modules/other/package.json",
-      "node_modules/shared/package.json",
-    ]);
+    const packages = ["@image/linux-arm64", "image/node_modules/shared", "image", "other", "shared"];
+    expect(staged.names.filter((name) => name.endsWith("package.json"))).toEqual(
+      packages.map((name) => `node_modules/${name}/package.json`),
+    );
     expect(staged.names.filter((name) => /\.bin|package-lock/.test(name))).toEqual([]);
     expect(staged.warnings).toEqual([]);
   });
@@ -95,14 +100,8 @@ describe("packages of package-lock.json", () => {
   test("are installed by npm once", () => {
     const first = stage(root, { install: ["image"] });
     renameSync(path.join(root, "tarballs"), path.join(root, "gone"));
-    const { PATH } = process.env;
-    process.env.PATH = "";
-    try {
-      expect(stage(root, { install: ["image"] }).sourceDir).toBe(first.sourceDir);
-    } finally {
-      process.env.PATH = PATH;
-      renameSync(path.join(root, "gone"), path.join(root, "tarballs"));
-    }
+    expect(withoutNpm(() => stage(root, { install: ["image"] })).sourceDir).toBe(first.sourceDir);
+    renameSync(path.join(root, "gone"), path.join(root, "tarballs"));
     expect(readdirSync(path.join(root, "node_modules/.cache/lambda-graceful-shutdown-cdktf"))).toHaveLength(2);
   });
 });
@@ -162,15 +161,9 @@ describe("a package is refused", () => {
 
   test("where there is no npm", () => {
     const root = projectWith({ "node_modules/a": {} });
-    const { PATH } = process.env;
-    process.env.PATH = "";
-    try {
-      expect(problemsOf(() => stage(root, { install: ["a"] }))).toEqual([
-        `code.install ["a"] needs npm, which cannot be started: spawnSync npm ENOENT`,
-      ]);
-    } finally {
-      process.env.PATH = PATH;
-    }
+    expect(problemsOf(() => withoutNpm(() => stage(root, { install: ["a"] })))).toEqual([
+      `code.install ["a"] needs npm, which cannot be started: spawnSync npm ENOENT`,
+    ]);
   });
 });
 

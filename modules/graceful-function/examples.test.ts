@@ -1,8 +1,8 @@
-import { Testing, type TerraformStack } from "cdktf";
+import type { TerraformStack } from "cdktf";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { GracefulFunction } from "./graceful-function";
-import { ENTRY, newStack, only, policy, type Synthesized } from "../__tests__/synthesis";
+import { FUNCTION, jsonOf, newStack, only, policy, type Synthesized } from "../__tests__/synthesis";
 
 describe("an example of docs/construct.md", () => {
   const directory = "modules/__tests__/examples";
@@ -17,14 +17,9 @@ describe("an example of docs/construct.md", () => {
     if (example === undefined) throw new Error(`${file} has no example`);
     const stack = newStack();
     const orders = (): GracefulFunction =>
-      new GracefulFunction(stack, "function", {
-        region: "us-east-1",
-        functionName: "orders",
-        code: { entry: ENTRY },
-        environment: { SHUTDOWN_METRICS_NAMESPACE: "Orders" },
-      });
+      new GracefulFunction(stack, "function", { ...FUNCTION, environment: { SHUTDOWN_METRICS_NAMESPACE: "Orders" } });
     example(stack, ...((example.length < 2 ? [] : [orders()]) as [GracefulFunction]));
-    return JSON.parse(Testing.synth(stack)) as Synthesized;
+    return jsonOf(stack);
   }
 
   test("stands in the document, as all do", () => {

@@ -1,27 +1,19 @@
-import { Testing } from "cdktf";
 import { zipSync } from "fflate";
-import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { ShutdownLayer } from "./shutdown-layer";
-import { newStack, only, temporaryDirectory, type Synthesized } from "../__tests__/synthesis";
-
-function content(): string {
-  const directory = temporaryDirectory();
-  mkdirSync(path.join(directory, "lambda-graceful-shutdown"));
-  writeFileSync(path.join(directory, "lambda-graceful-shutdown/attach.mjs"), "export {};");
-  writeFileSync(path.join(directory, "graceful-shutdown"), "#!/bin/sh\n");
-  return directory;
-}
+import { project } from "../__tests__/code-project";
+import { jsonOf, newStack, only, temporaryDirectory, type Synthesized } from "../__tests__/synthesis";
 
 function synthesize(directory: string, outdir = temporaryDirectory()): Synthesized {
   const stack = newStack(outdir);
   new ShutdownLayer(stack, "layer", { content: directory });
-  return JSON.parse(Testing.synth(stack)) as Synthesized;
+  return jsonOf(stack);
 }
 
 test("a directory becomes an archive, in which the wrapper alone can be run", () => {
   const outdir = temporaryDirectory();
-  const directory = content();
+  const directory = project({ "graceful-shutdown": "#!/bin/sh\n", "lambda-graceful-shutdown/attach.mjs": "" });
   chmodSync(path.join(directory, "lambda-graceful-shutdown/attach.mjs"), 0o777);
   const { resource, data, output } = synthesize(directory, outdir);
   const [zip] = Object.keys(data.archive_file ?? {});
@@ -39,9 +31,8 @@ test("a directory becomes an archive, in which the wrapper alone can be run", ()
 });
 
 test("a zip is deployed as it is", () => {
-  const file = path.join(temporaryDirectory(), "layer.zip");
-  writeFileSync(file, zipSync({ "graceful-shutdown": Buffer.from("#!/bin/sh\n") }));
-  const { resource, data } = synthesize(file);
+  const zip = Buffer.from(zipSync({ "graceful-shutdown": Buffer.from("#!/bin/sh\n") }));
+  const { resource, data } = synthesize(path.join(project({ "layer.zip": zip }), "layer.zip"));
   expect(data).toBeUndefined();
   expect(only(resource, "aws_lambda_layer_version")).toMatchObject({
     filename: expect.stringMatching(/^\$\{path\.module\}\/assets\/.*layer\.zip$/) as string,
@@ -49,20 +40,14 @@ test("a zip is deployed as it is", () => {
   });
 });
 
-test("content that is missing is refused with the command that writes it", () => {
-  expect(() => synthesize("dist/no-layer")).toThrow(
-    'test/layer: content "dist/no-layer" does not exist. Run npm run layer, which writes dist/layer and dist/layer.zip',
-  );
-  expect(() => synthesize(temporaryDirectory())).toThrow(
-    "has no file lambda-graceful-shutdown/attach.mjs. Run npm run",
-  );
-  const text = path.join(temporaryDirectory(), "layer");
-  writeFileSync(text, "text");
-  expect(() => synthesize(text)).toThrow("is neither a directory nor a zip");
-});
-
-test("an unknown option is refused", () => {
-  expect(() => new ShutdownLayer(newStack(), "layer", { contents: "a" } as object)).toThrow(
-    "test/layer: contents is not an option. Did you mean content?",
-  );
+test.each([
+  [
+    () => "dist/no-layer",
+    'content "dist/no-layer" does not exist. Run npm run layer, which writes dist/layer and dist/layer.zip',
+  ],
+  [temporaryDirectory, "has no file lambda-graceful-shutdown/attach.mjs. Run npm run"],
+  [() => path.join(project({ layer: "text" }), "layer"), "is neither a directory nor a zip"],
+])("content that is missing is refused with the command that writes it: %#", (content, expected) => {
+  expect(() => synthesize(content())).toThrow(/^test\/layer: content /);
+  expect(() => synthesize(content())).toThrow(expected);
 });

@@ -1,9 +1,9 @@
-import { App, TerraformOutput, TerraformStack, TerraformVariable, Testing } from "cdktf";
+import { App, TerraformOutput, TerraformStack, TerraformVariable } from "cdktf";
 import { Construct } from "constructs";
 import { GracefulFunction } from "../graceful-function/graceful-function";
 import { MysqlDatabase } from "../mysql-database/mysql-database";
 import { addOutput, pathName } from "./path-name";
-import { ENTRY, newStack, temporaryDirectory, type Synthesized } from "../__tests__/synthesis";
+import { FUNCTION, jsonOf, newStack, temporaryDirectory } from "../__tests__/synthesis";
 
 /** A construct of that path below the stack; what is on the way is made. */
 function at(stack: TerraformStack, path: readonly string[]): Construct {
@@ -35,17 +35,8 @@ test.each([[["my function"]], [["my.function"]], [["funktiÃ³n"]], [["1"]], [["æ—
 
 test("paths that would share a name get two, also on a file system that ignores case", () => {
   const stack = newStack();
-  const paths = [
-    ["orders_function"],
-    ["orders", "function"],
-    ["Orders", "function"],
-    ["a b"],
-    ["ab"],
-    ["a.b"],
-    ["a_b", "c"],
-    ["a", "b_c"],
-  ];
-  const names = paths.map((path) => pathName(at(stack, path)).toLowerCase());
+  const paths = "orders_function orders/function Orders/function a%b ab a.b a_b/c a/b_c".split(" ");
+  const names = paths.map((path) => pathName(at(stack, path.split("/"))).toLowerCase());
   expect(new Set(names).size).toBe(paths.length);
 });
 
@@ -60,10 +51,8 @@ test("a long path gets a name that a file system accepts", () => {
 
 test("an output's name also belongs to one construct", () => {
   const stack = newStack();
-  const names = [
-    pathName(at(stack, ["function"]), "log_group_name"),
-    pathName(at(stack, ["function_log_group"]), "name"),
-  ];
+  const name = (id: string, suffix: string): string => pathName(at(stack, [id]), suffix);
+  const names = [name("function", "log_group_name"), name("function_log_group", "name")];
   expect(names).toEqual(["function_log_group_name", expect.stringMatching(/^function_log_group_[0-9a-f]{8}_name$/)]);
 });
 
@@ -85,31 +74,20 @@ test("an output of the same name elsewhere in the stack fails the synthesis", ()
   expect(synth).toThrow("test/function_arn has the same name, function_arn. Rename it");
 });
 
-describe("two teams in one stack, each with a function and a database of the same ids", () => {
+test("two teams in one stack have archives and outputs of their own, with the same ids", () => {
   const stack = newStack();
   for (const team of ["orders", "sales"]) {
     const scope = new Construct(stack, team);
-    const database = new MysqlDatabase(scope, "database", { region: "us-east-1", name: team, databaseName: team });
-    new GracefulFunction(scope, "function", {
-      region: "us-east-1",
-      functionName: team,
-      code: { entry: ENTRY },
-      database: database.settings,
-      vpc: database.vpc,
-    });
+    const mysql = new MysqlDatabase(scope, "database", { region: "us-east-1", name: team, databaseName: team });
+    const { settings: database, vpc } = mysql;
+    new GracefulFunction(scope, "function", { ...FUNCTION, functionName: team, database, vpc });
   }
-  const { output, data } = JSON.parse(Testing.synth(stack)) as Synthesized;
-
-  test("have an archive each", () => {
-    const paths = Object.values(data.archive_file ?? {}).map((each) => each.output_path);
-    expect(paths).toEqual(["${path.module}/orders_function.zip", "${path.module}/sales_function.zip"]);
-  });
-
-  test("have outputs of their own, of one value each", () => {
-    for (const team of ["orders", "sales"]) {
-      expect(output[`${team}_function_log_group_name`]?.value).toBe(`/aws/lambda/${team}`);
-      expect(output[`${team}_database_name`]?.value).toBe(team);
-    }
-    expect(Object.keys(output).filter((name) => !/^(orders|sales)_(function|database)_/.test(name))).toEqual([]);
-  });
+  const { output, data } = jsonOf(stack);
+  const paths = Object.values(data.archive_file ?? {}).map((each) => each.output_path);
+  expect(paths).toEqual(["${path.module}/orders_function.zip", "${path.module}/sales_function.zip"]);
+  for (const team of ["orders", "sales"]) {
+    expect(output[`${team}_function_log_group_name`]?.value).toBe(`/aws/lambda/${team}`);
+    expect(output[`${team}_database_name`]?.value).toBe(team);
+  }
+  expect(Object.keys(output).filter((name) => !/^(orders|sales)_(function|database)_/.test(name))).toEqual([]);
 });

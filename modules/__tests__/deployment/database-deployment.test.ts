@@ -16,59 +16,41 @@ import {
 } from "@aws-sdk/client-rds";
 import { ListSecretsCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Synthesized } from "../synthesis";
-import { startFakeArchive, type FakeArchive } from "./fake-archive";
-import { AwsApi } from "./aws-api";
-import { changesOf, deployed, scratch } from "./deployed";
-import { Project } from "./project";
-import type { TerraformParts } from "./terraform-parts";
+import type { AwsApi } from "./aws-api";
+import { changesOf, clientOf, deployed, startApi, startProject } from "./deployed";
+import type { Project } from "./project";
 
 const DATABASE_STACK = "graceful-shutdown-database";
-const databaseDirectory = join(scratch, "project/cdktf.out/stacks", DATABASE_STACK);
 
-deployed(deploymentTests);
-
-function deploymentTests(parts: TerraformParts): void {
-  jest.setTimeout(400_000);
-
+deployed((parts) => {
   let api: AwsApi;
   let project: Project;
-  let archive: FakeArchive | undefined;
+  let databaseDirectory: string;
   let ec2: EC2Client;
   let lambda: LambdaClient;
   let rds: RDSClient;
   let secrets: SecretsManagerClient;
 
   beforeAll(async () => {
-    api = await AwsApi.start({ account: "123456789012" });
-    const directory = join(scratch, "project");
-    mkdirSync(directory);
-    project = new Project({ directory, parts, apiUrl: api.url });
+    api = await startApi();
+    project = await startProject(parts, api);
+    databaseDirectory = join(project.stackDirectory, "..", DATABASE_STACK);
     project.edit("main.ts", /CREATE_DATABASE = false/, "CREATE_DATABASE = true");
     // Else RDS refuses to destroy it; the last snapshot is kept, as by default.
     project.edit("main.ts", /databaseName: "app",/, "$& deletionProtection: false,");
     // moto has one account, in which the layer of Insights cannot be.
     project.edit("main.ts", /timeout: 60,/, "$& shutdownExtension: ShutdownExtension.internal(),");
     project.edit("main.ts", / {2}ConstructSettingsError,/, "$& ShutdownExtension,");
-    if (parts.awsIsOlder) project.edit("main.ts", /runtime: "nodejs\d+\.x"/, 'runtime: "nodejs22.x"');
-    if (!parts.hasArchive) {
-      archive = await startFakeArchive(project.stackDirectory);
-      project.reattach = archive.reattach;
-    }
-    const client = { endpoint: api.url, region: "us-east-1", credentials: project.credentials };
+    const client = clientOf(api);
     ec2 = new EC2Client(client);
     lambda = new LambdaClient(client);
     rds = new RDSClient(client);
     secrets = new SecretsManagerClient(client);
   }, 60_000);
-
-  afterAll(async () => {
-    archive?.stop();
-    await api.stop();
-  });
 
   async function cdktf(...args: Parameters<Project["cdktf"]>): Promise<string> {
     const { status, output } = await project.cdktf(...args);
@@ -213,6 +195,6 @@ function deploymentTests(parts: TerraformParts): void {
     const { Vpcs = [] } = await ec2.send(new DescribeVpcsCommand({}));
     expect(Vpcs.map(({ IsDefault }) => IsDefault)).toEqual([true]);
     expect(project.stateOf("graceful-shutdown")).toEqual({});
-    expect(project.stateOf("graceful-shutdown-database")).toEqual({});
+    expect(project.stateOf(DATABASE_STACK)).toEqual({});
   });
-}
+});

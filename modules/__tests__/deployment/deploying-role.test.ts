@@ -1,17 +1,16 @@
 /** docs/ci.md lists what Terraform changes when it deploys and destroys: real Terraform, moto's API. */
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { startFakeArchive, type FakeArchive } from "./fake-archive";
-import { AwsApi } from "./aws-api";
-import { deployed, scratch } from "./deployed";
-import { Project } from "./project";
-import type { TerraformParts } from "./terraform-parts";
-
-deployed(deploymentTests);
+import type { AwsApi } from "./aws-api";
+import { deployed, startApi, startProject } from "./deployed";
+import type { Project } from "./project";
 
 /** Of the table in docs/ci.md, where a name without a service has that of the name before it. */
 function listedActions(): readonly string[] {
-  const table = readFileSync(join(__dirname, "../../../docs/ci.md"), "utf8").split(/^## /m).find(hasActions) ?? "";
+  const table =
+    readFileSync(join(__dirname, "../../../docs/ci.md"), "utf8")
+      .split(/^## /m)
+      .find((each) => each.includes("iam:CreateRole")) ?? "";
   let service = "";
   return [...table.matchAll(/`(?:(\w+):)?([A-Z][A-Za-z]+)`/g)].map(([, named, action = ""]) => {
     service = named ?? service;
@@ -19,37 +18,18 @@ function listedActions(): readonly string[] {
   });
 }
 
-function hasActions(section: string): boolean {
-  return section.includes("iam:CreateRole");
-}
-
-function deploymentTests(parts: TerraformParts): void {
-  jest.setTimeout(280_000);
-
+deployed((parts) => {
   let api: AwsApi;
   let project: Project;
-  let archive: FakeArchive | undefined;
 
   beforeAll(async () => {
-    api = await AwsApi.start({ account: "123456789012" });
-    const directory = join(scratch, "project");
-    mkdirSync(directory);
-    project = new Project({ directory, parts, apiUrl: api.url });
-    if (parts.awsIsOlder) project.edit("main.ts", /runtime: "nodejs\d+\.x"/, 'runtime: "nodejs22.x"');
+    api = await startApi();
+    project = await startProject(parts, api);
     // moto has no layer of Insights.
     const internal = "shutdownExtension: ShutdownExtension.internal(),\n} satisfies GracefulFunctionConfig";
     project.edit("main.ts", /} satisfies GracefulFunctionConfig/, internal);
     project.edit("main.ts", /^/, 'import { ShutdownExtension } from "lambda-graceful-shutdown-cdktf";\n');
-    if (!parts.hasArchive) {
-      archive = await startFakeArchive(project.stackDirectory);
-      project.reattach = archive.reattach;
-    }
   }, 60_000);
-
-  afterAll(async () => {
-    archive?.stop();
-    await api.stop();
-  });
 
   /** Changes whose request names its action; those of Lambda are a method and a path. */
   function changed(): string[] {
@@ -66,4 +46,4 @@ function deploymentTests(parts: TerraformParts): void {
     expect(changed()).toContain(example);
     expect(changed().filter((action) => !listedActions().includes(action))).toEqual([]);
   });
-}
+});

@@ -1,20 +1,13 @@
 /** The exported module, as somebody who has never heard of CDKTF uses it: real Terraform, real AWS provider, moto as the API. */
-import { DescribeSecurityGroupsCommand, DescribeSubnetsCommand, EC2Client } from "@aws-sdk/client-ec2";
 import { CreateRoleCommand, GetRoleCommand, IAMClient, ListAttachedRolePoliciesCommand } from "@aws-sdk/client-iam";
-import {
-  GetFunctionCommand,
-  LambdaClient,
-  PublishLayerVersionCommand,
-  type GetFunctionResponse,
-} from "@aws-sdk/client-lambda";
+import { GetFunctionCommand, LambdaClient, type GetFunctionResponse } from "@aws-sdk/client-lambda";
 import { execFile, spawnSync, type SpawnSyncReturns } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { AwsApi } from "./aws-api";
-import { changesOf, deployed, scratch } from "./deployed";
-import type { TerraformParts } from "./terraform-parts";
+import type { AwsApi } from "./aws-api";
+import { changesOf, clientOf, defaultVpc, deployed, publishLayer, scratch, startApi } from "./deployed";
 
 const ROOT = join(__dirname, "../../..");
 const exported = join(scratch, "terraform-module");
@@ -79,15 +72,7 @@ describe("npm run export", () => {
   test("takes its defaults from main.ts, and names what it leaves out", () => {
     const fork = join(scratch, "fork");
     mkdirSync(fork);
-    for (const name of [
-      "cdktf.json",
-      "function",
-      "modules",
-      "node_modules",
-      "package.json",
-      "packages",
-      "tsconfig.json",
-    ])
+    for (const name of "cdktf.json function modules node_modules package.json packages tsconfig.json".split(" "))
       symlinkSync(join(ROOT, name), join(fork, name));
     const queueUrl = "${aws_sqs_queue.orders.url}";
     const settings = `$& environment: { LEVEL: "debug", QUEUE_URL: ${JSON.stringify(queueUrl)} }, reservedConcurrency: 7,
@@ -112,13 +97,14 @@ describe("npm run export", () => {
     });
     expect(variable).not.toHaveProperty("env_QUEUE_URL.default");
     const { resource } = JSON.parse(read("main.tf.json", join(fork, "other"))) as Record<string, object>;
-    expect(resource).toHaveProperty("aws_lambda_function.lambda.ephemeral_storage.size", 1024);
-    expect(resource).toHaveProperty("aws_lambda_function.lambda.logging_config.log_format", "JSON");
+    const variables = /^\$\{merge\(merge\(\{"LEVEL" = "debug", "QUEUE_URL" = var\.env_QUEUE_URL\}, var\.environment\)/;
     expect(resource).toHaveProperty(
-      "aws_lambda_function.lambda.environment.variables",
-      expect.stringMatching(
-        /^\$\{merge\(merge\(\{"LEVEL" = "debug", "QUEUE_URL" = var\.env_QUEUE_URL\}, var\.environment\)/,
-      ),
+      "aws_lambda_function.lambda",
+      expect.objectContaining({
+        ephemeral_storage: { size: 1024 },
+        logging_config: expect.objectContaining({ log_format: "JSON" }) as unknown,
+        environment: { variables: expect.stringMatching(variables) as unknown },
+      }),
     );
   });
 
@@ -204,12 +190,10 @@ function rootModule(apiUrl: string, version: string): object {
   };
 }
 
-deployed((parts: TerraformParts) => {
-  jest.setTimeout(600_000);
+deployed((parts) => {
   let api: AwsApi;
   let lambda: LambdaClient;
   let iam: IAMClient;
-  let ec2: EC2Client;
 
   function terraform(...args: readonly string[]): Promise<{ status: number | null; output: string }> {
     const env = {
@@ -220,15 +204,11 @@ deployed((parts: TerraformParts) => {
       GOGC: "400",
       AWS_EC2_METADATA_DISABLED: "true",
     };
+    const options = { cwd: join(scratch, "root"), env };
     return new Promise((settle) => {
-      const child = execFile(
-        "terraform",
-        [...args, "-no-color"],
-        { cwd: join(scratch, "root"), env },
-        (_, stdout, stderr) => {
-          settle({ status: child.exitCode, output: stdout + stderr });
-        },
-      );
+      const child = execFile("terraform", [...args, "-no-color"], options, (_, stdout, stderr) => {
+        settle({ status: child.exitCode, output: stdout + stderr });
+      });
     });
   }
 
@@ -243,29 +223,24 @@ deployed((parts: TerraformParts) => {
     (await iam.send(new ListAttachedRolePoliciesCommand({ RoleName }))).AttachedPolicies?.length ?? 0;
 
   beforeAll(async () => {
-    api = await AwsApi.start({ account: LAYER.account });
-    const client = { endpoint: api.url, region: REGION, credentials: { accessKeyId: "test", secretAccessKey: "test" } };
-    [lambda, iam, ec2] = [new LambdaClient(client), new IAMClient(client), new EC2Client(client)];
-    const layer = new PublishLayerVersionCommand({ LayerName: LAYER.name, Content: { ZipFile: Buffer.from("-") } });
-    for (let number = 1; number <= LAYER.number; number += 1) await lambda.send(layer);
+    api = await startApi(LAYER.account);
+    const client = clientOf(api, REGION);
+    [lambda, iam] = [new LambdaClient(client), new IAMClient(client)];
+    await publishLayer(client, LAYER.name, LAYER.number);
     mkdirSync(join(scratch, "root"));
     writeFileSync(join(scratch, "root/main.tf.json"), JSON.stringify(rootModule(api.url, parts.awsVersion)));
     await succeeded("init", "-input=false");
   });
 
-  afterAll(() => api.stop());
-
-  test("is valid", async () => {
+  test("is valid, and plans with subnets that are known after apply", async () => {
     expect(await succeeded("validate")).toContain("Success! The configuration is valid.");
+    expect(await succeeded("plan", "-input=false", "-var=created=true")).toContain("Plan: ");
   });
 
   test.each([
     {
       variables: [
-        "architecture=arm",
-        "timeout=901",
-        "db_host=db.example.com:3306",
-        "name=my orders",
+        ...["architecture=arm", "timeout=901", "db_host=db.example.com:3306", "name=my orders"],
         'environment={DB_HOST=""}',
       ],
       errors: [
@@ -276,10 +251,7 @@ deployed((parts: TerraformParts) => {
         "environment must be a map without DB_HOST, ",
       ],
     },
-    {
-      variables: ["architecture=arm64"],
-      errors: [`region "${REGION}" is not one of af-south-1, `],
-    },
+    { variables: ["architecture=arm64"], errors: [`region "${REGION}" is not one of af-south-1, `] },
     { variables: ["region=us-east-1"], errors: [`region "us-east-1" differs from "${REGION}", the region of`] },
   ])("fails the plan with $variables, with one error each", async ({ variables, errors }) => {
     const { status, output } = await terraform("plan", "-input=false", ...variables.map((each) => `-var=${each}`));
@@ -287,10 +259,6 @@ deployed((parts: TerraformParts) => {
     // Terraform breaks the lines of an error.
     for (const error of errors) expect(output.replaceAll(/[\s│]+/g, " ")).toContain(error);
     expect(output.match(/^.*Error: /gm)).toHaveLength(errors.length);
-  });
-
-  test("plans with subnets that are known after apply", async () => {
-    expect(await succeeded("plan", "-input=false", "-var=created=true")).toContain("Plan: ");
   });
 
   test("deploys the function from the zip, in a VPC and with a role that exists, and destroys it", async () => {
@@ -310,18 +278,16 @@ deployed((parts: TerraformParts) => {
     expect(changesOf(await succeeded("plan", "-input=false"))).toEqual([]);
 
     const { Role } = await iam.send(new CreateRoleCommand({ RoleName: "mine", AssumeRolePolicyDocument: "{}" }));
-    const subnet = (await ec2.send(new DescribeSubnetsCommand({}))).Subnets?.[0];
-    const { SecurityGroups = [] } = await ec2.send(new DescribeSecurityGroupsCommand({}));
-    const group = SecurityGroups.find(({ VpcId }) => VpcId === subnet?.VpcId);
+    const vpc = await defaultVpc(clientOf(api, REGION));
     await apply(
       `-var=role={name="mine",arn="${Role?.Arn ?? ""}"}`,
-      `-var=subnet_ids=["${subnet?.SubnetId ?? ""}"]`,
-      `-var=security_group_ids=["${group?.GroupId ?? ""}"]`,
+      `-var=subnet_ids=${JSON.stringify(vpc.subnetIds)}`,
+      `-var=security_group_ids=${JSON.stringify(vpc.securityGroupIds)}`,
       "-var=timeout=4",
     );
     expect((await found()).Configuration).toMatchObject({
       Role: Role?.Arn,
-      VpcConfig: { SubnetIds: [subnet?.SubnetId], SecurityGroupIds: [group?.GroupId] },
+      VpcConfig: { SubnetIds: vpc.subnetIds, SecurityGroupIds: vpc.securityGroupIds },
       Environment: { Variables: { DB_CONNECT_TIMEOUT_MS: "1600" } },
     });
     expect(await attached("mine")).toBe(3);

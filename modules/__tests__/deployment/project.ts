@@ -82,10 +82,13 @@ export class Project {
 
   /** Changes a source file, which has to have that text. */
   edit(file: string, from: RegExp, to: string): void {
-    const path = join(this.config.directory, file);
-    const text = readFileSync(path, "utf8");
+    const text = readFileSync(join(this.config.directory, file), "utf8");
     if (!from.test(text)) throw new Error(`${file} has nothing like ${String(from)}`);
-    writeFileSync(path, text.replace(from, to));
+    this.write(file, text.replace(from, to));
+  }
+
+  write(file: string, text: string): void {
+    writeFileSync(join(this.config.directory, file), text);
   }
 
   /** @param options and names of stacks, which may be left out if there is one. */

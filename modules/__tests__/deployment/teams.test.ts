@@ -3,16 +3,12 @@ import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { unzipSync } from "fflate";
-import { startFakeArchive, type FakeArchive } from "./fake-archive";
-import { AwsApi } from "./aws-api";
-import { deployed, scratch } from "./deployed";
-import { Project, type CommandResult } from "./project";
-import type { TerraformParts } from "./terraform-parts";
+import type { AwsApi } from "./aws-api";
+import { deployed, scratch, startApi, startProject } from "./deployed";
+import type { CommandResult, Project } from "./project";
 
 const TEAMS = ["orders", "sales"];
 const BUCKET = "terraform-state";
-
-deployed(deploymentTests);
 
 /** An app as a team writes it. */
 function app(apiUrl: string, runtime: string): string {
@@ -29,7 +25,7 @@ class Team extends Construct {
     new GracefulFunction(this, "function", {
       region: "us-east-1",
       functionName: id,
-      code: { entry: \`teams/\${id}.ts\` },
+      code: { entry: \`\${id}.ts\` },
       runtime: "${runtime}",
       shutdownExtension: ShutdownExtension.internal(),
     });
@@ -56,40 +52,21 @@ app.synth();
 `;
 }
 
-function deploymentTests(parts: TerraformParts): void {
-  jest.setTimeout(280_000);
-
+deployed((parts) => {
   let api: AwsApi;
   let project: Project;
-  let archive: FakeArchive | undefined;
   /** What a second machine gets of the first one's: all that is synthesized, and the plan. */
   const elsewhere = join(scratch, "elsewhere");
 
   beforeAll(async () => {
-    api = await AwsApi.start({ account: "123456789012" });
-    const directory = join(scratch, "project");
-    mkdirSync(directory);
-    project = new Project({ directory, parts, apiUrl: api.url });
-    writeFileSync(join(directory, "main.ts"), app(api.url, parts.awsIsOlder ? "nodejs22.x" : "nodejs24.x"));
-    mkdirSync(join(directory, "teams"));
-    for (const team of TEAMS) {
-      writeFileSync(
-        join(directory, "teams", `${team}.ts`),
-        `export const handler = async () => Promise.resolve("${team}");\n`,
-      );
-    }
-    if (!parts.hasArchive) {
-      archive = await startFakeArchive(project.stackDirectory);
-      project.reattach = archive.reattach;
-    }
+    api = await startApi();
+    project = await startProject(parts, api);
+    project.write("main.ts", app(api.url, parts.awsIsOlder ? "nodejs22.x" : "nodejs24.x"));
+    for (const team of TEAMS)
+      project.write(`${team}.ts`, `export const handler = async () => Promise.resolve("${team}");\n`);
     const created = await fetch(`${api.url}/${BUCKET}`, { method: "PUT" });
     if (!created.ok) throw new Error(`moto: ${created.status} for the bucket`);
   }, 60_000);
-
-  afterAll(async () => {
-    archive?.stop();
-    await api.stop();
-  });
 
   /** Requests that made something, but for the state's. */
   function made(): string[] {
@@ -155,4 +132,4 @@ function deploymentTests(parts: TerraformParts): void {
     for (const team of TEAMS) expect(output).toContain(`aws_lambda_function.${team}_function_lambda_`);
     expect((await project.terraform(["plan", "-detailed-exitcode"])).status).toBe(0);
   });
-}
+});

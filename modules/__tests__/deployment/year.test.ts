@@ -1,17 +1,10 @@
 /** A function's life with the real Terraform and AWS provider against moto's API: create, change, rename, destroy. */
-import { DescribeSecurityGroupsCommand, DescribeSubnetsCommand, EC2Client } from "@aws-sdk/client-ec2";
 import { LambdaClient, UpdateFunctionCodeCommand } from "@aws-sdk/client-lambda";
 import { zipSync } from "fflate";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import type { GracefulFunctionConfig } from "../../graceful-function/graceful-function";
-import { startFakeArchive, type FakeArchive } from "./fake-archive";
-import { AwsApi } from "./aws-api";
-import { deployed, scratch } from "./deployed";
-import { Project } from "./project";
-import type { TerraformParts } from "./terraform-parts";
-
-deployed(deploymentTests);
+import type { AwsApi } from "./aws-api";
+import { clientOf, defaultVpc, deployed, publishLayer, startApi, startProject } from "./deployed";
+import type { Project } from "./project";
 
 const OPTIONS = {
   memorySize: 256,
@@ -50,32 +43,19 @@ app.synth();
 `;
 }
 
-function deploymentTests(parts: TerraformParts): void {
-  jest.setTimeout(280_000);
+deployed((parts) => {
   const runtime = parts.awsIsOlder ? "nodejs22.x" : "nodejs24.x";
-  const directory = join(scratch, "project");
   let api: AwsApi;
   let project: Project;
-  let archive: FakeArchive | undefined;
 
   beforeAll(async () => {
-    api = await AwsApi.start({ account: "123456789012" });
-    mkdirSync(directory);
-    project = new Project({ directory, parts, apiUrl: api.url });
-    writeFileSync(join(directory, "orders.ts"), 'export const handler = async () => Promise.resolve("orders");\n');
-    if (!parts.hasArchive) {
-      archive = await startFakeArchive(project.stackDirectory);
-      project.reattach = archive.reattach;
-    }
+    api = await startApi();
+    project = await startProject(parts, api);
+    project.write("orders.ts", 'export const handler = async () => Promise.resolve("orders");\n');
   }, 60_000);
 
-  afterAll(async () => {
-    archive?.stop();
-    await api.stop();
-  });
-
   async function deploy(main: string): Promise<void> {
-    writeFileSync(join(directory, "main.ts"), main);
+    project.write("main.ts", main);
     api.forget();
     expect(await project.cdktf("deploy")).toMatchObject({ status: 0 });
   }
@@ -87,17 +67,12 @@ function deploymentTests(parts: TerraformParts): void {
     expect(status).toBe(0);
   }
 
-  async function vpc(): Promise<GracefulFunctionConfig["vpc"]> {
-    const ec2 = new EC2Client({ endpoint: api.url, region: "us-east-1", credentials: project.credentials });
-    const subnet = (await ec2.send(new DescribeSubnetsCommand({}))).Subnets?.[0];
-    const { SecurityGroups = [] } = await ec2.send(new DescribeSecurityGroupsCommand({}));
-    const group = SecurityGroups.find(({ VpcId }) => VpcId === subnet?.VpcId);
-    return { subnetIds: [subnet?.SubnetId ?? ""], securityGroupIds: [group?.GroupId ?? ""] };
-  }
-
-  function created(): string[] {
+  /** What was created or deleted, but for policies, which come and go with the options. */
+  function replaced(): string[] {
     const actions = api.changes.map(({ service, action }) => `${service} ${action}`);
-    return actions.filter((action) => /Create|Delete|DELETE|POST \S*\/functions\/?$/.test(action));
+    return actions.filter((action) =>
+      /(Create|Delete)(Role|LogGroup)$|POST \S*\/functions\/?$|DELETE \S*\/functions\/[\w-]+$/.test(action),
+    );
   }
 
   function configuration(): Record<string, unknown> {
@@ -105,13 +80,36 @@ function deploymentTests(parts: TerraformParts): void {
     return JSON.parse(update?.body.toString() ?? "{}") as Record<string, unknown>;
   }
 
-  test("a function with options is created", async () => {
-    await deploy(app(runtime, "function", { ...OPTIONS, vpc: await vpc() }));
+  test("a function is created", async () => {
+    await deploy(app(runtime, "function", {}));
+    await expectEmptyPlan();
+  });
+
+  test("options are changed in place", async () => {
+    const vpc = await defaultVpc(clientOf(api));
+    await publishLayer(clientOf(api), "tools", 1);
+    const layers = ["arn:aws:lambda:us-east-1:123456789012:layer:tools:1"];
+    await deploy(app(runtime, "function", { ...OPTIONS, layers, vpc }));
+    expect(replaced()).toEqual([]);
+    // Not what the API then answers: moto does not keep all of it.
+    expect(configuration()).toMatchObject({
+      MemorySize: 256,
+      Timeout: 5,
+      EphemeralStorage: { Size: 1024 },
+      Environment: { Variables: { LEVEL: "debug" } },
+      Layers: layers,
+      TracingConfig: { Mode: "Active" },
+      VpcConfig: { SubnetIds: vpc.subnetIds, SecurityGroupIds: vpc.securityGroupIds },
+      LoggingConfig: { LogFormat: "JSON", ApplicationLogLevel: "WARN", SystemLogLevel: "WARN" },
+    });
+    expect(project.state["aws_iam_policy"]).toHaveLength(4);
     await expectEmptyPlan();
   });
 
   test("options that are taken out are set back", async () => {
     await deploy(app(runtime, "function", { logGroup: { format: "JSON" } }));
+    expect(replaced()).toEqual([]);
+    expect(project.state["aws_iam_policy"]).toHaveLength(2);
     const others = api.changes.map(({ action, body }) => `${action} ${body.toString()}`);
     expect(others).toEqual(
       expect.arrayContaining([
@@ -123,6 +121,7 @@ function deploymentTests(parts: TerraformParts): void {
     expect(configuration()).toMatchObject({
       MemorySize: 1024,
       Timeout: 60,
+      Layers: [],
       Environment: { Variables: { SHUTDOWN_EXTENSION: "internal" } },
       VpcConfig: { SubnetIds: [], SecurityGroupIds: [] },
       EphemeralStorage: { Size: 512 },
@@ -134,6 +133,11 @@ function deploymentTests(parts: TerraformParts): void {
     expect(configuration()).toMatchObject({ LoggingConfig: { LogFormat: "Text", LogGroup: "/aws/lambda/orders" } });
     await expectEmptyPlan();
   });
+
+  function created(): string[] {
+    const actions = api.changes.map(({ service, action }) => `${service} ${action}`);
+    return actions.filter((action) => /Create|Delete|DELETE|POST \S*\/functions\/?$/.test(action));
+  }
 
   test("with formerId another id creates and deletes nothing", async () => {
     await deploy(app(runtime, "orders", { formerId: "function" }));
@@ -169,10 +173,8 @@ function deploymentTests(parts: TerraformParts): void {
   });
 
   test("code that is changed outside Terraform is a warning of the next plan", async () => {
-    const { credentials } = project;
-    const lambda = new LambdaClient({ endpoint: api.url, region: "us-east-1", credentials });
     const ZipFile = zipSync({ "index.mjs": Buffer.from("export const handler = 1;") });
-    await lambda.send(new UpdateFunctionCodeCommand({ FunctionName: "orders", ZipFile }));
+    await new LambdaClient(clientOf(api)).send(new UpdateFunctionCodeCommand({ FunctionName: "orders", ZipFile }));
     const { status, output } = await project.terraform(["plan"]);
     expect(output.replaceAll(/[\s│]+/g, " ")).toContain("The code of orders was changed outside Terraform.");
     expect(status).toBe(0);
@@ -182,4 +184,4 @@ function deploymentTests(parts: TerraformParts): void {
     expect(await project.cdktf("destroy", "--skip-synth")).toMatchObject({ status: 0 });
     expect(project.state).toEqual({});
   });
-}
+});
