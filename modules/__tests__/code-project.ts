@@ -1,8 +1,11 @@
 import { App } from "cdktf";
+import { Construct } from "constructs";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { CodeBundle, type CodeBundleConfig, type CodeTarget } from "../code/code-bundle";
+import { archiveDirectory } from "../code/archive-directory";
+import { codeBundleFiles, codeBundleProblems, type CodeBundleConfig, type CodeTarget } from "../code/code-bundle";
+import { ConstructSettingsError } from "../terraform/construct-settings-error";
 import { newStack, temporaryDirectory } from "./synthesis";
 
 export type Files = Readonly<Record<string, string | Buffer>>;
@@ -40,16 +43,20 @@ export function stage(
   outdir = temporaryDirectory(),
 ): Staged {
   const stack = newStack(outdir);
-  const bundle = new CodeBundle(stack, "code", { entry: path.join(root, entry), runtime: "nodejs24.x", ...config });
+  const code = new Construct(stack, "code");
+  const target = { runtime: "nodejs24.x", architecture: "arm64", files: {} } as const;
+  const settings = { entry: path.join(root, entry), ...target, ...config };
+  ConstructSettingsError.throwIfAny(codeBundleProblems(settings));
+  const { sourceDir } = archiveDirectory(code, codeBundleFiles(code, settings));
   App.of(stack).synth();
-  const directory = path.join(outdir, "stacks/test", bundle.sourceDir.replace("${path.module}/", ""));
+  const directory = path.join(outdir, "stacks/test", sourceDir.replace("${path.module}/", ""));
   const names = readdirSync(directory, { recursive: true, encoding: "utf8" });
   return {
     directory,
     names: names.filter((name) => statSync(path.join(directory, name)).isFile()).sort(),
     code: readFileSync(path.join(directory, "index.mjs"), "utf8"),
-    warnings: bundle.node.metadata.map(({ data }) => String(data)),
-    sourceDir: bundle.sourceDir,
+    warnings: code.node.metadata.map(({ data }) => String(data)),
+    sourceDir,
   };
 }
 

@@ -34,11 +34,18 @@ let temporary: string | undefined;
 
 /**
  * The asset that Terraform makes the archive of.
+ *
+ * @param executable the one file that Lambda can run; without it, those that this machine can run
  * @throws ConstructSettingsError if Lambda would refuse the archive
  */
-export function archiveDirectory(scope: Construct, files: ArchiveFiles): ArchiveDirectory {
-  const names = [...files.keys()].sort();
-  const entries = names.map((name) => archiveEntry(name, files.get(name) ?? ""));
+export function archiveDirectory(scope: Construct, files: ArchiveFiles, executable?: string): ArchiveDirectory {
+  const entries = [...files]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, content]): ArchiveEntry => {
+      const { size, mode } = typeof content === "string" ? statSync(content) : { size: content.length, mode: 0 };
+      const isExecutable = executable === undefined ? (mode & 0o100) !== 0 : name === executable;
+      return { name, content, bytes: size, isExecutable };
+    });
   ConstructSettingsError.throwIfAny(sizeProblems(entries));
   const assetHash = contentHash(entries);
   const asset = new TerraformAsset(scope, "asset", {
@@ -57,12 +64,6 @@ interface ArchiveEntry {
   readonly content: string | Uint8Array;
   readonly bytes: number;
   readonly isExecutable: boolean;
-}
-
-function archiveEntry(name: string, content: string | Uint8Array): ArchiveEntry {
-  if (typeof content !== "string") return { name, content, bytes: content.length, isExecutable: false };
-  const { size, mode } = statSync(content);
-  return { name, content, bytes: size, isExecutable: (mode & 0o100) !== 0 };
 }
 
 function sizeProblems(entries: readonly ArchiveEntry[]): string[] {
@@ -90,7 +91,11 @@ function contentHash(entries: readonly ArchiveEntry[]): string {
 
 /** Writes the files once, however many functions have the same. */
 function stage(assetHash: string, entries: readonly ArchiveEntry[]): string {
-  const directory = path.join(temporaryDirectory(), assetHash);
+  if (temporary === undefined) {
+    temporary = mkdtempSync(path.join(tmpdir(), "lambda-code-"));
+    process.once("exit", removeStaged);
+  }
+  const directory = path.join(temporary, assetHash);
   if (existsSync(directory)) return directory;
   for (const { name, content, isExecutable } of entries) {
     const target = path.join(directory, name);
@@ -101,14 +106,6 @@ function stage(assetHash: string, entries: readonly ArchiveEntry[]): string {
     chmodSync(target, isExecutable ? 0o755 : 0o644);
   }
   return directory;
-}
-
-function temporaryDirectory(): string {
-  if (temporary === undefined) {
-    temporary = mkdtempSync(path.join(tmpdir(), "lambda-code-"));
-    process.once("exit", removeStaged);
-  }
-  return temporary;
 }
 
 /** For test runners, in which a module does not see the process exit. */

@@ -41,9 +41,10 @@ export function authoritiesPem({ host, caFile }: Server, region: string): string
   const regions = regionsOf(region, host);
   const chosen = roots().filter((root) => !isKnown(region) || [...regions, "any"].includes(root.region));
   const own = caFile === undefined ? [] : certificatesOf(readFileSync(projectPath(caFile), "utf8"));
-  return [...chosen.map((root) => `# region: ${root.region}\n${root.pem}\n`), ...own.map((pem) => `${pem}\n`)].join(
-    "\n",
-  );
+  const further = own.filter((pem) => !chosen.some((root) => root.pem === pem));
+  return [...chosen.map(({ region: name, pem }) => `# region: ${name}\n${pem}`), ...further]
+    .map((each) => `${each}\n`)
+    .join("\n");
 }
 
 /** The function's region, and that of an RDS endpoint elsewhere, as far as they are known. */
@@ -67,32 +68,33 @@ function roots(): { readonly region: string; readonly pem: string }[] {
 }
 
 function caFileProblems(caFile: string): string[] {
-  const wrong = (expectation: string): string[] => [problem("database.caFile", caFile, expectation)];
-  if (statSync(projectPath(caFile), { throwIfNoEntry: false })?.isFile() !== true) {
-    return wrong(`is not a file. Paths are relative to ${projectDirectory()}`);
-  }
-  const text = readFileSync(projectPath(caFile), "utf8");
+  const file = projectPath(caFile);
+  const isFile = statSync(file, { throwIfNoEntry: false })?.isFile() === true;
+  const wrong = isFile
+    ? textProblem(readFileSync(file, "utf8"))
+    : `is not a file. Paths are relative to ${projectDirectory()}`;
+  return wrong === undefined ? [] : [problem("database.caFile", caFile, wrong)];
+}
+
+function textProblem(text: string): string | undefined {
   if (text.includes("PRIVATE KEY-----"))
-    return wrong("contains a private key, which must not be deployed. Name a file that has only certificates");
+    return "contains a private key, which must not be deployed. Name a file that has only certificates";
   const certificates = certificatesOf(text);
-  if (certificates.length === 0) return wrong("contains no certificate in PEM form (-----BEGIN CERTIFICATE-----)");
-  return certificates.flatMap((pem, index) => {
-    const certificate = parsed(pem);
-    if (!certificate) return wrong(`contains a certificate that cannot be read: number ${index + 1}`);
-    const name = certificate.subject.replaceAll("\n", ", ");
-    if (!certificate.ca) return wrong(`contains the certificate of a server, not of an authority: ${name}`);
-    return new Date(certificate.validTo) < new Date() ? wrong(`contains an expired certificate: ${name}`) : [];
-  });
+  if (certificates.length === 0) return "contains no certificate in PEM form (-----BEGIN CERTIFICATE-----)";
+  return certificates.map(certificateProblem).find((each) => each !== undefined);
+}
+
+function certificateProblem(pem: string, index: number): string | undefined {
+  try {
+    const { subject, ca, validTo } = new X509Certificate(pem);
+    const name = subject.replaceAll("\n", ", ");
+    if (!ca) return `contains the certificate of a server, not of an authority: ${name}`;
+    return new Date(validTo) < new Date() ? `contains an expired certificate: ${name}` : undefined;
+  } catch {
+    return `contains a certificate that cannot be read: number ${index + 1}`;
+  }
 }
 
 function certificatesOf(text: string): string[] {
   return text.match(CERTIFICATE) ?? [];
-}
-
-function parsed(pem: string): X509Certificate | undefined {
-  try {
-    return new X509Certificate(pem);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,6 +1,6 @@
 import { cpSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { CodeBundle } from "./code-bundle";
+import { codeBundleProblems } from "./code-bundle";
 import { project, run, stage } from "../__tests__/code-project";
 import { temporaryDirectory } from "../__tests__/synthesis";
 
@@ -62,7 +62,7 @@ test("a second synthesis leaves nothing of the first in the staged directory", (
 });
 
 test.each(["function/missing.ts", "function", "package.json"])("%s is refused as an entry", (entry) => {
-  expect(CodeBundle.problems({ entry })).toEqual([
+  expect(codeBundleProblems({ entry })).toEqual([
     `code.entry "${entry}" is not a TypeScript file. Paths are relative to ${process.cwd()}`,
   ]);
 });

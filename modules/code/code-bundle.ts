@@ -1,14 +1,13 @@
 import { App, Annotations } from "cdktf";
-import { Construct, type IConstruct } from "constructs";
+import type { Construct, IConstruct } from "constructs";
 import type { Loader } from "esbuild";
 import { statSync } from "node:fs";
 import path from "node:path";
-import { archiveDirectory, type ArchiveFiles } from "./archive-directory";
-import { bundle, HANDLER, type Bundle, type BundleSettings } from "./bundle";
+import type { ArchiveFiles } from "./archive-directory";
+import { bundle, type Bundle, type BundleSettings } from "./bundle";
 import { COPIED_PATH, copiedFiles, type CopiedPath } from "./copied-files";
-import { installedIn, installedPackages } from "./installed-packages";
+import { installedIn, installedPackages, PRISMA, prismaClient } from "./installed-packages";
 import { addonProblems, ARCHITECTURES, type Architecture } from "./native-code";
-import { prismaClient } from "./prisma-client";
 import { projectDirectory, projectPath } from "./project-directory";
 import { notOneOf, problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 import { optional, read, required, type OptionTable } from "../terraform/option-table";
@@ -26,6 +25,9 @@ const LOADERS: readonly Loader[] = [
   ...(["base64", "binary", "copy", "css", "dataurl", "default", "empty", "file", "js", "json"] as const),
   ...(["jsx", "local-css", "text", "ts", "tsx"] as const),
 ];
+
+/** Node.js reads a module's source map when it loads the module. Code in the module would switch it on too late. */
+const ENABLE_SOURCE_MAPS = "--enable-source-maps";
 
 const PACKAGE_NAME = /^(@[\w.~-]+\/)?[a-z\d_~-][\w.~-]*$/i;
 
@@ -88,99 +90,81 @@ export const CODE_BUNDLE: OptionTable<CodeBundleConfig> = {
 export interface CodeTarget {
   /** Lambda runtime, for example `nodejs24.x`. */
   readonly runtime: string;
-  /** @default "arm64" */
-  readonly architecture?: Architecture;
-  /**
-   * Further files of the archive, next to the code: name → text.
-   * @default {}
-   */
-  readonly files?: Readonly<Record<string, string>>;
+  readonly architecture: Architecture;
+  /** Further files of the archive, next to the code: name → text. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/** Problems of the settings. */
+export function codeBundleProblems(config: CodeBundleConfig): string[] {
+  const { entry, external = [], install = [], loader = {} } = config;
+  const isFile = statSync(projectPath(entry), { throwIfNoEntry: false })?.isFile() === true;
+  const isTypeScript = /\.[cm]?tsx?$/.test(entry) && !/\.d\.[cm]?ts$/.test(entry);
+  const wrong = (setting: string, values: readonly string[], isRight: (value: string) => boolean, text: string) =>
+    values.filter((value) => !isRight(value)).map((value) => problem(`code.${setting}`, value, text));
+  const isPattern = (name: string): boolean => /^[@\w][^\\]*$/.test(name) && name.split("*").length <= 2;
+  const pattern = "is not the name of a package. One * may stand for the rest of a name";
+  return [
+    ...wrong("external", external, isPattern, pattern),
+    ...wrong("install", install, (name) => PACKAGE_NAME.test(name), "is not the name of a package"),
+    ...wrong("loader", Object.keys(loader), (each) => /^\.[^/\\]+$/.test(each), "is not a file extension such as .sql"),
+    ...Object.values(loader)
+      .filter((each) => !LOADERS.includes(each))
+      .map((each) => notOneOf("code.loader", each, LOADERS)),
+    ...wrong(
+      "entry",
+      [entry],
+      () => isFile && isTypeScript,
+      `is not a TypeScript file. Paths are relative to ${projectDirectory()}`,
+    ),
+  ];
 }
 
 /**
- * A function's code as one ES module in a staged directory. Not CommonJS: only an ES module can finish asynchronous
+ * A function's code as one ES module, and the files beside it. Not CommonJS: only an ES module can finish asynchronous
  * work, such as registering an extension, before the Init phase ends.
+ *
+ * @param scope gets the warnings
+ * @throws ConstructSettingsError if the entry does not compile or has no handler, or a file to deploy is missing
  */
-export class CodeBundle extends Construct {
-  /** What Lambda calls. */
-  public readonly handler = `index.${HANDLER}`;
-  /** The staged directory, as Terraform sees it. */
-  public readonly sourceDir: string;
-  /** Whether Lambda can run one of the files, such as a program of an installed package. */
-  public readonly hasExecutables: boolean;
-
-  /**
-   * @throws ConstructSettingsError if the entry is missing, does not compile or has no handler, or a file to deploy is missing.
-   */
-  public constructor(scope: Construct, id: string, config: CodeBundleConfig & CodeTarget) {
-    super(scope, id);
-    ConstructSettingsError.throwIfAny(CodeBundle.problems(config));
-    const bundled = bundleOnce(this.node.root, config);
-    const copied = copiedFiles(config.copy ?? [], path.resolve(App.of(this).outdir));
-    ConstructSettingsError.throwIfAny(copied.problems);
-    const installed = installedFiles(config, bundled);
-    const files = new Map<string, string | Uint8Array>(bundled.files);
-    // The same bytes in each checkout, with Windows' line ends too.
-    for (const [name, text] of Object.entries(config.files ?? {})) {
-      files.set(name, Buffer.from(text.replaceAll("\r\n", "\n")));
-    }
-    for (const [name, source] of [...installed.files, ...copied.files]) {
-      if (files.has(name)) throw new ConstructSettingsError([problem("code.copy.to", name, ALREADY_THERE)]);
-      files.set(name, source);
-    }
-    ConstructSettingsError.throwIfAny(
-      architectureProblems(config, installed.files, [...bundled.files, ...copied.files]),
-    );
-    for (const warning of [...bundled.warnings, ...installed.warnings, ...bundled.leftOut(isIn(files))]) {
-      Annotations.of(this).addWarning(`code.entry ${JSON.stringify(config.entry)}: ${warning}`);
-    }
-    const { sourceDir, hasExecutables } = archiveDirectory(this, files);
-    this.sourceDir = sourceDir;
-    this.hasExecutables = hasExecutables;
+export function codeBundleFiles(scope: Construct, config: CodeBundleConfig & CodeTarget): ArchiveFiles {
+  const { entry, copy = [], architecture } = config;
+  const bundled = bundleOnce(scope.node.root, config);
+  const copied = copiedFiles(copy, path.resolve(App.of(scope).outdir));
+  const installed = installedFiles(config, bundled);
+  const files = new Map<string, string | Uint8Array>(bundled.files);
+  // The same bytes in each checkout, with Windows' line ends too.
+  for (const [name, text] of Object.entries(config.files)) files.set(name, Buffer.from(text.replaceAll("\r\n", "\n")));
+  for (const [name, source] of [...installed.files, ...copied]) {
+    if (files.has(name)) throw new ConstructSettingsError([problem("code.copy.to", name, ALREADY_THERE)]);
+    files.set(name, source);
   }
-
-  /** Problems of the settings. */
-  public static problems(config: CodeBundleConfig): string[] {
-    const { entry, external = [], install = [], loader = {} } = config;
-    const isFile = statSync(projectPath(entry), { throwIfNoEntry: false })?.isFile() === true;
-    const isTypeScript = /\.[cm]?tsx?$/.test(entry) && !/\.d\.[cm]?ts$/.test(entry);
-    return [
-      ...external
-        .filter((name) => !/^[@\w][^\\]*$/.test(name) || name.split("*").length > 2)
-        .map((name) =>
-          problem("code.external", name, "is not the name of a package. One * may stand for the rest of a name"),
-        ),
-      ...install
-        .filter((name) => !PACKAGE_NAME.test(name))
-        .map((name) => problem("code.install", name, "is not the name of a package")),
-      ...Object.keys(loader)
-        .filter((extension) => !/^\.[^/\\]+$/.test(extension))
-        .map((extension) => problem("code.loader", extension, "is not a file extension such as .sql")),
-      ...Object.values(loader)
-        .filter((each) => !LOADERS.includes(each))
-        .map((each) => notOneOf("code.loader", each, LOADERS)),
-      ...(isFile && isTypeScript
-        ? []
-        : [problem("code.entry", entry, `is not a TypeScript file. Paths are relative to ${projectDirectory()}`)]),
-    ];
+  // Only Terraform knows a token.
+  if (ARCHITECTURES.includes(architecture)) {
+    ConstructSettingsError.throwIfAny([
+      ...addonProblems("code.install", installed.files, architecture),
+      ...addonProblems("code", new Map<string, string | Uint8Array>([...bundled.files, ...copied]), architecture),
+    ]);
   }
-
-  /** The environment variables that the code asks for, together with those that are set. */
-  public static environment(
-    { sourceMap = false }: { readonly sourceMap?: boolean },
-    environment: Readonly<Record<string, string>>,
-  ): Readonly<Record<string, string>> {
-    if (!sourceMap) return environment;
-    const { NODE_OPTIONS = "" } = environment;
-    if (NODE_OPTIONS.includes(ENABLE_SOURCE_MAPS)) return environment;
-    return { ...environment, NODE_OPTIONS: `${NODE_OPTIONS} ${ENABLE_SOURCE_MAPS}`.trim() };
+  const names = [...files.keys()];
+  const isDeployed = (file: string): boolean => files.has(file) || names.some((name) => name.startsWith(`${file}/`));
+  for (const warning of [...bundled.warnings, ...installed.warnings, ...bundled.leftOut(isDeployed)]) {
+    Annotations.of(scope).addWarning(`code.entry ${JSON.stringify(entry)}: ${warning}`);
   }
+  return files;
+}
+
+/** The environment variables that are set, and those that the code asks for. */
+export function codeBundleEnvironment(
+  { sourceMap = false }: CodeBundleConfig,
+  environment: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const { NODE_OPTIONS = "" } = environment;
+  if (!sourceMap || NODE_OPTIONS.includes(ENABLE_SOURCE_MAPS)) return environment;
+  return { ...environment, NODE_OPTIONS: `${NODE_OPTIONS} ${ENABLE_SOURCE_MAPS}`.trim() };
 }
 
 const ALREADY_THERE = "is already in the archive, from the code or a package. Set another path";
-
-/** Node.js reads a module's source map when it loads the module. Code in the module would switch it on too late. */
-const ENABLE_SOURCE_MAPS = "--enable-source-maps";
 
 /** By the app, whose synthesis is over before a source changes. */
 const bundles = new WeakMap<IConstruct, Map<string, Bundle>>();
@@ -200,7 +184,7 @@ function bundleOnce(app: IConstruct, config: CodeBundleConfig & CodeTarget): Bun
 
 /** What `install` adds to the archive. */
 function installedFiles(
-  { entry, install = [], architecture = "arm64" }: CodeBundleConfig & CodeTarget,
+  { entry, install = [], architecture }: CodeBundleConfig & CodeTarget,
   { imports }: Bundle,
 ): { readonly files: ReadonlyMap<string, string>; readonly warnings: readonly string[] } {
   if (install.length === 0) return { files: new Map(), warnings: [] };
@@ -210,28 +194,8 @@ function installedFiles(
   }
   const from = path.dirname(projectPath(entry));
   const files = installedPackages(install, from, architecture);
-  if (!imports.includes("@prisma/client") || !install.includes("@prisma/client")) return { files, warnings: [] };
-  const client = prismaClient(installedIn("@prisma/client", from), architecture);
-  if (client) return { files: new Map([...files, ...client]), warnings: [] };
-  const warning = "@prisma/client has no generated client, so none is deployed. Run npx prisma generate";
-  return { files, warnings: [warning] };
-}
-
-/** Whether a file or a directory is in the archive. */
-function isIn(files: ReadonlyMap<string, unknown>): (file: string) => boolean {
-  const names = [...files.keys()];
-  return (file) => files.has(file) || names.some((name) => name.startsWith(`${file}/`));
-}
-
-/** Native code for another architecture. */
-function architectureProblems(
-  { architecture = "arm64" }: CodeTarget,
-  installed: ArchiveFiles,
-  others: readonly (readonly [string, string | Uint8Array])[],
-): string[] {
-  if (!ARCHITECTURES.includes(architecture)) return [];
-  return [
-    ...addonProblems("code.install", installed, architecture),
-    ...addonProblems("code", new Map(others), architecture),
-  ];
+  if (!imports.includes(PRISMA) || !install.includes(PRISMA)) return { files, warnings: [] };
+  const client = prismaClient(installedIn(PRISMA, from), architecture);
+  const warning = `${PRISMA} has no generated client, so none is deployed. Run npx prisma generate`;
+  return { files: new Map([...files, ...(client ?? [])]), warnings: client ? [] : [warning] };
 }

@@ -13,7 +13,8 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { App } from "cdktf";
-import { CodeDirectory } from "./code-directory";
+import { archiveDirectory } from "./archive-directory";
+import { codeDirectoryFiles, codeDirectoryProblems } from "./code-directory";
 import { project } from "../__tests__/code-project";
 import { newStack, only, synthesize, temporaryDirectory } from "../__tests__/synthesis";
 
@@ -26,7 +27,8 @@ const CONTAINS = "contains the project itself or the output of the synthesis. Na
 function stage(directory: string): string {
   const outdir = temporaryDirectory();
   const stack = newStack(outdir);
-  const { sourceDir } = new CodeDirectory(stack, "code", { directory, handler: "src/main.handler" });
+  const files = codeDirectoryFiles(stack, { directory, handler: "src/main.handler" });
+  const { sourceDir } = archiveDirectory(stack, files);
   App.of(stack).synth();
   return path.join(outdir, "stacks/test", sourceDir.replace("${path.module}/", ""));
 }
@@ -78,19 +80,19 @@ describe("a directory is refused", () => {
       `code.handler "main.handler" names a file that does not exist. Expected one of ${candidates}`,
     ],
   ])("%s with the handler %s", (name, handler, expected) => {
-    expect(CodeDirectory.problems({ directory: name, handler })).toEqual([expected]);
+    expect(codeDirectoryProblems({ directory: name, handler })).toEqual([expected]);
   });
 
   test("that contains the output of the synthesis", () => {
     const stack = newStack(path.join(directory, "out"));
-    expect(() => new CodeDirectory(stack, "code", { directory, handler: "src/main.handler" })).toThrow(
+    expect(() => codeDirectoryFiles(stack, { directory, handler: "src/main.handler" })).toThrow(
       `code.directory "${directory}" ${CONTAINS}`,
     );
   });
 });
 
 test("a handler may be nested in its module", () => {
-  expect(CodeDirectory.problems({ directory: project(FILES), handler: "src/main.api.handler" })).toEqual([]);
+  expect(codeDirectoryProblems({ directory: project(FILES), handler: "src/main.api.handler" })).toEqual([]);
 });
 
 describe("the nearest cdktf.json", () => {
@@ -113,14 +115,14 @@ describe("the nearest cdktf.json", () => {
   test("is what the directory is relative to, wherever the program was started", () => {
     const root = startedBelow();
     expect(readdirSync(stage("code")).sort()).toEqual(["node_modules", "src"]);
-    expect(CodeDirectory.problems({ directory: "own", handler: "src/main.handler" })).toEqual([
+    expect(codeDirectoryProblems({ directory: "own", handler: "src/main.handler" })).toEqual([
       `code.directory "own" is not a directory. Paths are relative to ${root}`,
     ]);
   });
 
   test.each([".", "..", "infra"])("refuses a directory that contains the program: %s", (directory) => {
     startedBelow();
-    expect(CodeDirectory.problems({ directory, handler: "own/src/main.handler" })).toEqual([
+    expect(codeDirectoryProblems({ directory, handler: "own/src/main.handler" })).toEqual([
       `code.directory "${directory}" ${CONTAINS}`,
     ]);
   });
@@ -129,7 +131,7 @@ describe("the nearest cdktf.json", () => {
     const root = startedBelow();
     renameSync(path.join(root, "infra"), path.join(root, "..infra"));
     process.chdir(path.join(root, "..infra"));
-    expect(CodeDirectory.problems({ directory: ".", handler: "code/src/main.handler" })).toHaveLength(1);
+    expect(codeDirectoryProblems({ directory: ".", handler: "code/src/main.handler" })).toHaveLength(1);
     process.chdir(root);
     expect(readdirSync(stage("..infra/own")).sort()).toEqual(["node_modules", "src"]);
   });

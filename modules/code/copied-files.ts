@@ -1,8 +1,7 @@
 import { statSync, type Stats } from "node:fs";
 import path from "node:path";
-import { filesBelow } from "./directory-files";
-import { isInside, projectDirectory, projectPath } from "./project-directory";
-import { problem } from "../terraform/construct-settings-error";
+import { filesBelow, isInside, projectDirectory, projectPath } from "./project-directory";
+import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 import { optional, read, required, type OptionTable } from "../terraform/option-table";
 
 const FROM = "code.copy.from";
@@ -21,23 +20,18 @@ export interface CopiedPath {
 
 export const COPIED_PATH: OptionTable<CopiedPath> = { from: read(required("text")), to: read(optional("text")) };
 
-export interface CopiedFiles {
-  /** Path in the archive → file on this machine. */
-  readonly files: ReadonlyMap<string, string>;
-  readonly problems: readonly string[];
-}
-
 /**
- * The files that `copy` names.
+ * The files that `copy` names: path in the archive → file on this machine.
  *
  * @param outdir output of the synthesis, which must not be copied
+ * @throws ConstructSettingsError for files that are missing, and for paths outside the archive
  */
-export function copiedFiles(copies: readonly CopiedPath[], outdir: string): CopiedFiles {
+export function copiedFiles(copies: readonly CopiedPath[], outdir: string): ReadonlyMap<string, string> {
   const files = new Map<string, string>();
   const problems: string[] = [];
   for (const { from, to = path.basename(path.resolve(projectDirectory(), from)) } of copies) {
     const source = projectPath(from);
-    const stats = from === "" ? undefined : statSync(source, { throwIfNoEntry: false });
+    const stats = statSync(source, { throwIfNoEntry: false });
     const found = fromProblem(from, stats, outdir) ?? toProblem(from, to, stats);
     if (found !== undefined) {
       problems.push(found);
@@ -52,7 +46,8 @@ export function copiedFiles(copies: readonly CopiedPath[], outdir: string): Copi
       files.set(place, path.join(source, file));
     }
   }
-  return { files, problems };
+  ConstructSettingsError.throwIfAny(problems);
+  return files;
 }
 
 function fromProblem(from: string, stats: Stats | undefined, outdir: string): string | undefined {

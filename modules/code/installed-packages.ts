@@ -1,12 +1,11 @@
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import path from "node:path";
 import type { Architecture } from "./native-code";
-import { filesBelow } from "./directory-files";
 import { npmInstall } from "./npm-install";
-import { directoriesUpward, projectDirectory, shownPath } from "./project-directory";
+import { directoriesUpward, filesBelow, projectDirectory, shownPath } from "./project-directory";
 import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 
-const SETTING = "code.install";
+export const PRISMA = "@prisma/client";
 
 /** The fields of a package.json, or of an entry in npm's lock file, that are used here. */
 interface Manifest {
@@ -61,7 +60,7 @@ export function installedIn(name: string, from: string): string {
   const found = places.find((place) => existsSync(path.join(place, "package.json")));
   if (found !== undefined) return realpathSync(found);
   const text = `is not installed where ${shownPath(from) || "."} could import it. Run npm install ${name}`;
-  throw new ConstructSettingsError([problem(SETTING, name, text)]);
+  throw new ConstructSettingsError([problem("code.install", name, text)]);
 }
 
 /** As npm reads it: https://docs.npmjs.com/cli/configuring-npm/package-json#dependencies */
@@ -74,7 +73,7 @@ function versionOf(name: string, entry: Manifest, directory: string, project: st
 }
 
 function addFiles(files: Map<string, string>, directory: string, target: string): void {
-  for (const name of filesBelow(directory, () => undefined)) {
+  for (const name of filesBelow(directory)) {
     // npm's notes and links to programs differ from one version of npm to the next, and nothing imports them.
     if (!/(^|\/)(\.bin\/|\.package-lock\.json$)/.test(name)) files.set(`${target}/${name}`, path.join(directory, name));
   }
@@ -82,4 +81,33 @@ function addFiles(files: Map<string, string>, directory: string, target: string)
 
 function readJson<T extends object>(file: string): Partial<T> {
   return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as T) : {};
+}
+
+/** Prisma's words for Lambda's platforms: https://www.prisma.io/docs/orm/reference/prisma-schema-reference#binarytargets-options */
+const BINARY_TARGETS: Readonly<Record<Architecture, string>> = {
+  arm64: "linux-arm64-openssl-3.0.x",
+  x86_64: "rhel-openssl-3.0.x",
+};
+
+const ENGINE = /^client\/(?:lib)?query_engine-/;
+
+/**
+ * Files of the client that `prisma generate` has written beside `@prisma/client`, by their path in the archive.
+ *
+ * @param directory of `@prisma/client`
+ * @returns undefined if the client is not generated
+ * @throws ConstructSettingsError if the client has engines, and none is for the platform
+ */
+export function prismaClient(directory: string, architecture: Architecture): ReadonlyMap<string, string> | undefined {
+  const generated = path.join(directory, "../../.prisma");
+  if (!existsSync(path.join(generated, "client/schema.prisma"))) return undefined;
+  const target = BINARY_TARGETS[architecture];
+  const names = filesBelow(generated);
+  const engines = names.filter((name) => ENGINE.test(name));
+  if (engines.length > 0 && !engines.some((name) => name.includes(target))) {
+    const text = `has a generated client without an engine for ${architecture}. Set binaryTargets = ["native", "${target}"] in schema.prisma and run npx prisma generate`;
+    throw new ConstructSettingsError([problem("code.install", PRISMA, text)]);
+  }
+  const deployed = names.filter((name) => !ENGINE.test(name) || name.includes(target));
+  return new Map(deployed.map((name) => [`node_modules/.prisma/${name}`, path.join(generated, name)]));
 }

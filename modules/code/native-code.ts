@@ -31,8 +31,8 @@ export function platformOfAddon(addon: string | Uint8Array): string | undefined 
   return `linux-${machine}-${content.includes("libc.musl-") ? "musl" : "glibc"}`;
 }
 
-/** Without reading the rest of a large file. */
-function startsAsElf(file: string): boolean {
+/** Whether a file is a program or an addon for Linux, without reading the rest of a large file. */
+export function startsAsElf(file: string): boolean {
   const start = Buffer.alloc(ELF.length);
   const descriptor = openSync(file, "r");
   readSync(descriptor, start);

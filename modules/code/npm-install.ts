@@ -3,8 +3,8 @@ import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import type { Architecture } from "./native-code";
-import { filesBelow } from "./directory-files";
 import { cpuOf, platformOf, platformOfAddon } from "./native-code";
+import { filesBelow } from "./project-directory";
 import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 
 export interface NpmInstall {
@@ -47,7 +47,7 @@ export function npmInstall(install: NpmInstall): string {
 /** Runs the install scripts of packages that come without native code for the platform: they download or compile it. */
 function build(install: NpmInstall, work: string): void {
   const modules = path.join(work, "node_modules");
-  const files = filesBelow(modules, () => undefined);
+  const files = filesBelow(modules);
   const isBuilt = (directory: string): boolean =>
     files
       .filter((file) => file.startsWith(`${directory}/`) && file.endsWith(".node"))

@@ -1,8 +1,10 @@
 import { App, TerraformStack } from "cdktf";
+import { Construct } from "constructs";
 import * as esbuild from "esbuild";
 import { readdirSync, statSync } from "node:fs";
 import path from "node:path";
-import { CodeBundle } from "./code-bundle";
+import { archiveDirectory } from "./archive-directory";
+import { codeBundleFiles } from "./code-bundle";
 import { project } from "../__tests__/code-project";
 import { temporaryDirectory } from "../__tests__/synthesis";
 
@@ -22,7 +24,11 @@ function synthesize(entries: readonly string[]): Synthesis {
   const outdir = temporaryDirectory();
   const app = new App({ outdir, skipValidation: true });
   const stack = new TerraformStack(app, "test");
-  entries.forEach((entry, index) => new CodeBundle(stack, `code${index}`, { entry, runtime: "nodejs24.x" }));
+  for (const [index, entry] of entries.entries()) {
+    const code = new Construct(stack, `code${index}`);
+    const settings = { entry, runtime: "nodejs24.x", architecture: "arm64", files: {} } as const;
+    archiveDirectory(code, codeBundleFiles(code, settings));
+  }
   app.synth();
   const files = readdirSync(outdir, { recursive: true, encoding: "utf8" }).map((name) => path.join(outdir, name));
   const bytes = files.map((file) => statSync(file)).reduce((sum, each) => sum + (each.isFile() ? each.size : 0), 0);

@@ -7,6 +7,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { AUTHORITIES_FILE, authoritiesPem } from "../code/certificate-authorities";
+import { startsAsElf } from "../code/native-code";
+import { filesBelow } from "../code/project-directory";
 import { ConstructSettingsError } from "../terraform/construct-settings-error";
 import { isExported, moduleFiles, type ModuleJson } from "./module-files";
 import { pathsWithin, stackFunction, type StackFunction } from "./stack-function";
@@ -20,9 +22,6 @@ Writes the function as a Terraform module: JSON syntax, the zip and a README. It
   <directory>        where to, relative to this project; ${DEFAULT_DIRECTORY} by default. It must be new, empty, or an
                      earlier export, which is replaced.
   --function <name>  which function, if the app has several`;
-
-const ELF = Buffer.from("\u007fELF");
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
 class UsageError extends Error {}
 
@@ -70,11 +69,11 @@ function earlierFiles(directory: string): string[] {
 function exported(outdir: string, functionName?: string): Record<string, string | Uint8Array> {
   synthesizeApp(path.join(outdir, "app"));
   const source = stackFunction(path.join(outdir, "app"), functionName);
-  const names = codeFiles(source);
+  const names = filesBelow(source.directory);
   const app = new App({ outdir: path.join(outdir, "module") });
   new TerraformModule(app, "module", {
     source,
-    isNative: names.some((name) => isNative(path.join(source.directory, name))),
+    isNative: names.some((name) => startsAsElf(path.join(source.directory, name))),
   });
   app.synth();
   const text = readFileSync(path.join(outdir, "module/stacks/module/cdk.tf.json"), "utf8");
@@ -97,17 +96,6 @@ function synthesizeApp(outdir: string): void {
   if (status !== 0) throw new ConstructSettingsError([`the app command of cdktf.json failed: ${app}`]);
 }
 
-function codeFiles({ directory, excludes }: StackFunction): string[] {
-  return readdirSync(directory, { recursive: true, encoding: "utf8" })
-    .filter((name) => !excludes.includes(name) && statSync(path.join(directory, name)).isFile())
-    .sort();
-}
-
-/** Whether a file is a program or an addon for Linux. */
-function isNative(file: string): boolean {
-  return readFileSync(file).subarray(0, ELF.length).equals(ELF);
-}
-
 /** The same code always gives the same bytes. */
 function zip({ directory }: StackFunction, names: readonly string[]): Uint8Array {
   const files: Zippable = {};
@@ -115,18 +103,13 @@ function zip({ directory }: StackFunction, names: readonly string[]): Uint8Array
     const file = path.join(directory, name);
     // Unix; 0644, since Lambda's user has to read the files, and what can be run 0755.
     const mode = (statSync(file).mode & 0o100) === 0 ? 0o100_644 : 0o100_755;
-    const content = name === AUTHORITIES_FILE ? authoritiesOfAllRegions(file) : readFileSync(file);
-    files[name.replaceAll(path.sep, "/")] = [content, { os: 3, attrs: (mode << 16) >>> 0 }];
+    // The stack's file has the roots of its region, and the authorities of `database.caFile`.
+    const pem = name === AUTHORITIES_FILE ? authoritiesPem({ host: "", caFile: file }, "${var.region}") : undefined;
+    const content = pem === undefined ? readFileSync(file) : Buffer.from(pem);
+    files[name] = [content, { os: 3, attrs: (mode << 16) >>> 0 }];
   }
   // The oldest date that a zip can hold in every time zone.
   return zipSync(files, { level: 9, mtime: new Date(1980, 0, 1) });
-}
-
-/** The stack's file has the roots of its region, and the authorities of `database.caFile`. */
-function authoritiesOfAllRegions(file: string): Uint8Array {
-  const all = authoritiesPem({ host: "" }, "${var.region}");
-  const own = readFileSync(file, "utf8").match(CERTIFICATE) ?? [];
-  return Buffer.from([all, ...own.filter((pem) => !all.includes(pem))].join("\n"));
 }
 
 try {

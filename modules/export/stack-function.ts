@@ -8,7 +8,7 @@ import { problem, ConstructSettingsError } from "../terraform/construct-settings
 type Elements<T> = Readonly<Record<string, T & { readonly "//": { readonly metadata: { readonly path: string } } }>>;
 
 interface StackJson {
-  readonly data: { readonly archive_file?: Elements<{ readonly source_dir: string; readonly excludes?: string[] }> };
+  readonly data: { readonly archive_file?: Elements<{ readonly source_dir: string }> };
   readonly resource: {
     readonly aws_cloudwatch_log_group?: Elements<{ readonly name: string; readonly retention_in_days: number }>;
     readonly aws_lambda_function?: Elements<Lambda>;
@@ -68,7 +68,6 @@ export function stackFunction(outdir: string, wanted?: string) {
   const ownGroup = groups.find((group) => path.posix.dirname(group["//"].metadata.path) === construct);
   return {
     directory: archive.source_dir.replace("${path.module}", directory),
-    excludes: archive.excludes ?? [],
     auth: lambda.environment?.variables["DB_AUTH"],
     tlsServerName: lambda.environment?.variables["DB_TLS_SERVER_NAME"],
     settings: settingsOf(lambda),
@@ -98,7 +97,7 @@ function settingsOf(lambda: Lambda) {
       problem(`${lambda.function_name}: ${name}`, value, "refers to other resources. Set a value for the export"),
     ),
   );
-  const own = Object.entries(variables).filter(([name]) => !isOwn(name));
+  const own = Object.entries(variables).filter(([name]) => !(OWN_VARIABLES as readonly string[]).includes(name));
   return {
     architecture: lambda.architectures[0],
     runtime: lambda.runtime,
@@ -120,10 +119,6 @@ function settingsOf(lambda: Lambda) {
 /** Whether a value is an expression, which the module cannot have as a default. */
 export function isReference(value: unknown): boolean {
   return typeof value === "string" && value.includes("${");
-}
-
-function isOwn(name: string): boolean {
-  return OWN_VARIABLES.some((each) => each === name);
 }
 
 function extensionOf({ layers = [], environment }: Lambda) {

@@ -1,6 +1,6 @@
 import { authorityProblems } from "../code/certificate-authorities";
-import { CodeBundle } from "../code/code-bundle";
-import { CodeDirectory } from "../code/code-directory";
+import { codeBundleProblems } from "../code/code-bundle";
+import { codeDirectoryProblems } from "../code/code-directory";
 import { databaseProblems } from "./database";
 import { environmentProblems } from "./environment";
 import { existingRoleProblems } from "./execution-role";
@@ -41,7 +41,7 @@ function contradictions(settings: Settings, config: GracefulFunctionConfig): str
     ...(vpc ? vpcProblems(vpc) : []),
     ...logGroupProblems(settings.logGroup),
     ...(role ? existingRoleProblems(role) : []),
-    ...("entry" in code ? CodeBundle.problems(code) : "directory" in code ? CodeDirectory.problems(code) : []),
+    ...("entry" in code ? codeBundleProblems(code) : "directory" in code ? codeDirectoryProblems(code) : []),
   ];
 }
 

@@ -1,8 +1,7 @@
 import { Fn, Op, Token, Tokenization } from "cdktf";
 import { isIP } from "node:net";
-import { arn, type Place } from "../terraform/arn";
 import type { OwnVariables } from "./environment";
-import type { PolicyStatement } from "./permissions";
+import { arn, type Place, type PolicyStatement } from "./permissions";
 import { isKnown, problem } from "../terraform/construct-settings-error";
 import { optional, read, required, type OptionTable } from "../terraform/option-table";
 

@@ -7,8 +7,10 @@ import { Annotations, Fn, TerraformStack, Token, type ITerraformDependable } fro
 import { Construct } from "constructs";
 import { regionPreconditions, regionProblems, useProvider } from "./aws-provider";
 import { AUTHORITIES_FILE, authoritiesPem } from "../code/certificate-authorities";
-import { CodeBundle, type CodeBundleConfig } from "../code/code-bundle";
-import { CodeDirectory, type CodeDirectoryConfig } from "../code/code-directory";
+import { archiveDirectory } from "../code/archive-directory";
+import { HANDLER } from "../code/bundle";
+import { codeBundleEnvironment, codeBundleFiles, type CodeBundleConfig } from "../code/code-bundle";
+import { codeDirectoryFiles, type CodeDirectoryConfig } from "../code/code-directory";
 import { configProblems } from "./config-problems";
 import { databaseEnvironment, databaseStatements, isUnboundedBy } from "./database";
 import { withOwnVariables } from "./environment";
@@ -108,20 +110,24 @@ export class GracefulFunction extends Construct {
   private createArchive(settings: Settings, config: CodeBundleConfig | CodeDirectoryConfig): Archive {
     const { runtime, architecture, database, region } = settings;
     const files: Record<string, string> = database ? { [AUTHORITIES_FILE]: authoritiesPem(database, region) } : {};
-    const code = ConstructSettingsError.within(this, () =>
-      "entry" in config
-        ? new CodeBundle(this, "code", { ...config, runtime, architecture, files })
-        : new CodeDirectory(this, "code", config),
+    const code = new Construct(this, "code");
+    const { sourceDir, hasExecutables } = ConstructSettingsError.within(this, () =>
+      archiveDirectory(
+        code,
+        "entry" in config
+          ? codeBundleFiles(code, { ...config, runtime, architecture, files })
+          : codeDirectoryFiles(code, config),
+      ),
     );
     const zip = new DataArchiveFile(this, "zip", {
       type: "zip",
-      sourceDir: code.sourceDir,
+      sourceDir,
       outputPath: `\${path.module}/${pathName(this)}.zip`,
       // Otherwise the mode, and so the hash, depends on the umask of the machine that synthesizes. Where a file can be
       // run, the staged copy has the modes.
-      outputFileMode: code.hasExecutables ? undefined : "0644",
+      outputFileMode: hasExecutables ? undefined : "0644",
     });
-    return { zip, handler: code.handler };
+    return { zip, handler: "entry" in config ? `index.${HANDLER}` : config.handler };
   }
 
   /** Role and log group, with the permissions that the settings need and no others. */
@@ -228,7 +234,7 @@ function codeAttributes({ code, runtime }: Settings, archive?: Archive): Partial
 
 function environmentVariables({ code, environment, database, timeout, shutdownExtension }: Settings) {
   const own = { ...(database ? databaseEnvironment(database, timeout) : {}), ...shutdownExtension.environment };
-  return withOwnVariables("entry" in code ? CodeBundle.environment(code, environment) : environment, own);
+  return withOwnVariables("entry" in code ? codeBundleEnvironment(code, environment) : environment, own);
 }
 
 /** The synthesis cannot read a list that only Terraform knows. */

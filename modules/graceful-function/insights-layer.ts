@@ -1,4 +1,4 @@
-import { Fn, Op, propertyAccess, TerraformLocal, Token, type IResolvable, type Precondition } from "cdktf";
+import { Fn, propertyAccess, TerraformLocal, Token, type IResolvable, type Precondition } from "cdktf";
 import type { Construct } from "constructs";
 import { ARCHITECTURES, type Architecture } from "../code/native-code";
 import table from "./insights-layers.json";
@@ -62,49 +62,33 @@ export class InsightsLayer {
     if (!isKnown(region) || region in this.arns(architecture)) return [];
     const other = ARCHITECTURES.find((each) => region in this.arns(each));
     const hint = other === undefined ? "" : `; there ${other} has one`;
-    return [problem("region", region, this.regionExpectation(architecture, hint))];
+    const regions = Object.keys(this.arns(architecture)).sort().join(", ");
+    return [problem("region", region, this.regionExpectation(architecture, hint, regions))];
   }
 
-  /** For settings without problems. */
+  /** For settings without problems. Terraform looks the layer up if it alone knows region or architecture. */
   public bind(scope: Construct, region: string, architecture: Architecture): InsightsLayerBinding {
     if (this.choice.arn !== undefined) return { arn: this.choice.arn, preconditions: [] };
-    if (!isKnown(architecture)) return this.bindBoth(scope, region, architecture);
-    const arns = this.arns(architecture);
-    const arn = arns[region];
+    const known = ARCHITECTURES.filter((each) => !isKnown(architecture) || each === architecture);
+    const tables = Object.fromEntries(known.map((each) => [each, this.arns(each)]));
+    const arn = isKnown(architecture) ? tables[architecture]?.[region] : undefined;
     if (arn !== undefined) return { arn, preconditions: [] };
-
-    const map = new TerraformLocal(scope, `insights-layer-arns-${architecture.replace("_", "-")}`, arns)
-      .expression as IResolvable;
+    const local = new TerraformLocal(scope, "insights-layer-arns", tables).expression as IResolvable;
+    const arns = propertyAccess(local, [architecture]);
+    const regions = Fn.join(", ", Token.asList(Fn.keys(arns)));
     return {
-      arn: Token.asString(propertyAccess(map, [region])),
+      arn: Token.asString(propertyAccess(local, [architecture, region])),
       preconditions: [
         {
-          condition: Fn.contains(Fn.keys(map), region) as IResolvable,
-          errorMessage: problem("region", region, this.regionExpectation(architecture)),
+          condition: Fn.contains(Fn.keys(arns), region) as IResolvable,
+          errorMessage: problem("region", region, this.regionExpectation(architecture, "", regions)),
         },
       ],
     };
   }
 
-  /** The exported module has a variable for the architecture. */
-  private bindBoth(scope: Construct, region: string, architecture: Architecture): InsightsLayerBinding {
-    const [arm64, x86] = ARCHITECTURES.map((each) => this.bind(scope, region, each));
-    const isArm64 = Op.eq(architecture, "arm64");
-    const found = (binding?: InsightsLayerBinding): unknown => Fn.try([binding?.arn, ""]);
-    const conditions = (binding: InsightsLayerBinding | undefined, isOther: unknown): Precondition[] =>
-      (binding?.preconditions ?? []).map(({ condition, errorMessage }) => ({
-        condition: Op.or(isOther, condition),
-        errorMessage,
-      }));
-    return {
-      arn: Token.asString(Fn.conditional(isArm64, found(arm64), found(x86))),
-      preconditions: [...conditions(arm64, Op.not(isArm64)), ...conditions(x86, isArm64)],
-    };
-  }
-
-  private regionExpectation(architecture: Architecture, hint = ""): string {
+  private regionExpectation(architecture: Architecture, hint: string, regions: string): string {
     const layer = this.choice.version === undefined ? "an Insights layer" : `Insights ${this.choice.version}`;
-    const regions = Object.keys(this.arns(architecture)).sort().join(", ");
     return `is not one of ${regions}, the regions with ${layer} for ${architecture}${hint}`;
   }
 

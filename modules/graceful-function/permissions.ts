@@ -1,6 +1,17 @@
 import { App, Fn, Token, type IResolveContext } from "cdktf";
-import { arn, type Place } from "../terraform/arn";
 import { optional, required, type OptionTable } from "../terraform/option-table";
+
+/** Where a resource is, in the words of an ARN. The partition is not always `aws`: there are China and GovCloud. */
+export interface Place {
+  readonly partition: string;
+  readonly region: string;
+  readonly account: string;
+}
+
+/** The ARN of a resource in that place. */
+export function arn({ partition, region, account }: Place, service: string, resource: string): string {
+  return `arn:${partition}:${service}:${region}:${account}:${resource}`;
+}
 
 /** A statement of an IAM policy. */
 export interface PolicyStatement {

@@ -1,13 +1,13 @@
+import { App, TerraformStack } from "cdktf";
 import { zipSync } from "fflate";
-import { chmodSync, readdirSync, statSync } from "node:fs";
+import { chmodSync, statSync } from "node:fs";
 import path from "node:path";
 import { ShutdownLayer } from "./shutdown-layer";
 import { project } from "../__tests__/code-project";
 import { jsonOf, newStack, only, temporaryDirectory, type Synthesized } from "../__tests__/synthesis";
 
-function synthesize(directory: string, outdir = temporaryDirectory()): Synthesized {
-  const stack = newStack(outdir);
-  new ShutdownLayer(stack, "layer", { content: directory });
+function synthesize(content: string, stack = newStack()): Synthesized {
+  new ShutdownLayer(stack, "layer", { content });
   return jsonOf(stack);
 }
 
@@ -15,7 +15,9 @@ test("a directory becomes an archive, in which the wrapper alone can be run", ()
   const outdir = temporaryDirectory();
   const directory = project({ "graceful-shutdown": "#!/bin/sh\n", "lambda-graceful-shutdown/attach.mjs": "" });
   chmodSync(path.join(directory, "lambda-graceful-shutdown/attach.mjs"), 0o777);
-  const { resource, data, output } = synthesize(directory, outdir);
+  const app = new App({ outdir, skipValidation: true });
+  const stack = new TerraformStack(app, "test");
+  const { resource, data, output } = synthesize(directory, stack);
   const [zip] = Object.keys(data.archive_file ?? {});
   expect(only(resource, "aws_lambda_layer_version")).toMatchObject({
     layer_name: "graceful-shutdown",
@@ -24,8 +26,9 @@ test("a directory becomes an archive, in which the wrapper alone can be run", ()
     lifecycle: { create_before_destroy: true },
   });
   expect(output.layer_arn?.value).toMatch(/^\$\{aws_lambda_layer_version\.\w+\.arn\}$/);
-  const bundles = path.join(outdir, "bundles");
-  const staged = path.join(bundles, readdirSync(bundles)[0] ?? "");
+  app.synth();
+  const source = String(only(data, "archive_file").source_dir).replace("${path.module}", "stacks/test");
+  const staged = path.join(outdir, source);
   const mode = (file: string): number => statSync(path.join(staged, file)).mode & 0o777;
   expect([mode("graceful-shutdown"), mode("lambda-graceful-shutdown/attach.mjs")]).toEqual([0o755, 0o644]);
 });

@@ -1,11 +1,12 @@
 import { DataArchiveFile } from "@cdktf/provider-archive/lib/data-archive-file";
 import { LambdaLayerVersion } from "@cdktf/provider-aws/lib/lambda-layer-version";
-import { App, AssetType, TerraformAsset } from "cdktf";
+import { AssetType, TerraformAsset } from "cdktf";
 import { Construct } from "constructs";
 import { createHash } from "node:crypto";
-import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import path from "node:path";
-import { projectDirectory, projectPath } from "../code/project-directory";
+import { archiveDirectory } from "../code/archive-directory";
+import { filesBelow, projectDirectory, projectPath } from "../code/project-directory";
 import { optional, optionProblems, read, type OptionTable } from "../terraform/option-table";
 import { addOutput, pathName } from "../terraform/path-name";
 import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
@@ -63,16 +64,11 @@ export class ShutdownLayer extends Construct {
     addOutput(this, "arn", "ARN of the layer's version", this.arn);
   }
 
-  /** A copy with fixed modes, because umask and owner differ from one checkout to the next. */
   private zipOf(directory: string): { filename: string; sourceCodeHash: string } {
-    const staging = path.resolve(App.of(this).outdir, "bundles", this.node.addr);
-    rmSync(staging, { recursive: true, force: true });
-    cpSync(directory, staging, { recursive: true, dereference: true });
-    for (const file of filesOf(staging)) chmodSync(path.join(staging, file), file === WRAPPER ? 0o755 : 0o644);
-    const asset = new TerraformAsset(this, "asset", { path: staging, type: AssetType.DIRECTORY });
+    const files = new Map(filesBelow(directory).map((name) => [name, path.join(directory, name)]));
     const zip = new DataArchiveFile(this, "zip", {
       type: "zip",
-      sourceDir: `\${path.module}/${asset.path}`,
+      sourceDir: archiveDirectory(this, files, WRAPPER).sourceDir,
       outputPath: `\${path.module}/${pathName(this)}.zip`,
     });
     return { filename: zip.outputPath, sourceCodeHash: zip.outputBase64Sha256 };
@@ -83,11 +79,6 @@ export class ShutdownLayer extends Construct {
     const sourceCodeHash = createHash("sha256").update(readFileSync(file)).digest("base64");
     return { filename: `\${path.module}/${asset.path}`, sourceCodeHash };
   }
-}
-
-function filesOf(directory: string): string[] {
-  const names = readdirSync(directory, { recursive: true, encoding: "utf8" });
-  return names.filter((name) => statSync(path.join(directory, name)).isFile());
 }
 
 function contentProblems(content: string): string[] {
@@ -101,7 +92,7 @@ function contentProblems(content: string): string[] {
     const isZip = readFileSync(file).subarray(0, 2).toString() === "PK";
     return isZip ? [] : [problem("content", content, `is neither a directory nor a zip. ${run}`)];
   }
-  const names = filesOf(file).map((name) => name.replaceAll(path.sep, "/"));
+  const names = filesBelow(file);
   return FILES.filter((name) => !names.includes(name)).map((name) =>
     problem("content", content, `has no file ${name}. ${run}`),
   );
