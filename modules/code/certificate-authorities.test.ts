@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -61,6 +61,15 @@ describe("the data", () => {
     const kept = all.filter((each) => !more.includes(commonName(each)));
     expect(kept.map((each) => each.fingerprint256).sort()).toEqual(valid.map((each) => each.fingerprint256).sort());
     expect(all).toHaveLength(kept.length + more.length);
+  });
+
+  // A fork may be no repository yet.
+  const isTracked = spawnSync("git", ["ls-files", "--error-unmatch", "modules/code/rds-roots.pem"]).status === 0;
+  (isTracked ? test : test.skip)("has the same bytes in a checkout with Windows' line ends", () => {
+    const directory = temporaryDirectory();
+    const checkout = ["checkout-index", `--prefix=${directory}/`, "--", "modules/code/rds-roots.pem"];
+    execFileSync("git", ["-c", "core.autocrlf=true", "-c", "core.eol=crlf", ...checkout]);
+    expect(readFileSync(path.join(directory, "modules/code/rds-roots.pem"), "utf8")).toBe(ROOTS);
   });
 
   test("holds authorities that have signed themselves, each under its own region", () => {

@@ -37,15 +37,14 @@ export interface CodeBundleConfig {
   readonly entry: string;
 
   /**
-   * Packages that are left out of the archive, because a layer or the runtime provides them or the code works without
-   * them. A `*` stands for the rest of a name.
+   * Packages that are left out of the archive. A `*` stands for the rest of a name.
    * @default []
    */
   readonly external?: readonly string[];
 
   /**
-   * Packages that cannot be bundled, such as native code. The synthesis has npm install them and their dependencies for
-   * the function's architecture, in the versions of package-lock.json.
+   * Packages that cannot be bundled, such as native code. npm installs them for the function's architecture, in the
+   * versions of package-lock.json.
    * @default []
    */
   readonly install?: readonly string[];
@@ -63,8 +62,7 @@ export interface CodeBundleConfig {
   readonly loader?: Readonly<Record<string, Loader>>;
 
   /**
-   * Deploy the source map, which is twice the size of the code, and add `--enable-source-maps` to NODE_OPTIONS, so that
-   * stack traces name the lines of the sources.
+   * Deploy the source map, twice the size of the code, and set `--enable-source-maps`: stack traces name the sources.
    * @default false
    */
   readonly sourceMap?: boolean;

@@ -47,26 +47,24 @@ export interface Database {
    */
   readonly user?: string;
 
-  /** How the function logs in: with a secret or with IAM, never with a password in a setting. */
+  /** How the function logs in: with a secret or with IAM. */
   readonly auth: DatabaseAuth;
 
   /**
-   * Name that the server's certificate must have, if `host` is another name for the server (a CNAME). An IAM token is
-   * signed for this name.
+   * Name in the server's certificate and in an IAM token, if `host` is another name for the server (a CNAME).
    * @default - the host
    */
   readonly tlsServerName?: string;
 
   /**
-   * PEM file with certificate authorities to trust, relative to the directory of cdktf.json; it becomes part of the
-   * archive. Needed for servers that are not RDS, and in regions whose roots `rds-roots.pem` does not contain.
+   * PEM file with certificate authorities, for servers that are not RDS and regions that `rds-roots.pem` lacks; relative
+   * to the directory of cdktf.json.
    * @default - RDS's roots of the region, and those of RDS Proxy
    */
   readonly caFile?: string;
 
   /**
-   * Connections that one execution environment opens at most. Set it to the `connectionLimit` of `new Database()` in
-   * the function's code. The synthesis compares it with `maxConnections`.
+   * Connections of one execution environment: the `connectionLimit` of `new Database()` in the function's code.
    * @default 1
    */
   readonly connectionLimit?: number;

@@ -20,7 +20,7 @@ export interface VpcConfig {
   readonly securityGroupIds: readonly string[];
 
   /**
-   * Whether the subnets reach CloudWatch Logs through an interface endpoint or NAT. Insights needs this.
+   * Whether the subnets reach CloudWatch Logs, which Insights needs, through an interface endpoint or NAT.
    * @default false - the synthesis warns, if the shutdown extension is Insights
    */
   readonly reachesLogs?: boolean;
@@ -33,9 +33,7 @@ export interface CodeImageConfig {
 }
 
 export interface GracefulFunctionConfig {
-  /**
-   * Region of the function. It must be the region of the AWS provider: the synthesis or the plan checks this.
-   */
+  /** Region of the function, which must be that of the AWS provider. */
   readonly region: string;
 
   /**
@@ -48,8 +46,7 @@ export interface GracefulFunctionConfig {
   readonly functionName: string;
 
   /**
-   * The code: `entry`, a TypeScript file that exports `handler`, is bundled; `directory` is deployed as it is; `image`
-   * is a container image that exists.
+   * A TypeScript file to bundle (`entry`), a `directory` to deploy as it is, or a container `image` that exists.
    */
   readonly code: CodeBundleConfig | CodeDirectoryConfig | CodeImageConfig;
 
@@ -90,20 +87,19 @@ export interface GracefulFunctionConfig {
   readonly database?: Database;
 
   /**
-   * Further environment variables of the function. The construct adds its own, also to a map that only Terraform knows.
+   * Further environment variables of the function.
    * @default {}
    */
   readonly environment?: Readonly<Record<string, string>>;
 
   /**
-   * ARNs of further layer versions. A function can have 5, the layer of the shutdown extension included.
+   * ARNs of further layer versions: 5 with that of the shutdown extension.
    * @default []
    */
   readonly layers?: readonly string[];
 
   /**
-   * Execution environments that the function may have at a time. They are taken from the account's limit. 0 stops the
-   * function.
+   * Execution environments at a time, taken from the account's limit. 0 stops the function.
    * @default - as many as the account has left
    */
   readonly reservedConcurrency?: number;
@@ -127,14 +123,14 @@ export interface GracefulFunctionConfig {
   readonly role?: ExistingRole;
 
   /**
-   * The id that the construct had before. Terraform then moves its resources instead of replacing them. If it was in
-   * another scope: its path in the stack with `/` in front, such as `/orders/function`.
+   * The id that the construct had before, or its path in the stack, such as `/orders/function`. Terraform then moves its
+   * resources instead of replacing them.
    * @default - nothing is moved
    */
   readonly formerId?: string;
 
   /**
-   * Tags of everything that can have tags: function, role, policies and log group.
+   * Tags of function, role, policies and log group.
    * @default {}
    */
   readonly tags?: Readonly<Record<string, string>>;

@@ -14,20 +14,19 @@ export interface LogGroup {
   readonly name?: string;
 
   /**
-   * Who creates the log group. The stack destroys its own. A group of Lambda stays and keeps every line. "Lambda" is
-   * also for a group that exists.
+   * Who creates the log group. The stack destroys its own. "Lambda" is also for a group that exists.
    * @default "stack"
    */
   readonly createdBy?: (typeof CREATORS)[number];
 
   /**
-   * Days that CloudWatch keeps a line. CloudWatch accepts certain numbers only; 0 means for ever.
+   * Days that CloudWatch keeps a line; 0 means for ever.
    * @default 365 - the least that the usual scanners accept
    */
   readonly retentionDays?: number;
 
   /**
-   * ARN of the KMS key that encrypts the log group. Its key policy must allow CloudWatch Logs to use it.
+   * ARN of a KMS key that CloudWatch Logs may use.
    * @default - CloudWatch's own key
    */
   readonly kmsKeyArn?: string;
