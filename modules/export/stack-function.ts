@@ -3,7 +3,7 @@ import path from "node:path";
 import { OWN_VARIABLES } from "../graceful-function/environment";
 import { ShutdownExtension } from "../graceful-function/shutdown-extension";
 import type { LogGroup } from "../graceful-function/log-group";
-import { problem, ConstructSettingsError } from "../terraform/construct-settings-error";
+import { isKnown, problem, ConstructSettingsError } from "../terraform/construct-settings-error";
 
 type Elements<T> = Readonly<Record<string, T & { readonly "//": { readonly metadata: { readonly path: string } } }>>;
 
@@ -90,7 +90,7 @@ function settingsOf(lambda: Lambda) {
   const { log_format, application_log_level, system_log_level } = logging_config ?? {};
   const levels = [log_format, application_log_level, system_log_level];
   const fixed = { handler, layers, ephemeral_storage, tracing_config, logging_config: levels };
-  const referring = Object.entries(fixed).filter(([, value]) => isReference(JSON.stringify(value ?? "")));
+  const referring = Object.entries(fixed).filter(([, value]) => !isKnown(JSON.stringify(value ?? "")));
   if (typeof variables === "string") referring.push(["environment", variables]);
   ConstructSettingsError.throwIfAny(
     referring.map(([name, value]) =>
@@ -105,20 +105,15 @@ function settingsOf(lambda: Lambda) {
     memorySize: lambda.memory_size,
     timeout: lambda.timeout,
     reservedConcurrency: lambda.reserved_concurrent_executions ?? -1,
-    environment: Object.fromEntries(own.filter(([, value]) => !isReference(value))),
+    environment: Object.fromEntries(own.filter(([, value]) => isKnown(value))),
     /** Names of variables whose values refer to other resources. */
-    references: own.filter(([, value]) => isReference(value)).map(([name]) => name),
+    references: own.filter(([, value]) => !isKnown(value)).map(([name]) => name),
     logging: { format: log_format, applicationLevel: application_log_level, systemLevel: system_log_level },
-    tags: isReference(JSON.stringify(lambda.tags)) ? {} : (lambda.tags ?? {}),
+    tags: isKnown(JSON.stringify(lambda.tags)) ? (lambda.tags ?? {}) : {},
     ...extensionOf(lambda),
     ephemeralStorage: lambda.ephemeral_storage?.size ?? 512,
     tracing: lambda.tracing_config?.mode ?? "PassThrough",
   };
-}
-
-/** Whether a value is an expression, which the module cannot have as a default. */
-export function isReference(value: unknown): boolean {
-  return typeof value === "string" && value.includes("${");
 }
 
 function extensionOf({ layers = [], environment }: Lambda) {

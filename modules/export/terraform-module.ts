@@ -5,7 +5,8 @@ import type { Construct, Node } from "constructs";
 import type { Database } from "../graceful-function/database";
 import { OWN_VARIABLES } from "../graceful-function/environment";
 import { GracefulFunction } from "../graceful-function/graceful-function";
-import { isReference, type StackFunction } from "./stack-function";
+import { isKnown } from "../terraform/construct-settings-error";
+import type { StackFunction } from "./stack-function";
 
 /** Type, description and default; a variable without a default is required. */
 type Row = readonly [type: string, description: string, defaultValue?: unknown];
@@ -125,7 +126,7 @@ export class TerraformModule extends TerraformStack {
         type,
         description,
         // A setting that refers to another resource has to be set by the caller.
-        default: isReference(defaultValue) ? undefined : (defaultValue ?? undefined),
+        default: isKnown(defaultValue) ? (defaultValue ?? undefined) : undefined,
         nullable,
       });
       // CDKTF 0.21 cannot write a default of null.

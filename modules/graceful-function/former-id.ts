@@ -24,7 +24,7 @@ export function moveFromFormerId(owner: Construct, formerId: string): void {
 
 /** CDKTF makes a resource's name of its path, so constructs with the former ids stand in the tree for a moment. */
 function formerName(owner: Construct, formerId: string, inner: readonly string[]): string {
-  const start: IConstruct = formerId.startsWith("/") ? TerraformStack.of(owner) : parentOf(owner);
+  const start: IConstruct = formerId.startsWith("/") ? TerraformStack.of(owner) : (owner.node.scope ?? owner.node.root);
   const ids = [...formerId.split("/").filter((id) => id !== ""), ...inner];
   let scope = start;
   let added: Construct | undefined;
@@ -39,8 +39,4 @@ function formerName(owner: Construct, formerId: string, inner: readonly string[]
   const first = added ?? element;
   first.node.scope?.node.tryRemoveChild(first.node.id);
   return name;
-}
-
-function parentOf({ node }: Construct): IConstruct {
-  return node.scope ?? node.root;
 }

@@ -25,7 +25,7 @@ import {
 import { createLogGroup, loggingConfig, logGroupName } from "./log-group";
 import { addOutput, pathName } from "../terraform/path-name";
 import * as permissions from "./permissions";
-import { addPreconditions, ArchivePrecondition, ArchiveSizePrecondition } from "./preconditions";
+import { addPreconditions, archivePrecondition, archiveSizePrecondition } from "./preconditions";
 import { ConstructSettingsError } from "../terraform/construct-settings-error";
 
 export {
@@ -135,9 +135,8 @@ export class GracefulFunction extends Construct {
     settings: Settings,
     archive: Archive | undefined,
   ): { role: ExecutionRole; dependencies: ITerraformDependable[] } {
-    const { region, functionName, database, logGroup } = settings;
-    const tags = settings.tags;
-    const preconditions = archive ? [new ArchivePrecondition(archive.zip)] : [];
+    const { region, functionName, database, logGroup, tags } = settings;
+    const preconditions = archive ? [archivePrecondition(archive.zip)] : [];
     const group = createLogGroup(this, logGroup, this.logGroupName, tags);
     if (group) addPreconditions(group, preconditions);
 
@@ -186,7 +185,7 @@ export class GracefulFunction extends Construct {
       dependsOn,
     });
     addPreconditions(lambda, [
-      ...(archive ? [new ArchivePrecondition(archive.zip), new ArchiveSizePrecondition(archive.zip, lambda)] : []),
+      ...(archive ? [archivePrecondition(archive.zip), archiveSizePrecondition(archive.zip, lambda)] : []),
       ...regionPreconditions(this, region, settings.provider),
       ...preconditions,
     ]);

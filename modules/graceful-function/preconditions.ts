@@ -9,29 +9,23 @@ const MAX_ARCHIVE_BYTES = 50 * 1024 * 1024;
  * Planning writes the archive, and a stored plan does not contain it. Applied elsewhere, the plan would create role and
  * log group and then find no archive. With this condition it creates nothing.
  */
-export class ArchivePrecondition implements Precondition {
-  public readonly condition: IResolvable;
-  public readonly errorMessage: string;
-
-  public constructor({ outputPath, outputBase64Sha256 }: DataArchiveFile) {
+export function archivePrecondition({ outputPath, outputBase64Sha256 }: DataArchiveFile): Precondition {
+  return {
     // filebase64sha256 fails if the file does not exist.
-    this.condition = Fn.try([Op.eq(Fn.filebase64sha256(outputPath), outputBase64Sha256), false]) as IResolvable;
-    this.errorMessage =
+    condition: Fn.try([Op.eq(Fn.filebase64sha256(outputPath), outputBase64Sha256), false]) as IResolvable,
+    errorMessage:
       `${outputPath} is not the archive that was planned. Apply a stored plan in the directory where it ` +
-      "was made, or copy the archive there. Or plan again.";
-  }
+      "was made, or copy the archive there. Or plan again.",
+  };
 }
 
 /** Fails the plan. Lambda refuses such an archive after everything else has been created, unless it comes from S3. */
-export class ArchiveSizePrecondition implements Precondition {
-  public readonly condition: IResolvable;
-  public readonly errorMessage: string;
-
-  public constructor({ outputPath, outputSize }: DataArchiveFile, lambda: LambdaFunction) {
-    const limit = (): number => (lambda.filenameInput === undefined ? Number.MAX_SAFE_INTEGER : MAX_ARCHIVE_BYTES);
-    this.condition = Op.lte(outputSize, Lazy.numberValue({ produce: limit }));
-    this.errorMessage = `${outputPath} has more than ${MAX_ARCHIVE_BYTES} bytes, which Lambda takes from S3 only.`;
-  }
+export function archiveSizePrecondition(zip: DataArchiveFile, lambda: LambdaFunction): Precondition {
+  const limit = (): number => (lambda.filenameInput === undefined ? Number.MAX_SAFE_INTEGER : MAX_ARCHIVE_BYTES);
+  return {
+    condition: Op.lte(zip.outputSize, Lazy.numberValue({ produce: limit })),
+    errorMessage: `${zip.outputPath} has more than ${MAX_ARCHIVE_BYTES} bytes, which Lambda takes from S3 only.`,
+  };
 }
 
 /** Adds conditions that fail the plan, or the apply of a stored plan, before the resource is touched. */

@@ -262,15 +262,11 @@ export class MysqlDatabase extends Construct {
   }
 }
 
-function parametersOf({ parameters }: MysqlDatabaseConfig): Readonly<Record<string, string>> {
-  return { ...DEFAULT_PARAMETERS, ...parameters, ...TLS_PARAMETERS };
-}
-
 function withDefaults(config: MysqlDatabaseConfig) {
   return {
     ...config,
     instanceClass: config.instanceClass ?? "db.t4g.micro",
-    parameters: parametersOf(config),
+    parameters: { ...DEFAULT_PARAMETERS, ...config.parameters, ...TLS_PARAMETERS } as Readonly<Record<string, string>>,
     iamAuthentication: config.iamAuthentication ?? false,
     deletionProtection: config.deletionProtection ?? true,
     endpoints: config.endpoints ?? ["logs", "secretsmanager"],

@@ -33,7 +33,8 @@ export function pathName(owner: IConstruct, suffix = ""): string {
   const name = ids.map((id) => id.replaceAll(/[^A-Za-z0-9_-]/g, "")).join("_");
   const isShort = name.length <= MAX_LENGTH;
   const isPlain = isShort && (ids.length === 1 ? PLAIN_NAME.test(path) : ids.every((id) => PLAIN_ID.test(id)));
-  const hashed = `${/^[A-Za-z_]/.test(name) ? "" : "_"}${name.slice(0, MAX_LENGTH)}_${hash(path)}`;
+  const hash = createHash("sha256").update(path).digest("hex").slice(0, 8);
+  const hashed = `${/^[A-Za-z_]/.test(name) ? "" : "_"}${name.slice(0, MAX_LENGTH)}_${hash}`;
 
   const names = taken.get(stack) ?? new Map<string, string>();
   taken.set(stack, names);
@@ -47,10 +48,6 @@ export function pathName(owner: IConstruct, suffix = ""): string {
   }
   names.set(free.toLowerCase(), path);
   return free;
-}
-
-function hash(path: string): string {
-  return createHash("sha256").update(path).digest("hex").slice(0, 8);
 }
 
 /** An output under a name without a hash, so that scripts can rely on it: `function_arn` for the id "function". */
