@@ -113,6 +113,12 @@ export default tseslint.config(
       },
     },
   },
+  {
+    files: ["**/*.{ts,mjs,cjs}"],
+    // An example is what one copies, in one piece.
+    ignores: ["**/*.test.ts", "modules/__tests__/examples/*"],
+    rules: { "max-lines-per-function": ["error", { max: 40 }] },
+  },
   ...Object.entries(ROOMS).flatMap(borders),
   {
     files: ["__tests__/**/*.ts", "main.ts"],

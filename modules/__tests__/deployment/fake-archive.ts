@@ -61,24 +61,7 @@ export async function startFakeArchive(workingDirectory: string): Promise<FakeAr
   ) as unknown as { readonly tfplugin5: { readonly Provider: ServiceClientConstructor } };
 
   const server = new Server();
-  server.addService(loaded.tfplugin5.Provider.service, {
-    GetSchema: unary(() => ({
-      provider: { block: { attributes: [] } },
-      data_source_schemas: { archive_file: { block: { attributes: attributes() } } },
-    })),
-    PrepareProviderConfig: unary(({ config }: { config: DynamicValue }) => ({ prepared_config: config })),
-    ValidateDataSourceConfig: unary(() => ({})),
-    Configure: unary(() => ({})),
-    ReadDataSource: unary(({ config }: { config: DynamicValue }) => {
-      try {
-        return { state: { msgpack: encode(archive(decode(config.msgpack) as ArchiveFile, workingDirectory)) } };
-      } catch (error) {
-        const summary = "the fake of hashicorp/archive failed";
-        return { diagnostics: [{ severity: "ERROR", summary, detail: String(error) }] };
-      }
-    }),
-    Stop: unary(() => ({})),
-  });
+  server.addService(loaded.tfplugin5.Provider.service, provider(workingDirectory));
   const port = await new Promise<number>((settle, fail) => {
     server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) => {
       if (error) fail(error);
@@ -99,6 +82,27 @@ export async function startFakeArchive(workingDirectory: string): Promise<FakeAr
     stop: () => {
       server.forceShutdown();
     },
+  };
+}
+
+function provider(workingDirectory: string) {
+  return {
+    GetSchema: unary(() => ({
+      provider: { block: { attributes: [] } },
+      data_source_schemas: { archive_file: { block: { attributes: attributes() } } },
+    })),
+    PrepareProviderConfig: unary(({ config }: { config: DynamicValue }) => ({ prepared_config: config })),
+    ValidateDataSourceConfig: unary(() => ({})),
+    Configure: unary(() => ({})),
+    ReadDataSource: unary(({ config }: { config: DynamicValue }) => {
+      try {
+        return { state: { msgpack: encode(archive(decode(config.msgpack) as ArchiveFile, workingDirectory)) } };
+      } catch (error) {
+        const summary = "the fake of hashicorp/archive failed";
+        return { diagnostics: [{ severity: "ERROR", summary, detail: String(error) }] };
+      }
+    }),
+    Stop: unary(() => ({})),
   };
 }
 

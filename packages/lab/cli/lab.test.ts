@@ -116,7 +116,7 @@ test("what is deployed does not log in to a server whose certificate it does not
   expect({ clean, logIn: result.logIn }).toEqual({ clean: false, logIn: { auth: "secret", tls: "unknown" } });
   const other = await lab("run", "--end", "idle", "--env", "DB_SECRET_ARN=arn:aws:secretsmanager:us-east-1:0:secret:b");
   expect(other.stdout).toContain("ResourceNotFoundException");
-  expect(other.stdout).toContain("log-in: secret from the lab's Secrets Manager fake, no connection");
+  expect(other.stdout).toContain("log-in: secret from the lab's fake of Secrets Manager, no connection");
 });
 
 const READS_A_SECRET = `

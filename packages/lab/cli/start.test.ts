@@ -36,7 +36,7 @@ test("npm start shows the timeline, three ways side by side and the verdict, and
     "no extension",
     "COM_QUIT to the server",
     "leaked until wait_timeout",
-    "\nlog-in: secret from the lab's Secrets Manager fake, TLS verified against the lab's certificate authority\n",
+    "\nlog-in: secret from the lab's fake of Secrets Manager, TLS verified against the lab's certificate authority\n",
   ]) {
     expect(stdout).toContain(text);
   }

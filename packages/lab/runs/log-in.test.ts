@@ -20,7 +20,7 @@ test.each([
 
 test("the line and the table's cell say it in words", () => {
   expect(logInLine({ auth: "secret", tls: "verified" })).toBe(
-    "log-in: secret from the lab's Secrets Manager fake, TLS verified against the lab's certificate authority",
+    "log-in: secret from the lab's fake of Secrets Manager, TLS verified against the lab's certificate authority",
   );
   expect(logInCell({ auth: "secret", tls: "verified" })).toBe("secret, TLS verified");
   expect(logInLine({ auth: "password", tls: "none" })).toBe("log-in: password, no TLS");

@@ -26,7 +26,7 @@ export function logInOf(
 }
 
 const AUTH_IN_WORDS: Readonly<Record<AuthKind, string>> = {
-  secret: "secret from the lab's Secrets Manager fake",
+  secret: "secret from the lab's fake of Secrets Manager",
   password: "password",
   iam: "IAM token, whose signature the lab's server does not check",
 };

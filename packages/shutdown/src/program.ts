@@ -33,6 +33,19 @@ afterAll(() => {
 
 let programs = 0;
 
+/** @returns the program's file */
+function written(program: string, before = ""): string {
+  const file = join(folder, `program-${(programs += 1)}.mjs`);
+  const imported = join(folder, `before-${programs}.mjs`);
+  writeFileSync(imported, before);
+  const source = `import ${JSON.stringify(imported)};
+    import { closeOnShutdown, onShutdown } from ${JSON.stringify(SHUTDOWN)};
+    ${program}
+    setInterval(() => 0, 1000); console.log("ready");`;
+  writeFileSync(file, transformSync(source, { loader: "ts" }).code);
+  return file;
+}
+
 /** Runs a program until it prints "ready", sends it the signals, and waits for its end. */
 export async function end(
   program: string,
@@ -46,15 +59,7 @@ export async function end(
     readonly closeOutput?: boolean;
   } = {},
 ): Promise<Ending> {
-  const file = join(folder, `program-${(programs += 1)}.mjs`);
-  const before = join(folder, `before-${programs}.mjs`);
-  writeFileSync(before, options.before ?? "");
-  const source = `import ${JSON.stringify(before)};
-    import { closeOnShutdown, onShutdown } from ${JSON.stringify(SHUTDOWN)};
-    ${program}
-    setInterval(() => 0, 1000); console.log("ready");`;
-  writeFileSync(file, transformSync(source, { loader: "ts" }).code);
-  const [command, ...args] = [...(options.wrapper ?? []), process.execPath, file];
+  const [command, ...args] = [...(options.wrapper ?? []), process.execPath, written(program, options.before)];
   const child = spawn(command, args, { env: { PATH: process.env["PATH"], ...options.env } });
   const limit = setTimeout(() => child.kill("SIGKILL"), 10_000); // one that cannot end must not hold up the rest
   let output = "";
