@@ -40,6 +40,9 @@ function borders([room, mayImport]) {
   });
 }
 
+/** What a fork does not edit. */
+const OURS = ["{modules,packages,scripts}/**/*.{ts,mjs,cjs}"];
+
 /** A fork that installs the packages has no list of phrases. */
 const { plainWords } = existsSync("scripts/plain-words.mjs") ? await import("./scripts/plain-words.mjs") : {};
 
@@ -59,7 +62,7 @@ export default tseslint.config(
   js.configs.recommended,
   plainWords === undefined
     ? {}
-    : { plugins: { words: { rules: { plain: plainWords } } }, rules: { "words/plain": "error" } },
+    : { files: OURS, plugins: { words: { rules: { plain: plainWords } } }, rules: { "words/plain": "error" } },
   {
     plugins: { regexp },
     // One expression took exponential time over twenty lines of comments. Tests read only their own texts.
@@ -114,7 +117,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ["**/*.{ts,mjs,cjs}"],
+    files: OURS,
     // An example is what one copies, in one piece.
     ignores: ["**/*.test.ts", "modules/__tests__/examples/*"],
     rules: { "max-lines-per-function": ["error", { max: 40 }] },
