@@ -8,7 +8,7 @@ const ROOT = join(__dirname, "../../..");
 
 /** A room, and what it may not import. */
 const FORBIDDEN: readonly (readonly [room: string, path: string])[] = [
-  ["function", "../modules/terraform/arn"],
+  ["function", "../modules/terraform/path-name"],
   ["packages/shutdown/src", "../../mysql/src/database"],
   ["packages/mysql/src", "../../shutdown/src/shutdown"],
   ["packages/mysql/src/pool", "../../../shutdown/src/shutdown"],
@@ -22,9 +22,9 @@ const FORBIDDEN: readonly (readonly [room: string, path: string])[] = [
   ["packages/lab/lambda", "../mysql/relay"],
   ["packages/lab/functions", "../runs/run"],
   ["packages/lab/runs", "../cli/usage-error"],
-  ["packages/lab/faults", "../runs/run"],
+  ["packages/lab/faults", "../cli/usage-error"],
   ["packages/lab/report", "../cli/usage-error"],
-  ["packages/lab/cli", "../../../modules/terraform/arn"],
+  ["packages/lab/cli", "../../../modules/terraform/path-name"],
 ];
 
 // A process of its own: ESLint loads its configuration as an ES module, which Jest does not.

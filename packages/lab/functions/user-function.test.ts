@@ -135,7 +135,7 @@ describe("is refused as wrong usage", () => {
   test("a file that is no zip", () => {
     const path = join(scratch, "index.mjs");
     writeFileSync(path, "export {}");
-    expect(refusal(path)).toContain("is not a zip to deploy: invalid zip data");
+    expect(refusal(path)).toContain(`is not a zip to deploy: give its directory, ${scratch}`);
   });
 
   test.each(["../escaped.js", "ok/../../escaped.js", "/tmp/escaped.js", "..\\escaped.js"])(
