@@ -87,7 +87,7 @@ export async function measure(effort: Effort, onProgress: (message: string) => v
  */
 function scratchDirectory(): string {
   const scratch = mkdtempSync(join(tmpdir(), "bench-"));
-  symlinkSync(join(__dirname, "..", "node_modules"), join(scratch, "node_modules"));
+  symlinkSync(join(__dirname, "../../node_modules"), join(scratch, "node_modules"));
   return scratch;
 }
 
