@@ -15,7 +15,11 @@ const KINDS: Readonly<Record<string, (...values: readonly string[]) => string>> 
   sample: (file = "") => codeBlock(file),
   "lab-handlers": () => userHandlersTable(),
   "lab-languages": () => languagesTable(),
-  figures: (file = "") => markdown(summary(JSON.parse(readFileSync(file, "utf8")) as Figures)),
+  // The faults of the picture, so that table and picture say the same.
+  figures: (file = "", measured = "") => {
+    const { faults } = JSON.parse(readFileSync(measured, "utf8")) as Pick<Figures, "faults">;
+    return markdown(summary({ ...(JSON.parse(readFileSync(file, "utf8")) as Figures), faults }));
+  },
 };
 
 const BEGIN = "<!-- begin ";
