@@ -12,6 +12,7 @@ import { inCommandContext, type CommandContext } from "./command-context";
 import { showResult } from "./result-output";
 import { EXIT_CODES, exitCodeOf } from "./exit-codes";
 import { wholeNumber } from "./whole-number";
+import { UsageError } from "./usage-error";
 import { checkWeb, stormWebFunctions, withWebOptions, type WebOptions } from "./web";
 import {
   authOption,
@@ -87,6 +88,7 @@ export function stormCommand(): Command {
 async function play(options: StormOptions): Promise<Verdict> {
   return inCommandContext(async (context) => {
     checkWeb(options);
+    if (options.web === true && options.subject !== "all") throw new UsageError("--web cannot be used with --subject");
     return options.web === true ? stormWebFunctions(context, options) : stormAndShow(context, options);
   });
 }

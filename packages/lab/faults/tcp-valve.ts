@@ -29,11 +29,6 @@ export class TcpValve {
     for (const socket of this.sockets) socket.pause();
   }
 
-  thaw(): void {
-    this.isFrozen = false;
-    for (const socket of this.sockets) socket.resume();
-  }
-
   /** The server closes each connection. */
   drop(): void {
     for (const socket of this.sockets) socket.destroy();
