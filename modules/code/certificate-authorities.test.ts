@@ -65,7 +65,8 @@ describe("the data", () => {
 
   // A fork may be no repository yet.
   const isTracked = spawnSync("git", ["ls-files", "--error-unmatch", "modules/code/rds-roots.pem"]).status === 0;
-  (isTracked ? test : test.skip)("has the same bytes in a checkout with Windows' line ends", () => {
+  const unproven = isTracked ? "" : "NOT PROVEN outside a git repository: ";
+  (isTracked ? test : test.skip)(`${unproven}has the same bytes in a checkout with Windows' line ends`, () => {
     const directory = temporaryDirectory();
     const checkout = ["checkout-index", `--prefix=${directory}/`, "--", "modules/code/rds-roots.pem"];
     execFileSync("git", ["-c", "core.autocrlf=true", "-c", "core.eol=crlf", ...checkout]);
