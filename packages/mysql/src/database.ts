@@ -55,6 +55,9 @@ const ER_MUST_CHANGE_PASSWORD = 1820;
 /** Milliseconds to cancel a statement that has its own time limit: connect, log-in, KILL QUERY. */
 const STATEMENT_CANCEL_TIMEOUT_MS = 2_000;
 
+/** Milliseconds before the end of a hook's time. A result that is later than the end does not get into the line. */
+const REPORT_MS = 15;
+
 /** Milliseconds of {@link Database.close} outside a Shutdown phase. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
@@ -157,8 +160,9 @@ export class Database {
    */
   close(context: ShutdownContext = shutdownWithin(CLOSE_TIMEOUT_MS)): Promise<CloseResult> {
     this.pool.close();
-    const cancellation = this.cancellation(() => context.signal);
-    this.closing ??= closeConnections(this.pool.connections, (connection) => cancellation.cancel(connection), context);
+    const own = shutdownBefore(context, REPORT_MS);
+    const cancellation = this.cancellation(() => own.signal);
+    this.closing ??= closeConnections(this.pool.connections, (connection) => cancellation.cancel(connection), own);
     return this.closing;
   }
 
@@ -223,6 +227,11 @@ export class Database {
 function shutdownWithin(ms: number): ShutdownContext {
   const end = now() + ms;
   return { signal: AbortSignal.timeout(ms), remainingMs: () => Math.max(0, end - now()) };
+}
+
+function shutdownBefore({ signal, remainingMs }: ShutdownContext, ms: number): ShutdownContext {
+  const ownMs = (): number => Math.max(0, remainingMs() - ms);
+  return { signal: AbortSignal.any([signal, AbortSignal.timeout(Math.floor(ownMs()))]), remainingMs: ownMs };
 }
 
 /** `Number(undefined)` would be a pool without a limit, and a timer of 1 ms. */
