@@ -1,3 +1,4 @@
+import { KILLED } from "./environment-process";
 import { UNHEARD, type ShutdownResult, type TimelineEntry } from "./execution-environment";
 
 /** How a runtime's process was made to end. */
@@ -33,9 +34,17 @@ export function endingOf(timeline: readonly TimelineEntry[]): Ending {
   // A runtime that an extra signal has ended gets no further signal. It was gone by then at the latest.
   const goneAt = Number.isNaN(inTurnAt) ? last("environment gone") : last("runtime gone");
   const killedAt = last("SIGKILL to the runtime");
-  const goneMs = goneAt - signalAt;
+  const isKilled = killedAt > signalAt && !Number.isNaN(last(`runtime gone (${KILLED}`));
   const wasUnheard = lastLife.some(({ what }) => what.startsWith("runtime gone") && what.includes(UNHEARD));
-  return killedAt > signalAt
-    ? { goneMs, endedBy: "SIGKILL at its deadline", signalAt, killedAfterMs: killedAt - inTurnAt }
-    : { goneMs, endedBy: "itself", signalAt, ...(wasUnheard ? { unheard: true } : {}) };
+  if (isKilled) {
+    return {
+      goneMs: goneAt - signalAt,
+      endedBy: "SIGKILL at its deadline",
+      signalAt,
+      killedAfterMs: killedAt - inTurnAt,
+    };
+  }
+  // If SIGKILL found it ending, the kernel was freeing its memory, which takes milliseconds.
+  const goneMs = (killedAt > signalAt ? Math.min(goneAt, killedAt) : goneAt) - signalAt;
+  return { goneMs, endedBy: "itself", signalAt, ...(wasUnheard ? { unheard: true } : {}) };
 }

@@ -169,6 +169,9 @@ export function highestMemoryMb(runtime: EnvironmentProcess | undefined): number
   }
 }
 
+/** How a process ends that SIGKILL ends. */
+export const KILLED = "signal: killed";
+
 export function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   if (child.pid === undefined) return;
   try {

@@ -4,6 +4,7 @@ import { Changes } from "./changes";
 import {
   highestMemoryMb,
   listensToSigterm,
+  KILLED,
   signalGroup,
   type EnvironmentProcess,
   type RuntimeNote,
@@ -358,7 +359,7 @@ export class ExecutionEnvironment {
     const unheard = listens === false && how === "signal: terminated";
     this.record(`runtime gone (${how}${unheard ? UNHEARD : ""})`);
     return {
-      endedBy: leftInTime ? "itself" : "SIGKILL at its deadline",
+      endedBy: !leftInTime && how === KILLED ? "SIGKILL at its deadline" : "itself",
       ...(unheard ? { unheard } : {}),
       ...(this.lastStarvation === undefined ? {} : { starved: this.lastStarvation }),
       runtimeMs,

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Changes } from "./changes";
-import { closeLog, signalGroup, startProcess, type EnvironmentProcess } from "./environment-process";
+import { closeLog, KILLED, signalGroup, startProcess, type EnvironmentProcess } from "./environment-process";
 import {
   AWS_LIMITS,
   parse,
@@ -230,10 +230,10 @@ export class ManagedEnvironment {
     const leftInTime = await this.changes.until(begun + MANAGED_RUNTIME_MS, () => runtime.isGone);
     watch.sample();
     signalGroup(runtime.child, "SIGKILL");
-    await runtime.gone;
+    const how = await runtime.gone;
     const starved = watch.stop(MANAGED_RUNTIME_MS);
     return {
-      endedBy: leftInTime ? "itself" : "SIGKILL at its deadline",
+      endedBy: !leftInTime && how === KILLED ? "SIGKILL at its deadline" : "itself",
       runtimeMs: performance.now() - begun,
       ...(starved === undefined ? {} : { starved }),
     };

@@ -9,6 +9,7 @@ import { Changes } from "./changes";
 import {
   closeLog,
   listensToSigterm,
+  KILLED,
   signalGroup,
   startProcess,
   WATCH_SIGTERM,
@@ -240,8 +241,9 @@ export class WebEnvironment {
     signalGroup(server.child, "SIGKILL");
     const how = await server.gone;
     const starved = watch.stop(WEB_RUNTIME_MS);
+    const isKilled = !leftInTime && how === KILLED;
     return {
-      endedBy: leftInTime ? "itself" : "SIGKILL at its deadline",
+      endedBy: isKilled ? "SIGKILL at its deadline" : "itself",
       runtimeMs: performance.now() - begun,
       ...(listens === false && how === "signal: terminated" ? { unheard: true } : {}),
       ...(starved === undefined ? {} : { starved }),

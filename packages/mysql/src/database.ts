@@ -56,7 +56,7 @@ const ER_MUST_CHANGE_PASSWORD = 1820;
 const STATEMENT_CANCEL_TIMEOUT_MS = 2_000;
 
 /** Milliseconds before the end of a hook's time. A result that is later than the end does not get into the line. */
-const REPORT_MS = 15;
+const REPORT_MS = 20;
 
 /** Milliseconds of {@link Database.close} outside a Shutdown phase. */
 const CLOSE_TIMEOUT_MS = 2_000;

@@ -18,7 +18,7 @@ export const LOG_MS = 30;
 export const LAST_MS = 35;
 
 /** In front of the end of the hooks' time, busy connections are given up. */
-export const GIVE_UP_MS = 15;
+export const GIVE_UP_MS = 20;
 
 /** The same while a large result is read, which keeps a small share of a CPU busy. */
 export const GIVE_UP_RESULT_MS = 50;
