@@ -17,7 +17,7 @@ const STATEMENT = [init, begin("slow"), statementRuns] as const;
 const STAYS = "the statement, until it ends by itself";
 
 const DIGITS = `(${Array.from({ length: 10 }, (_, digit) => `SELECT ${digit} AS digit`).join(" UNION ALL ")})`;
-const MILLION_ROWS = `SELECT REPEAT('x', 100) AS text FROM ${["a", "b", "c", "d", "e", "f"].map((name) => `${DIGITS} ${name}`).join(", ")}`;
+export const MILLION_ROWS = `SELECT REPEAT('x', 100) AS text FROM ${["a", "b", "c", "d", "e", "f"].map((name) => `${DIGITS} ${name}`).join(", ")}`;
 
 /** Rows in which a running statement cannot be cancelled, or may not be. */
 export const CANCEL_FAULTS: readonly Fault[] = [

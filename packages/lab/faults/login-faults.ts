@@ -7,19 +7,12 @@ import {
   dropConnections,
   init,
   invoke,
+  passwordAtServer,
   passwordInSecret,
   script,
-  server,
   statementRuns,
   wait,
-  type Step,
 } from "./steps";
-
-/** The server's half of a rotation. */
-const passwordAtServer = (password: string): Step =>
-  server((half) => {
-    half.account = { ...half.account, password };
-  });
 
 /** Rows in which the secret changes later than the account. */
 const LATE_SECRETS: readonly Fault[] = [

@@ -9,7 +9,8 @@ import { join } from "node:path";
 import fc from "fast-check";
 import type { Fault } from "./fault";
 import { BUDGET_MS, type ShutdownExtension } from "./shutdown-extension";
-import { createCertificates } from "#fake-mysql";
+import { createCertificates, refuseAndEnd } from "#fake-mysql";
+import { MILLION_ROWS } from "./cancel-faults";
 import { startServer } from "./fault-servers";
 import { runFault, type TestBed } from "./run-fault";
 import {
@@ -18,6 +19,9 @@ import {
   freeze,
   init,
   invoke,
+  passwordAtServer,
+  passwordInSecret,
+  script,
   secretsManager,
   server,
   sigterm,
@@ -64,12 +68,18 @@ interface Happening {
   readonly steps: readonly Step[];
   /** What its invocations come to. @default none */
   readonly comesTo?: readonly RegExp[];
-  /** Only a server that misbehaves does that. @default false */
-  readonly needsFakeMysql?: boolean;
+  /** Only a server that misbehaves does that, or only one with tables. @default - any server */
+  readonly server?: "fake" | "real";
+  /** @default - any */
+  readonly login?: "secret";
 }
 
 const OK = [/^ok/];
 const TIMED_OUT = [/^Sandbox\.Timedout/];
+
+const lastInvocation: Step = async ({ invocations }) => {
+  await invocations.at(-1);
+};
 
 const HAPPENINGS: Readonly<Record<string, Happening>> = {
   invocation: { steps: [invoke({})], comesTo: OK },
@@ -91,23 +101,48 @@ const HAPPENINGS: Readonly<Record<string, Happening>> = {
       invoke({ insert: "written" }),
     ],
     comesTo: [...OK, ...OK],
-    needsFakeMysql: true,
+    server: "fake",
   },
-  farewell: { steps: [freeze, server((half) => half.endIdle(4031)), wait(30), thaw], needsFakeMysql: true },
+  farewell: { steps: [freeze, server((half) => half.endIdle(4031)), wait(30), thaw], server: "fake" },
+  "full server": {
+    steps: [
+      server((half) => half.endIdle()),
+      script((half) => {
+        const before = half.sessions.length;
+        return { connect: () => (half.sessions.length <= before + 2 ? refuseAndEnd(1040) : undefined) };
+      }),
+      ...[wait(30), invoke({ parallel: 4 }), script(() => ({}))],
+    ],
+    comesTo: OK,
+    server: "fake",
+  },
+  "rotation window": {
+    steps: [
+      ...[server((half) => half.endIdle()), passwordAtServer("next"), wait(30), begin({ parallel: 4 })],
+      ...[wait(100), passwordInSecret("next"), lastInvocation],
+    ],
+    comesTo: OK,
+    server: "fake",
+    login: "secret",
+  },
+  "large result": { steps: [invoke({ sql: `${MILLION_ROWS} LIMIT 5000` })], comesTo: OK, server: "real" },
   // Whether it is met depends on whether a connection is there.
   "secret outage": { steps: [secretsManager("refused"), invoke({}), secretsManager("well")], comesTo: [/^ok|secret/i] },
 };
 
 /** How it may end. The Shutdown phase follows. */
-const ENDINGS: Readonly<Record<string, readonly Step[]>> = {
-  idle: [],
-  frozen: [freeze],
-  "in a statement": [begin({ sleepSeconds: 30 }), wait(50)],
-  "in a transaction": [begin({ hold: { row: 1, ms: 30_000 } }), wait(50)],
-  "in a statement that nobody awaits": [invoke({ unawaited: 30 }), wait(50)],
-  "at once": [begin({})],
-  "SIGTERM twice": [sigterm],
-  "in a secret outage": [secretsManager("refused"), begin({ sleepSeconds: 30 }), wait(50)],
+const ENDINGS: Readonly<Record<string, Happening>> = {
+  idle: { steps: [] },
+  frozen: { steps: [freeze] },
+  "in a statement": { steps: [begin({ sleepSeconds: 30 }), wait(50)] },
+  "in a transaction": { steps: [begin({ hold: { row: 1, ms: 30_000 } }), wait(50)] },
+  "in a statement that nobody awaits": { steps: [invoke({ unawaited: 30 }), wait(50)] },
+  "in a loop": { steps: [begin({ loop: true }), wait(50)] },
+  "in a large result": { steps: [begin({ sql: MILLION_ROWS }), wait(100)], server: "real" },
+  "in a crowd": { steps: [begin({ parallel: 1_000 }), wait(10)] },
+  "at once": { steps: [begin({})] },
+  "SIGTERM twice": { steps: [sigterm] },
+  "in a secret outage": { steps: [secretsManager("refused"), begin({ sleepSeconds: 30 }), wait(50)] },
 };
 
 interface Lifecycle {
@@ -120,16 +155,27 @@ interface Lifecycle {
   readonly listener: "nothing" | "exits" | "throws" | "rejects";
 }
 
-const lifecycle: fc.Arbitrary<Lifecycle> = fc.record({
-  happenings: fc.array(fc.constantFrom(...Object.keys(HAPPENINGS)), { maxLength: 5 }),
-  ending: fc.constantFrom(...Object.keys(ENDINGS)),
-  extension: fc.constantFrom<ShutdownExtension>("external", "internal"),
-  poolSize: fc.constantFrom("1", "3"),
-  login: fc.constantFrom("password", "secret"),
-  listener: fc.constantFrom("nothing", "exits", "throws", "rejects"),
-});
+const lifecycle: fc.Arbitrary<Lifecycle> = fc
+  .record({
+    happenings: fc.array(fc.constantFrom(...Object.keys(HAPPENINGS)), { maxLength: 5 }),
+    ending: fc.constantFrom(...Object.keys(ENDINGS)),
+    extension: fc.constantFrom<ShutdownExtension>("external", "internal"),
+    poolSize: fc.constantFrom("1", "3"),
+    login: fc.constantFrom<Lifecycle["login"]>("password", "secret"),
+    listener: fc.constantFrom<Lifecycle["listener"]>("nothing", "exits", "throws", "rejects"),
+  })
+  .filter((one) => serversOf(one).size < 2 && all(one).every(({ login = one.login }) => login === one.login));
 
-async function runLifecycle({ happenings, ending, extension, poolSize, login, listener }: Lifecycle): Promise<void> {
+function all({ happenings, ending }: Pick<Lifecycle, "happenings" | "ending">): readonly Happening[] {
+  return [...happenings.flatMap((name) => HAPPENINGS[name] ?? []), ...[ENDINGS[ending] ?? []].flat()];
+}
+
+function serversOf(one: Lifecycle): ReadonlySet<string> {
+  return new Set(all(one).flatMap(({ server: kind = [] }) => kind));
+}
+
+async function runLifecycle(one: Lifecycle): Promise<void> {
+  const { happenings, ending, extension, poolSize, login, listener } = one;
   const happened = happenings.flatMap((name) => HAPPENINGS[name] ?? []);
   const fault: Fault = {
     name: [...happenings, ending].join(", "),
@@ -138,7 +184,7 @@ async function runLifecycle({ happenings, ending, extension, poolSize, login, li
     steps: [
       ...[init, ...happened.flatMap(({ steps }) => steps)],
       // A time-out resets the environment, and the next invocation begins with an Init: it is not to end in that.
-      ...[invoke({}), ...(ENDINGS[ending] ?? [])],
+      ...[invoke({}), ...(ENDINGS[ending]?.steps ?? [])],
     ],
     invocations: [],
     environment: {
@@ -146,7 +192,7 @@ async function runLifecycle({ happenings, ending, extension, poolSize, login, li
       ...(login === "secret" ? { DB_AUTH: "secret" } : {}),
       ...(listener === "nothing" ? {} : { FAULT_LISTENER: listener }),
     },
-    ...(happened.some(({ needsFakeMysql = false }) => needsFakeMysql) ? { fake: {} } : {}),
+    ...(serversOf(one).has("fake") ? { fake: {} } : {}),
     timeoutMs: TIMEOUT_MS,
   };
   const result = await runFault(fault, ours, extension, testBed);

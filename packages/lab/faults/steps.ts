@@ -147,6 +147,13 @@ export function passwordInSecret(password: string): Step {
   };
 }
 
+/** The fake server's half of a rotation. */
+export function passwordAtServer(password: string): Step {
+  return server((fake) => {
+    fake.account = { ...fake.account, password };
+  });
+}
+
 /** The server's password, which the function is not told. */
 export function changePassword(atServer: string): Step {
   return async ({ server }) => {

@@ -303,6 +303,20 @@ test("after a failover the host is looked up anew, since its name may lead to an
   expect(lookup.mock.calls.map(([host]) => host)).toEqual(["db.example", "db.example"]);
 });
 
+test("a connection that was being opened during a failover is not used either", async () => {
+  const database = open({ connectionLimit: 2 });
+  await database.query("SELECT 1");
+  const isOld = ({ number }: { readonly number: number }): boolean => number <= 2;
+  fake.script.login = ({ number }) => (number === 2 ? wait(100) : undefined);
+  fake.script.variables = (session) => ({ read_only: isOld(session) ? 1 : 0 });
+  fake.script.statement = (sql, session) => {
+    if (sql === "SLOW") return wait(30);
+    return sql === "INSERT 1" && isOld(session) ? refuse(1290) : undefined;
+  };
+  await Promise.all([database.query("SLOW"), database.query("INSERT 1")]);
+  expect(fake.sessions.map(({ quit }) => quit)).toEqual([true, true, false]);
+});
+
 test("a connection that was idle is asked although the clock was set back meanwhile", async () => {
   const database = open();
   await database.query("SELECT 1");

@@ -183,7 +183,8 @@ export class ConnectionPool {
       this.attempts.delete(attempt);
       this.logins.accepted(connection.target.login);
       this.forgetFailures();
-      this.offer(connection);
+      if (connection.isReusable) this.offer(connection);
+      else void prepareForReuse(connection, false); // its server was left while it was being opened
     } catch (error) {
       this.attempts.delete(attempt);
       if (!this.closing) this.attemptFailed(error, attempt);
