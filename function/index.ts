@@ -8,13 +8,14 @@ interface Answer {
   readonly serverTime: string;
 }
 
-// Connects during Init, as AWS recommends, and does not wait: the handler's first statement waits, and reports a failure.
+// Connects during Init, as AWS recommends. This never throws: the handler's first statement reports what is wrong.
 const database = new Database(databaseSettings());
-void database.open();
+const opening = database.open();
 
 // The clean-up on SIGTERM. Lambda sends that signal only to a function that has an extension.
 onShutdown("mysql", (context) => database.close(context));
 await registerExtension();
+await opening; // the environment may be frozen right after Init, which would cut the log-in off
 
 /**
  * Answers any event. An event with `sleepSeconds`, 0 to 900, first keeps the server busy for that long, so that you can

@@ -83,8 +83,9 @@ export class Database {
   }
 
   /**
-   * Starts to connect, for use during Init. Never throws: if the database is down now, the execution environment should
-   * still start. The next statement connects again.
+   * Connects, for use during Init. Await it there, since a freeze right after Init would cut the log-in off. Never
+   * throws: if the database is down now, the execution environment should still start. The next statement connects
+   * again.
    */
   async open(): Promise<void> {
     try {
