@@ -111,14 +111,14 @@ const HAPPENINGS: Readonly<Record<string, Happening>> = {
         const before = half.sessions.length;
         return { connect: () => (half.sessions.length <= before + 2 ? refuseAndEnd(1040) : undefined) };
       }),
-      ...[wait(30), invoke({ parallel: 4 }), script(() => ({}))],
+      ...[wait(30), invoke({ parallel: 2 }), script(() => ({}))],
     ],
     comesTo: OK,
     server: "fake",
   },
   "rotation window": {
     steps: [
-      ...[server((half) => half.endIdle()), passwordAtServer("next"), wait(30), begin({ parallel: 4 })],
+      ...[server((half) => half.endIdle()), passwordAtServer("next"), wait(30), begin({ parallel: 2 })],
       ...[wait(100), passwordInSecret("next"), lastInvocation],
     ],
     comesTo: OK,

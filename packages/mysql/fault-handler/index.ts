@@ -44,7 +44,7 @@ if (hook !== undefined) onShutdown("fault", faultyHook(hook));
 const listener = process.env["FAULT_LISTENER"];
 if (listener !== undefined) addFaultyListener(listener);
 
-if (process.env["FAULT_OPEN"] !== "never") void database.open();
+if (process.env["FAULT_OPEN"] !== "never") await database.open();
 await registerExtension();
 
 export const handler = async (event: FaultEvent): Promise<unknown> => {

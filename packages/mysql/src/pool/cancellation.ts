@@ -56,8 +56,11 @@ export class Cancellation {
 
   private open(key: string, target: ConnectionTarget): Second {
     const connection = new ServerConnection(target);
+    // In a later turn: what waits for the end of the time goes first.
     const cutOff = (): void => {
-      connection.abandon(new Error("the time to cancel the statement is over"));
+      setImmediate(() => {
+        connection.abandon(new Error("the time to cancel the statement is over"));
+      });
     };
     const signal = this.timeLimit();
     if (signal.aborted) cutOff();

@@ -43,51 +43,68 @@ export async function closeConnections(
     open.filter(({ running }) => running !== undefined).length > 1 || open.some((c) => c.isReceiving);
   for (const connection of open) connection.endReading(shuttingDown("the rest of the result was not read"));
 
-  const result = { closed: 0, cancelled: 0, givenUp: 0 };
-  const outcomes: Outcomes = new Map();
+  const counts = { closed: 0, cancelled: 0, givenUp: 0 };
+  const pending = new Set(open);
+  const cancels = new Cancels(cancel);
   const ended = open.map(async (connection) => {
     await endOf(connection.socket);
-    if (connection.hasGreeted) result[outcomes.get(connection) ?? "closed"] += 1;
+    pending.delete(connection);
+    if (connection.hasGreeted) counts[cancels.accepted.has(connection) ? "cancelled" : "closed"] += 1;
   });
-  const cutOff = (): void => {
-    for (const connection of connections) {
-      outcomes.set(connection, "givenUp");
-      connection.abandon(shuttingDown("the time is over"));
-    }
+  const closeAll = async (): Promise<void> => {
+    const allEnded = Promise.all(ended);
+    if (!mustCancelNow && (await endInTime(allEnded, remainingMs))) return;
+    // Each second connection has to end as well, or the server counts it as aborted.
+    await Promise.all([allEnded, ...open.map((connection) => cancels.begin(connection))]);
   };
-  if (signal.aborted) setImmediate(cutOff); // after COM_QUIT was written
-  signal.addEventListener("abort", cutOff);
-
-  const allEnded = Promise.all(ended);
-  if (!mustCancelNow && (await endInTime(allEnded, remainingMs))) return result;
-  const cancelling = open.map((connection) => cancelRunning(connection, outcomes, cancel));
-  // Each second connection has to end as well, or the server counts it as aborted.
-  const [, ...refusals] = await Promise.all([allEnded, ...cancelling]);
-  const cancelRefused = refusals.findLast((reason) => reason !== undefined);
-  return cancelRefused === undefined ? result : { ...result, cancelRefused };
+  await Promise.race([closeAll(), timeIsOver(signal)]);
+  // To cut a connection off runs code of the driver and of the handler, so the result comes first.
+  setImmediate(() => {
+    for (const connection of connections) connection.abandon(shuttingDown("the time is over"));
+  });
+  const givenUp = [...pending].filter(({ hasGreeted }) => hasGreeted).length;
+  const { refusal } = cancels;
+  return { ...counts, givenUp, ...(refusal === undefined ? {} : { cancelRefused: refusal }) };
 }
 
-type Outcomes = Map<ServerConnection, "closed" | "cancelled" | "givenUp">;
+/** Statements that are cancelled on the server. */
+class Cancels {
+  readonly accepted = new Set<ServerConnection>();
+  private running = 0;
+  private lastRefusal: string | undefined;
 
-/** @returns why the statement could not be cancelled */
-async function cancelRunning(
-  connection: ServerConnection,
-  outcomes: Outcomes,
-  cancel: Cancel,
-): Promise<string | undefined> {
-  // A server that has not even greeted by now holds nothing, and the log-in would wait for its deadline.
-  if (!connection.hasGreeted) connection.abandon(shuttingDown("the server has not greeted"));
-  if (connection.running === undefined) return undefined;
-  if (!outcomes.has(connection)) outcomes.set(connection, "cancelled");
-  try {
-    await cancel(connection);
-    return undefined;
-  } catch (error) {
-    if (outcomes.get(connection) === "cancelled") outcomes.delete(connection);
-    return (error as Error).message;
-  } finally {
-    connection.skipRows();
+  constructor(private readonly cancel: Cancel) {}
+
+  /** Why a statement could not be cancelled, the last reason. */
+  get refusal(): string | undefined {
+    return this.running > 0 ? "the time to cancel the statement is over" : this.lastRefusal;
   }
+
+  async begin(connection: ServerConnection): Promise<void> {
+    // A server that has not even greeted by now holds nothing, and the log-in would wait for its deadline.
+    if (!connection.hasGreeted) connection.abandon(shuttingDown("the server has not greeted"));
+    if (connection.running === undefined) return;
+    this.accepted.add(connection);
+    this.running += 1;
+    try {
+      await this.cancel(connection);
+    } catch (error) {
+      this.accepted.delete(connection);
+      this.lastRefusal = (error as Error).message;
+    } finally {
+      this.running -= 1;
+      connection.skipRows();
+    }
+  }
+}
+
+function timeIsOver(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => {
+      resolve();
+    });
+  });
 }
 
 /** Whether all connections have ended before it is time to cancel what runs. */
