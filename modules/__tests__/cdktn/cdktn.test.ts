@@ -2,7 +2,8 @@
 import { spawnSync, type SpawnSyncReturns } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
+import { clientOf, deployed, publishLayer, startApi, startProject } from "../deployment/deployed";
 
 const ROOT = join(__dirname, "../../..");
 const CDKTN = __dirname;
@@ -28,8 +29,7 @@ beforeAll(() => {
     const { status, stderr } = spawnSync("npm", [...args, "--no-audit", "--no-fund"], { cwd: CDKTN, encoding: "utf8" });
     if (status !== 0) throw new Error(stderr);
   };
-  const installed = join(CDKTN, "node_modules/.package-lock.json");
-  if (!existsSync(installed)) npm("ci");
+  if (!existsSync(join(CDKTN, "node_modules/cdktn-cli"))) npm("ci");
   if (Number(process.versions.node.split(".")[0]) >= 24) return;
   const prepare = join(ROOT, "packages/lab/lambda/prepare-runtime.mjs");
   const { stdout, stderr } = spawnSync(process.execPath, [prepare, "nodejs24.x"], { encoding: "utf8" });
@@ -106,6 +106,22 @@ test("main.ts and modules/ pass its type check, without CDKTF", () => {
   const others = ["cdktf", "@cdktf", "constructs"].map((name) => join(ROOT, "node_modules", name, "/"));
   const foreign = read.filter((file) => others.some((other) => file.startsWith(other)));
   expect(foreign).toEqual([]);
+});
+
+deployed((parts) => {
+  test("what cdktf has deployed, its own command deploys without a change, and destroys", async () => {
+    const api = await startApi("580247275435");
+    await publishLayer(clientOf(api), "LambdaInsightsExtension-Arm64", 27);
+    const project = await startProject(parts, api);
+    expect((await project.cdktf("deploy")).output).toMatch(/Apply complete! Resources: \d+ added/);
+    project.cli = [node, join(CDKTN, "node_modules/cdktn-cli/bin/cdktn")];
+    project.environment = {
+      PATH: `${dirname(node)}:${process.env["PATH"] ?? ""}`,
+      TSX_TSCONFIG_PATH: join(CDKTN, "tsconfig.json"),
+    };
+    expect((await project.cdktf("deploy")).output).toMatch(/No changes|Resources: 0 added, 0 changed, 0 destroyed/);
+    expect((await project.cdktf("destroy")).output).toMatch(/Destroy complete! Resources: [1-9]/);
+  });
 });
 
 test("the tests of modules/ pass without CDKTF", () => {

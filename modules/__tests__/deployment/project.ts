@@ -1,6 +1,6 @@
 import { execFile, type ChildProcess } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { TerraformParts } from "./terraform-parts";
 
 export interface CommandResult {
@@ -46,10 +46,15 @@ export class Project {
   };
   /** Value of TF_REATTACH_PROVIDERS. */
   reattach: string | undefined;
+  /** The program of the CLI, in front of its options. */
+  cli: readonly [string, ...string[]] = [join(ROOT, "node_modules/.bin/cdktf")];
+  /** More variables for the programs. */
+  environment: Readonly<Record<string, string>> = {};
 
   constructor(private readonly config: ProjectConfig) {
     const { directory } = config;
-    for (const name of COPIED) cpSync(join(ROOT, name), join(directory, name), { recursive: true });
+    const filter = (file: string): boolean => basename(file) !== "node_modules"; // CDK Terrain's are 482 MB
+    for (const name of COPIED) cpSync(join(ROOT, name), join(directory, name), { recursive: true, filter });
     symlinkSync(join(ROOT, "node_modules"), join(directory, "node_modules"));
     mkdirSync(join(directory, "home"));
     writeFileSync(join(directory, "override.tf.json"), JSON.stringify(this.override()));
@@ -96,8 +101,9 @@ export class Project {
     const { app } = JSON.parse(readFileSync(join(this.config.directory, "cdktf.json"), "utf8")) as { app: string };
     // Terraform merges a file of that name: what is deployed is what main.ts makes, at another address.
     const withOverride = `${app} && for stack in "$CDKTF_OUTDIR"/stacks/*/; do cp override.tf.json "$stack"; done`;
-    return this.command(join(ROOT, "node_modules/.bin/cdktf"), [
-      ...[command, "--app", withOverride, "--skip-provider-lock", "--no-color", ...options],
+    const [program, ...first] = this.cli;
+    return this.command(program, [
+      ...[...first, command, "--app", withOverride, "--skip-provider-lock", "--no-color", ...options],
       ...(command === "diff" ? [] : ["--auto-approve"]),
     ]);
   }
@@ -127,7 +133,7 @@ export class Project {
     args: readonly string[],
     onStart: (child: ChildProcess) => void = () => undefined,
   ): Promise<CommandResult> {
-    const options = { cwd: this.config.directory, env: this.environment(), maxBuffer: 64 * 1024 * 1024 };
+    const options = { cwd: this.config.directory, env: this.processEnvironment(), maxBuffer: 64 * 1024 * 1024 };
     return new Promise((settle, fail) => {
       const child = execFile(program, args, options, (error, stdout, stderr) => {
         if (child.exitCode === null) fail(new Error(`${program} did not end by itself`, { cause: error }));
@@ -137,7 +143,7 @@ export class Project {
     });
   }
 
-  private environment(): NodeJS.ProcessEnv {
+  private processEnvironment(): NodeJS.ProcessEnv {
     const inherited = Object.entries(process.env).filter(([name]) => !/^(AWS|TF|CDKTF)_/.test(name));
     return {
       ...Object.fromEntries(inherited),
@@ -152,6 +158,7 @@ export class Project {
       AWS_EC2_METADATA_DISABLED: "true",
       TF_CLI_CONFIG_FILE: this.config.parts.cliConfigFile,
       ...(this.reattach === undefined ? {} : { TF_REATTACH_PROVIDERS: this.reattach }),
+      ...this.environment,
       ...Object.fromEntries(Object.entries(this.variables).map(([name, value]) => [`TF_VAR_${name}`, value])),
     };
   }
