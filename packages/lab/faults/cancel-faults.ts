@@ -14,7 +14,7 @@ import {
 } from "./steps";
 
 const STATEMENT = [init, begin("slow"), statementRuns] as const;
-const STAYS = "the statement, until it ends by itself";
+const STAYS = "the statement, until it ends";
 
 const DIGITS = `(${Array.from({ length: 10 }, (_, digit) => `SELECT ${digit} AS digit`).join(" UNION ALL ")})`;
 export const MILLION_ROWS = `SELECT REPEAT('x', 100) AS text FROM ${["a", "b", "c", "d", "e", "f"].map((name) => `${DIGITS} ${name}`).join(", ")}`;
@@ -23,8 +23,8 @@ export const MILLION_ROWS = `SELECT REPEAT('x', 100) AS text FROM ${["a", "b", "
 export const CANCEL_FAULTS: readonly Fault[] = [
   {
     name: "large result at SIGTERM",
-    happens: "The server sends a result of a million rows when the environment is taken away.",
-    answer: "The function reads no more rows, and cancels the statement at once.",
+    happens: "A result of a million rows arrives.",
+    answer: "It stops reading and cancels the statement.",
     needs: ["the faults' events"],
     steps: [init, begin({ sql: MILLION_ROWS }), statementRuns, wait(100)],
     invocations: [TERMINATED],
@@ -32,8 +32,8 @@ export const CANCEL_FAULTS: readonly Fault[] = [
   },
   {
     name: "pool of 32, all busy",
-    happens: "32 statements run side by side, each on its connection, when the environment is taken away.",
-    answer: "All are cancelled at once, over one second connection.",
+    happens: "32 statements run on 32 connections.",
+    answer: "It cancels all at once, over one more connection.",
     environment: { POOL_SIZE: "32" },
     needs: ["the faults' events"],
     steps: [init, begin({ busy: 32 }), statementsRun(32)],
@@ -42,8 +42,8 @@ export const CANCEL_FAULTS: readonly Fault[] = [
   },
   {
     name: "handler that catches errors and loops",
-    happens: "A handler runs statements in a loop without an end, and catches their errors, when the SIGTERM comes.",
-    answer: "Statements are refused a little later each, so that the connection is closed and the line written.",
+    happens: "A handler runs statements in an endless loop.",
+    answer: "It refuses each a little later, so that the hooks can run.",
     needs: ["the faults' events"],
     steps: [init, begin({ loop: true }), wait(200)],
     invocations: ["any"],
@@ -51,9 +51,8 @@ export const CANCEL_FAULTS: readonly Fault[] = [
   },
   {
     name: "two servers behind one name",
-    happens:
-      "A reader endpoint sends the connection that cancels to another server, where the number is another client's.",
-    answer: "No other client's statement is cancelled. The function gives its statement up, and the line says so.",
+    happens: "The cancelling connection reaches another server.",
+    answer: "It cancels no other client's statement, and gives its own up.",
     leaves: STAYS,
     fake: { backends: 2 },
     needs: ["slow event", "known statements"],
@@ -70,8 +69,8 @@ export const CANCEL_FAULTS: readonly Fault[] = [
   },
   {
     name: "proxy with numbers of its own",
-    happens: "A proxy's greeting gives the connection a number that is another client's on the server.",
-    answer: "No other client's statement is cancelled. The line says what became of the function's statement.",
+    happens: "A proxy gives the connection another client's number.",
+    answer: "It cancels no other client's statement.",
     leaves: STAYS,
     fake: { threadIdInGreeting: (connectionId) => connectionId + 1_000 },
     needs: ["slow event", "known statements"],
@@ -88,8 +87,8 @@ export const CANCEL_FAULTS: readonly Fault[] = [
   },
   {
     name: "Secrets Manager gone at SIGTERM",
-    happens: "A statement runs at the SIGTERM, and Secrets Manager, which the password came from, refuses connections.",
-    answer: "The function cancels the statement with the log-in that worked last.",
+    happens: "It refuses connections while a statement runs.",
+    answer: "It cancels with the log-in that worked last.",
     environment: { DB_AUTH: "secret" },
     ownServer: { certificate: "right name" },
     needs: ["slow event", "DB_AUTH, DB_TLS", "AWS SDK"],
@@ -99,8 +98,8 @@ export const CANCEL_FAULTS: readonly Fault[] = [
   },
   {
     name: "log-in refused at SIGTERM",
-    happens: "A statement runs at the SIGTERM, and the server has another password by then.",
-    answer: "The statement is given up in time, and the line says so.",
+    happens: "The server refuses the connection that would cancel.",
+    answer: "It gives up in time, and the line says so.",
     leaves: STAYS,
     ownServer: { certificate: "right name" },
     needs: ["slow event"],
@@ -111,8 +110,8 @@ export const CANCEL_FAULTS: readonly Fault[] = [
   },
   {
     name: "no connection to spare at SIGTERM",
-    happens: "A statement runs at the SIGTERM, and the user may have no second connection to cancel it.",
-    answer: "The statement is given up in time, and the line says so.",
+    happens: "The server refuses the connection that would cancel.",
+    answer: "It gives up in time, and the line says so.",
     leaves: STAYS,
     fake: { limit: { connections: 1, code: 1226 } },
     needs: ["slow event", "known statements"],

@@ -13,9 +13,8 @@ const REPEATED_HOUR = ["2026-10-25T00:30:00", "2026-10-25T01:30:00"] as const;
 export const DATA_FAULTS: readonly Fault[] = [
   {
     name: "transaction left open",
-    happens: "A handler starts a transaction through `query()`, locks a row and fails; then the environment is frozen.",
-    answer:
-      "The function rolls the transaction back after the statement: no lock stays while frozen, and the next INSERT is kept.",
+    happens: "A handler runs START TRANSACTION through `query()`.",
+    answer: "It rolls back; the next INSERT is kept.",
     needs: ["the faults' events"],
     steps: [
       ...[init, invoke({ leave: { row: 1 } }), freeze],
@@ -28,8 +27,8 @@ export const DATA_FAULTS: readonly Fault[] = [
   },
   {
     name: "autocommit left off",
-    happens: "A handler turns autocommit off through `query()`; the next invocation inserts a row.",
-    answer: "The next invocation has autocommit, and its INSERT is kept.",
+    happens: "A handler turns autocommit off through `query()`.",
+    answer: "The next invocation has autocommit again.",
     needs: ["the faults' events"],
     steps: [init, invoke({ sql: "SET autocommit = 0" }), invoke({ insert: "acknowledged" })],
     invocations: ["ok", "ok"],
@@ -38,8 +37,8 @@ export const DATA_FAULTS: readonly Fault[] = [
   },
   {
     name: "transaction used after its end",
-    happens: "Of two branches in one transaction one fails; the other runs its next statement after the ROLLBACK.",
-    answer: "The statement is refused, and nothing runs.",
+    happens: "A statement follows the ROLLBACK of its transaction.",
+    answer: "It refuses the statement.",
     needs: ["the faults' events"],
     steps: [init, invoke({ sideBySide: "late" })],
     invocations: [{ answers: /refused/ }],
@@ -48,9 +47,8 @@ export const DATA_FAULTS: readonly Fault[] = [
   },
   {
     name: "server quotes the driver",
-    happens:
-      "A statement fails on the server, with a message that contains the driver's words for a closed connection.",
-    answer: "The statement is not run a second time.",
+    happens: "Its error text is the driver's for a closed connection.",
+    answer: "The statement runs once.",
     fake: {},
     needs: ["the faults' events"],
     steps: [
@@ -71,7 +69,7 @@ export const DATA_FAULTS: readonly Fault[] = [
   },
   {
     name: "whole number beyond 2^53",
-    happens: "A statement answers a BIGINT that no JavaScript number can hold.",
+    happens: "A result has a BIGINT that no JavaScript number can hold.",
     answer: "The caller gets every digit.",
     needs: ["the faults' events"],
     steps: [init, invoke({ sql: "SELECT 9007199254740993 AS n" })],
@@ -80,8 +78,8 @@ export const DATA_FAULTS: readonly Fault[] = [
   },
   {
     name: "generated number beyond 2^63",
-    happens: "An INSERT generates a number of BIGINT UNSIGNED that no signed number of 64 bits can hold.",
-    answer: "`insertId` has it digit by digit.",
+    happens: "An INSERT generates a BIGINT UNSIGNED.",
+    answer: "`insertId` has every digit.",
     needs: ["the faults' events"],
     steps: [
       init,
@@ -94,8 +92,8 @@ export const DATA_FAULTS: readonly Fault[] = [
   },
   {
     name: "whole number beyond 2^53 in JSON",
-    happens: "A statement answers a JSON document with a number that no JavaScript number can hold.",
-    answer: "The caller gets the document, and the number in it digit by digit.",
+    happens: "A JSON document has such a number.",
+    answer: "The caller gets every digit.",
     needs: ["the faults' events"],
     steps: [init, invoke({ sql: "SELECT JSON_OBJECT('n', 9007199254740993) AS document" })],
     invocations: [{ answers: /"n":"9007199254740993"/ }],
@@ -103,7 +101,7 @@ export const DATA_FAULTS: readonly Fault[] = [
   },
   {
     name: "zero date",
-    happens: "A statement answers a zero date, and a date without month and day.",
+    happens: "A result has `0000-00-00` and `2024-00-00`.",
     answer: "The caller gets both as the server writes them.",
     needs: ["the faults' events"],
     steps: [
@@ -115,9 +113,8 @@ export const DATA_FAULTS: readonly Fault[] = [
   },
   {
     name: "time zones",
-    happens:
-      "The server has one time zone, the function another one, and a time is in the hour that the end of summer time repeats.",
-    answer: "Times are read and written in UTC.",
+    happens: "The server has another one, and summer time ends.",
+    answer: "It reads and writes times in UTC.",
     ownServer: { certificate: "right name" },
     environment: { TZ: "Europe/Berlin" },
     needs: ["the faults' events"],
@@ -129,8 +126,8 @@ export const DATA_FAULTS: readonly Fault[] = [
   },
   {
     name: "SIGNAL with the number of a farewell",
-    happens: "A trigger answers with error 4031, which MySQL sends to a connection that it ends.",
-    answer: "The caller gets the error, and the statement is not run a second time.",
+    happens: "A trigger fails with error 4031.",
+    answer: "The caller gets the error; the statement runs once.",
     fake: {},
     needs: ["the faults' events"],
     steps: [
@@ -145,8 +142,8 @@ export const DATA_FAULTS: readonly Fault[] = [
   },
   {
     name: "second BEGIN in a transaction",
-    happens: "Inside `transaction()`, a handler inserts a row and begins a transaction again, which commits the row.",
-    answer: "The second BEGIN is refused, and the row rolled back.",
+    happens: "A handler begins a transaction again inside `transaction()`.",
+    answer: "It refuses the BEGIN and rolls back.",
     needs: ["the faults' events"],
     steps: [init, invoke({ inTransaction: ["INSERT INTO ledger VALUES ('first')", "START TRANSACTION"] })],
     invocations: [/^NotRunError/],
@@ -155,8 +152,8 @@ export const DATA_FAULTS: readonly Fault[] = [
   },
   {
     name: "another database left selected",
-    happens: "A handler changes the database through `query()` (USE); the next invocation inserts a row.",
-    answer: "The next invocation is in its own database, and its INSERT goes there.",
+    happens: "A handler runs USE through `query()`.",
+    answer: "The next invocation is in its own database.",
     needs: ["the faults' events"],
     steps: [init, invoke({ sql: "USE information_schema" }), invoke({ insert: "acknowledged" })],
     invocations: ["ok", "ok"],

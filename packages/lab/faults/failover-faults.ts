@@ -41,8 +41,8 @@ const farewellCrosses = (code: 4031 | 1053, kind: RegExp): Step =>
 export const FAILOVER_FAULTS: readonly Fault[] = [
   ...([1290, 1836] as const).map((code): Fault => ({
     name: `failover, read-only (${code})`,
-    happens: `After a failover the connection leads to a reader, which refuses an INSERT with error ${code}.`,
-    answer: "The connection is dropped, and the INSERT runs on a new one.",
+    happens: "After a failover, a reader refuses an INSERT.",
+    answer: "It drops the connection; the INSERT runs on a new one.",
     fake: {},
     needs: ["the faults' events"],
     steps: [init, invoke({ insert: "a" }), failOver(code), invoke({ insert: "b" }), invoke({ insert: "c" })],
@@ -52,8 +52,8 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
   })),
   {
     name: "failover in a transaction",
-    happens: "After a failover the connection leads to a reader, which refuses a statement inside a transaction.",
-    answer: "The transaction fails. Only the caller can repeat it. The function closes the connection.",
+    happens: "A reader refuses a statement of the transaction.",
+    answer: "The transaction fails; only the caller can repeat it.",
     fake: {},
     needs: ["the faults' events"],
     steps: [
@@ -66,8 +66,8 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
   },
   {
     name: "failover before COMMIT",
-    happens: "The server becomes read-only while a transaction is open, and refuses its COMMIT with error 1290.",
-    answer: "The transaction fails and is rolled back; the connection is dropped.",
+    happens: "The server becomes read-only and refuses the COMMIT.",
+    answer: "The transaction is rolled back, and the connection dropped.",
     fake: {},
     needs: ["the faults' events"],
     steps: [
@@ -82,8 +82,8 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
   },
   {
     name: "session that is read only",
-    happens: "A statement makes its own session READ ONLY, and the server refuses the next INSERT with error 1792.",
-    answer: "The INSERT fails, and runs on no other connection.",
+    happens: "A statement makes its own session READ ONLY.",
+    answer: "The next INSERT fails, and runs on no other connection.",
     needs: ["the faults' events"],
     steps: [init, invoke({ sql: "SET SESSION TRANSACTION READ ONLY" }), invoke({ insert: "a" })],
     invocations: ["ok", /READ ONLY/],
@@ -92,8 +92,8 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
   },
   {
     name: "statement that an option prevents (1290)",
-    happens: "The server refuses a statement with error 1290 because of secure_file_priv; it accepts writes.",
-    answer: "The statement fails, is not repeated, and the connection is used again.",
+    happens: "The server refuses a statement because of secure_file_priv.",
+    answer: "The statement fails, and the connection stays open.",
     fake: {},
     needs: ["the faults' events"],
     steps: [
@@ -108,8 +108,8 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
   },
   {
     name: "server shuts down at the log-in",
-    happens: "The server refuses two log-ins with error 1053, since it shuts down; then another one is there.",
-    answer: "The function tries again, each time a little later, and the invocation succeeds.",
+    happens: "Two log-ins fail with error 1053.",
+    answer: "It retries, each time later, and succeeds.",
     fake: {},
     needs: ["known statements"],
     steps: [
@@ -121,8 +121,8 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
   },
   {
     name: "farewell crosses a statement",
-    happens: "MySQL ends the connection with error 4031 in front of the FIN while a statement is on its way to it.",
-    answer: "The statement has not run, and runs on a new connection.",
+    happens: "MySQL ends the connection (4031) while a statement is sent.",
+    answer: "The statement runs on a new connection.",
     fake: {},
     needs: ["the faults' events"],
     steps: [init, invoke("quick"), farewellCrosses(4031, /^INSERT/), invoke({ insert: "a" })],
@@ -131,8 +131,8 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
   },
   {
     name: "farewell crosses BEGIN",
-    happens: "The server shuts down, and its error 1053 crosses the first statement of a transaction.",
-    answer: "Nothing has run, and the transaction begins on a new connection.",
+    happens: "Error 1053 crosses the first statement of a transaction.",
+    answer: "The transaction begins on a new connection.",
     fake: {},
     needs: ["the faults' events"],
     steps: [
@@ -145,8 +145,8 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
   },
   {
     name: "farewell while frozen",
-    happens: "MySQL ends the idle connection with error 4031 in front of the FIN while the environment is frozen.",
-    answer: "The invocation after the thaw succeeds on a new connection.",
+    happens: "MySQL ends the idle connection with error 4031.",
+    answer: "The next invocation opens a new connection.",
     fake: {},
     needs: ["known statements"],
     steps: [init, invoke("quick"), freeze, server((half) => half.endIdle(4031)), thaw, invoke("quick")],
@@ -155,8 +155,8 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
   },
   {
     name: "rotation with a pool",
-    happens: "The secret is rotated, and one of three connections must be opened again.",
-    answer: "The function closes the connections with the old password, so that no more than three are open.",
+    happens: "One of three connections is reopened.",
+    answer: "It closes the old ones: three at most.",
     environment: { DB_AUTH: "secret", POOL_SIZE: "3" },
     ownServer: { certificate: "right name" },
     needs: ["DB_AUTH, DB_TLS", "AWS SDK", "the faults' events"],

@@ -5,18 +5,12 @@ import { begin, init, invoke, statementRuns, wait } from "./steps";
 
 const IDLE = { hooks: { mysql: ONE_CLOSED } } as const;
 
-const LISTENERS = {
-  exits: "calls `process.exit`",
-  throws: "throws",
-  rejects: "rejects",
-} as const;
-
 /** Rows in which other code interferes, or the surroundings are unusual. */
 export const ISOLATION_FAULTS: readonly Fault[] = [
-  ...Object.entries(LISTENERS).map(([does, what]): Fault => ({
+  ...["exits", "throws", "rejects"].map((does): Fault => ({
     name: `another SIGTERM listener ${does}`,
-    happens: `A library in the same process has a SIGTERM listener of its own, which ${what}.`,
-    answer: "Its effect is held back until the hooks are done: COM_QUIT and the line come as always.",
+    happens: "A library has a SIGTERM listener of its own.",
+    answer: "Its effect waits until the hooks are done.",
     environment: { FAULT_LISTENER: does },
     needs: ["the faults' events"],
     steps: [init, invoke("quick")],
@@ -25,8 +19,8 @@ export const ISOLATION_FAULTS: readonly Fault[] = [
   })),
   {
     name: "statement that nobody awaits",
-    happens: "A handler has answered without awaiting a statement, which SIGTERM cancels: its promise rejects.",
-    answer: "The rejection does not end the process before the hooks are done.",
+    happens: "SIGTERM cancels the statement, so its promise rejects.",
+    answer: "The rejection does not end the process before the hooks.",
     needs: ["the faults' events"],
     steps: [init, invoke({ unawaited: 30 }), statementRuns],
     invocations: ["ok"],
@@ -34,8 +28,8 @@ export const ISOLATION_FAULTS: readonly Fault[] = [
   },
   {
     name: "handler computes in slices",
-    happens: "A handler computes, 100 ms at a time, when the SIGTERM comes; its connection is idle.",
-    answer: "COM_QUIT goes out in the first turn of the event loop that hears the SIGTERM.",
+    happens: "A handler computes 100 ms at a time.",
+    answer: "COM_QUIT leaves in the first turn that hears SIGTERM.",
     needs: ["the faults' events"],
     steps: [init, begin({ slices: 2_000 }), wait(350)],
     invocations: ["any"],
@@ -46,7 +40,7 @@ export const ISOLATION_FAULTS: readonly Fault[] = [
   },
   {
     name: "JSON log at level WARN",
-    happens: "The function logs in JSON, and CloudWatch drops what is below WARN.",
+    happens: "CloudWatch drops lines below WARN.",
     answer: "The line has a level that CloudWatch keeps.",
     environment: { AWS_LAMBDA_LOG_FORMAT: "JSON", AWS_LAMBDA_LOG_LEVEL: "WARN" },
     steps: [init, invoke("quick")],
@@ -56,8 +50,8 @@ export const ISOLATION_FAULTS: readonly Fault[] = [
   },
   {
     name: "TLS, address",
-    happens: "DB_HOST is an IP address, and the server's certificate is for it and for no name.",
-    answer: "The connection is opened, and closed with COM_QUIT.",
+    happens: "DB_HOST is an IP address that the certificate names.",
+    answer: "It connects, and closes with COM_QUIT.",
     trusts: "authority",
     ownServer: { certificate: "address only" },
     environment: { DB_HOST: "127.0.0.1" },
@@ -68,8 +62,8 @@ export const ISOLATION_FAULTS: readonly Fault[] = [
   },
   {
     name: "TLS, address that the certificate lacks",
-    happens: "DB_HOST is an IP address, and the server's certificate is for the name localhost only.",
-    answer: "The invocation fails and says why; nothing is left.",
+    happens: "The check of the certificate fails.",
+    answer: "The invocation fails and says why.",
     trusts: "authority",
     ownServer: { certificate: "name only" },
     environment: { DB_HOST: "127.0.0.1" },

@@ -18,9 +18,8 @@ import {
 const LATE_SECRETS: readonly Fault[] = [
   {
     name: "rotation window",
-    happens:
-      "For half a second the server has the next password, and the secret still the last one; ten statements wait.",
-    answer: "One log-in is refused. The function reads the secret until it has another password, and all succeed.",
+    happens: "The secret changes half a second late.",
+    answer: "One log-in is refused; then ten waiting statements succeed.",
     environment: { DB_AUTH: "secret", FAULT_OPEN: "never" },
     fake: {},
     needs: ["DB_AUTH, DB_TLS", "AWS SDK", "the faults' events"],
@@ -34,8 +33,8 @@ const LATE_SECRETS: readonly Fault[] = [
   },
   ...([1044, 1130, 1862, 3118, 3955, 4150, 4151] as const).map((code): Fault => ({
     name: `log-in refused (${code}) until the secret changes`,
-    happens: `After a rotation the server refuses the account with error ${code}, and the secret names another later.`,
-    answer: "The function reads the secret again, and the invocation succeeds after one refused log-in.",
+    happens: "The server refuses the old account.",
+    answer: "It reads the secret again, and succeeds.",
     environment: { DB_AUTH: "secret", FAULT_OPEN: "never" },
     fake: {},
     needs: ["DB_AUTH, DB_TLS", "AWS SDK", "the faults' events"],
@@ -55,8 +54,7 @@ const LATE_SECRETS: readonly Fault[] = [
 export const LOGIN_FAULTS: readonly Fault[] = [
   {
     name: "MySQL 8.4, no TLS",
-    happens:
-      "The server asks for the password, encrypted with its key, and answers byte by byte; then it ends the connection.",
+    happens: "The server requests the password, encrypted with its key.",
     answer: "The first log-in sends the password, the second one a hash.",
     fake: { delivery: "bytes" },
     needs: ["known statements"],
@@ -66,8 +64,8 @@ export const LOGIN_FAULTS: readonly Fault[] = [
   },
   {
     name: "MySQL 8.4 over TLS",
-    happens: "The server asks for the password itself, over TLS, and sends each packet by itself.",
-    answer: "The function understands the log-in and the answers, and cancels a statement over TLS.",
+    happens: "The server requests the password over TLS.",
+    answer: "It logs in, and cancels a statement over TLS.",
     fake: { delivery: "packets" },
     trusts: "authority",
     needs: ["slow event", "DB_AUTH, DB_TLS", "known statements"],
@@ -77,9 +75,8 @@ export const LOGIN_FAULTS: readonly Fault[] = [
   },
   {
     name: "IAM token",
-    happens: "The server switches to a password in clear text, which is an IAM token; a statement runs at the SIGTERM.",
-    answer:
-      "The token goes over verified TLS only. A new one, which needs no request, opens the connection that cancels.",
+    happens: "The server requests a password in clear text: the token.",
+    answer: "It sends the token over verified TLS only, and a new one to cancel.",
     fake: {
       ...{ plugin: "mysql_clear_password", greetingPlugin: "caching_sha2_password" },
       token: /^localhost:\d+\/\?.*DBUser=lab.*X-Amz-Signature=[0-9a-f]{64}/,

@@ -1,14 +1,17 @@
 import type { Fault } from "./fault";
 
-/** The table for docs/faults.md. */
+/** The table for docs/faults.md. Faults with the same texts share a row. */
 export function faultPage(faults: readonly Fault[]): string {
-  const rows = faults.map(
-    ({ name, happens, answer, leaves = "nothing", extensions = ["external", "internal"] }) =>
-      `| ${name} | ${happens} | ${answer} | ${leaves} | ${extensions.join(", ")} |`,
-  );
+  const namesOf = new Map<string, string[]>();
+  for (const { name, happens, answer, leaves, extensions } of faults) {
+    const only = extensions?.length === 1 ? ` (${extensions.join()} only)` : "";
+    const left = leaves === undefined ? "" : `<br>Left: ${leaves}.`;
+    const texts = `${only} | ${happens} | ${answer}${left} |`;
+    namesOf.set(texts, [...(namesOf.get(texts) ?? []), name]);
+  }
   return [
-    "| Fault | What happens | What the function does | What is left on the server | Extension |",
-    "| --- | --- | --- | --- | --- |",
-    ...rows,
+    "| Fault | What happens | What the function does |",
+    "| --- | --- | --- |",
+    ...[...namesOf].map(([texts, names]) => `| ${names.join("<br>")}${texts}`),
   ].join("\n");
 }

@@ -13,8 +13,8 @@ const TIME = { timeoutMs: 6_000, withinMs: 5_500 } as const;
 export const SECRET_FAULTS: readonly Fault[] = [
   {
     name: "secret of another form",
-    happens: "The secret is plain text, broken JSON, null, and lacks a field.",
-    answer: "Each error names the secret's ARN and what was expected, and shows none of its content.",
+    happens: "It is text, broken JSON, null, or lacks a field.",
+    answer: "The error names the ARN, and shows no content.",
     environment: { DB_AUTH: "secret" },
     needs: ["DB_AUTH, DB_TLS", "AWS SDK"],
     steps: [
@@ -29,8 +29,8 @@ export const SECRET_FAULTS: readonly Fault[] = [
   },
   {
     name: "statement fails with its values",
-    happens: "A statement with a card number among its values, and 100 kB of SQL, fails.",
-    answer: "Neither the log nor the error has the values, nor more than an excerpt of the SQL.",
+    happens: "It has a card number, or 100 kB of SQL.",
+    answer: "Log and error have only an excerpt of the SQL.",
     needs: ["the faults' events"],
     steps: [
       ...[init, invoke({ sql: "INSERT INTO lab.missing VALUES (?)", values: ["4111-1111-1111-1111"] })],
@@ -43,8 +43,8 @@ export const SECRET_FAULTS: readonly Fault[] = [
   },
   {
     name: "Secrets Manager silent",
-    happens: "Secrets Manager does not answer, as in a VPC without its endpoint.",
-    answer: "The invocation fails before the function's timeout, and says what did not answer.",
+    happens: "The VPC has no endpoint for it.",
+    answer: "The invocation fails in time and says so.",
     environment: { DB_AUTH: "secret", DB_CONNECT_TIMEOUT_MS: "2000" },
     needs: ["DB_AUTH, DB_TLS", "AWS SDK"],
     steps: [secretsManager("silent"), init, invoke("quick")],
@@ -54,8 +54,8 @@ export const SECRET_FAULTS: readonly Fault[] = [
   },
   {
     name: "Secrets Manager refuses connections",
-    happens: "Nothing listens at the address of Secrets Manager; later it does.",
-    answer: "The invocation fails in time and names the service; the next one succeeds.",
+    happens: "Nothing listens at its address; later it does.",
+    answer: "One invocation fails in time, the next succeeds.",
     environment: { DB_AUTH: "secret" },
     needs: ["DB_AUTH, DB_TLS", "AWS SDK"],
     ownServer: { certificate: "right name" },
@@ -69,8 +69,8 @@ export const SECRET_FAULTS: readonly Fault[] = [
   },
   {
     name: "Secrets Manager throttles",
-    happens: "Secrets Manager answers that there were too many requests.",
-    answer: "The invocation fails in time, and says so.",
+    happens: "It has too many requests.",
+    answer: "The invocation fails in time and says so.",
     environment: { DB_AUTH: "secret", DB_CONNECT_TIMEOUT_MS: "2000" },
     needs: ["DB_AUTH, DB_TLS", "AWS SDK"],
     steps: [secretsManager("throttled"), init, invoke("quick")],
