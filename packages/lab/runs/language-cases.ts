@@ -92,13 +92,20 @@ const ON_SIGTERM: Readonly<Record<NonNullable<LanguageCase["onSigterm"]>, string
   hook: "a shutdown hook closes",
 };
 
-/** The table of lab/README.md. */
+/** The table of lab/README.md: what becomes of a handler's connection, and what ends its process. */
 export function languagesTable(): string {
+  const rows = new Map<string, { readonly cells: readonly string[]; readonly ends: Map<ExtensionKind, string> }>();
+  for (const { language, onSigterm, extension, outcome, endedBy } of LANGUAGE_CASES) {
+    if (outcome === undefined) continue;
+    const client = onSigterm === undefined ? CLIENTS[language] : "";
+    const cells = [client, onSigterm === undefined ? "does not listen" : ON_SIGTERM[onSigterm]];
+    const key = `${language} ${onSigterm ?? ""}`;
+    const row = rows.get(key) ?? { cells, ends: new Map<ExtensionKind, string>() };
+    row.ends.set(extension, `${outcome}; ${endedBy}`);
+    rows.set(key, row);
+  }
   return markdownTable([
-    ["handler", "on SIGTERM", "extension", "connection", "ended by"],
-    ...LANGUAGE_CASES.map(({ language, onSigterm, extension, outcome, endedBy }) => {
-      const heard = onSigterm === undefined ? "does not listen" : ON_SIGTERM[onSigterm];
-      return [CLIENTS[language], heard, extension, outcome ?? "–", endedBy];
-    }),
+    ["client", "on SIGTERM", "no extension", "external extension"],
+    ...[...rows.values()].map(({ cells, ends }) => [...cells, ends.get("none") ?? "", ends.get("external") ?? ""]),
   ]);
 }

@@ -1,4 +1,3 @@
-import { markdownTable } from "./markdown-table";
 import type { VerdictKind } from "./verdict";
 
 /** A small common handler, and the lab's verdict on it. */
@@ -342,13 +341,14 @@ exports.handler = async () => { if (!RDS_HOSTNAME) throw new Error("RDS_HOSTNAME
   },
 ];
 
-/** The table of lab/README.md. */
+/** The table of lab/README.md: a row for each verdict. */
 export function userHandlersTable(): string {
-  return markdownTable([
-    ["handler", "the lab", "AWS's emulator", "the advice holds"],
-    ...USER_HANDLERS.map(({ name, verdict, emulated = verdict, advice }) => [
-      ...[name, verdict, emulated],
-      advice === undefined ? "–" : `\`${advice}\``,
-    ]),
-  ]);
+  const namesOf = new Map<string, string[]>();
+  for (const { name, verdict, emulated = verdict } of USER_HANDLERS) {
+    const judged = emulated === verdict ? verdict : `${verdict} (${emulated})`;
+    namesOf.set(judged, [...(namesOf.get(judged) ?? []), name]);
+  }
+  const rows = [...namesOf].map(([judged, names]) => `| ${judged} | ${names.join("<br>")} |`);
+  // The formatter would make each row as wide as the longest.
+  return ["<!-- prettier-ignore -->", "| verdict | handlers |", "| --- | --- |", ...rows].join("\n");
 }
