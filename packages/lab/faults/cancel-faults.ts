@@ -43,7 +43,7 @@ export const CANCEL_FAULTS: readonly Fault[] = [
   {
     name: "handler that catches errors and loops",
     happens: "A handler runs statements in an endless loop.",
-    answer: "It refuses each a little later, so that the hooks can run.",
+    answer: "It refuses each statement a little later, so that the hooks can run.",
     needs: ["the faults' events"],
     steps: [init, begin({ loop: true }), wait(200)],
     invocations: ["any"],

@@ -155,8 +155,8 @@ export const FAILOVER_FAULTS: readonly Fault[] = [
   },
   {
     name: "rotation with a pool",
-    happens: "One of three connections is reopened.",
-    answer: "It closes the old ones: three at most.",
+    happens: "After a rotation, one of three connections is reopened.",
+    answer: "It closes the old ones, so that at most three are open.",
     environment: { DB_AUTH: "secret", POOL_SIZE: "3" },
     ownServer: { certificate: "right name" },
     needs: ["DB_AUTH, DB_TLS", "AWS SDK", "the faults' events"],

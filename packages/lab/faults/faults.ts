@@ -116,7 +116,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "pool of five, mixed",
-    happens: "One is busy, one holds a lock, three are idle.",
+    happens: "One connection is busy, one holds a lock, three are idle.",
     answer: "It ends all at the same time.",
     environment: { POOL_SIZE: "5" },
     timeoutMs: TIMEOUT_MS,
@@ -149,7 +149,7 @@ export const FAULTS: readonly Fault[] = [
     name: "server frozen in a long query",
     happens: "The server hangs while it runs a statement.",
     answer: "It gives up in time, and the line says so.",
-    leaves: "both, until the server wakes up and the statement ends",
+    leaves: "the statement and its connection, until the server wakes up and the statement ends",
     ownServer: OWN_SERVER,
     needs: ["slow event"],
     steps: [init, begin("slow"), statementRuns, freezeServer],
@@ -160,7 +160,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "server killed",
     happens: "The server crashes while the environment is frozen.",
-    answer: "It does not wait.",
+    answer: "It has nothing to close, and does not wait.",
     ownServer: OWN_SERVER,
     steps: [init, invoke("quick"), freeze, killServer],
     invocations: ["ok"],
@@ -268,7 +268,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "TLS, server killed",
     happens: "TLS sees the connection's end first.",
-    answer: "It does not wait.",
+    answer: "It has nothing to close, and does not wait.",
     trusts: "authority",
     ownServer: OWN_SERVER,
     needs: ["DB_AUTH, DB_TLS"],
