@@ -13,18 +13,38 @@ interface Row {
 
 const NONE = "–";
 
-/** The rows of the table, values without their backticks. */
+/** One row for each attribute: a line may name several elements and attributes, with a value for each or one for all. */
 function rows(): Row[] {
-  return readFileSync("docs/article.md", "utf8")
-    .split("\n")
+  const lines = readFileSync("docs/article.md", "utf8").split("\n");
+  return lines
     .filter((line) => line.startsWith("| `"))
-    .map((line) => {
-      const [element = "", attribute = "", article = "", ours = "", why = ""] = line
-        .split("|")
-        .slice(1, -1)
-        .map((cell) => cell.trim().replace(/^`(.*)`$/, "$1"));
-      return { element, attribute, article, ours, why };
+    .flatMap((line) => {
+      const [elements = "", attributes = "", ...cells] = line.split("|").slice(1, -1);
+      const [article = "", ours = "", why = ""] = articleOursWhy(cells);
+      return values(elements).flatMap((element) =>
+        values(attributes).map((attribute, number) => ({
+          ...{ element, attribute, why: why.trim() },
+          ...{ article: valueAt(article, number), ours: valueAt(ours, number) },
+        })),
+      );
     });
+}
+
+/** The tables have the columns Value, or Here and Why, or Article, Here and Why. */
+function articleOursWhy(cells: readonly string[]): readonly string[] {
+  if (cells.length === 1) return [...cells, "same"];
+  return cells.length === 2 ? [NONE, ...cells] : cells;
+}
+
+/** The values of a cell without their backticks, or its text. */
+function values(cell: string): readonly string[] {
+  const quoted = [...cell.matchAll(/`([^`]*)`/g)].map(([, value = ""]) => value);
+  return quoted.length > 0 ? quoted : [cell.trim()];
+}
+
+function valueAt(cell: string, number: number): string {
+  const all = values(cell);
+  return (all.length === 1 ? all[0] : all[number]) ?? "";
 }
 
 /** `aws_iam_role.function_role_2E3FB14F.arn` → `aws_iam_role.arn`, as the table writes references. */
@@ -42,6 +62,13 @@ function flatten(prefix: string, value: unknown): [string, string][] {
       Object.entries(each).map(([name, field]) => [number > 1 ? `${name} (${number})` : name, field] as const),
     );
     return fields.flatMap(([name, field]) => flatten(`${prefix}: ${name}`, field));
+  }
+  if (prefix.endsWith(".precondition")) {
+    const preconditions = value as readonly { readonly condition: string }[];
+    return preconditions.map(({ condition }, number) => [
+      number > 0 ? `${prefix} (${number + 1})` : prefix,
+      withoutLocalNames(condition),
+    ]);
   }
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     return Object.entries(value).flatMap(([name, field]) => flatten(`${prefix}.${name}`, field));
@@ -64,7 +91,7 @@ function synthesizedValues({ resource, data }: Synthesized): Map<string, string>
   return values;
 }
 
-describe("the table of docs/article.md", () => {
+describe("the tables of docs/article.md", () => {
   const table = rows();
   const synthesized = synthesizedValues(synthesizeMain(mainWith(SAMPLE_SETTINGS)));
   const key = ({ element, attribute }: Row): string => `${element}, ${attribute}`;
