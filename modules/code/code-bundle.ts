@@ -33,42 +33,51 @@ const PACKAGE_NAME = /^(@[\w.~-]+\/)?[a-z\d_~-][\w.~-]*$/i;
 
 /** Code that the synthesis bundles. */
 export interface CodeBundleConfig {
-  /** TypeScript file that exports `handler`, relative to the directory of cdktf.json. */
+  /**
+   * TypeScript file that exports `handler`.
+   *
+   * Relative to the directory of cdktf.json.
+   */
   readonly entry: string;
 
   /**
-   * Packages that are left out of the archive. A `*` stands for the rest of a name.
+   * Packages to leave out, such as `@acme/*`.
+   *
+   * A `*` stands for the rest of a name.
    * @default []
    */
   readonly external?: readonly string[];
 
   /**
-   * Packages that cannot be bundled, such as native code. npm installs them for the function's architecture, in the
-   * versions of package-lock.json.
+   * Packages that cannot be bundled, such as native code.
+   *
+   * npm installs them for the function's architecture, in the versions of package-lock.json.
    * @default []
    */
   readonly install?: readonly string[];
 
   /**
-   * Data files and directories that are deployed beside the code.
+   * Files to deploy beside the code.
    * @default []
    */
   readonly copy?: readonly CopiedPath[];
 
   /**
-   * How to load an imported file, by its extension: `{ ".sql": "text" }`. The values are esbuild's loaders.
-   * @default {} - esbuild's own: https://esbuild.github.io/content-types/
+   * esbuild's loader for an extension: `{ ".sql": "text" }`.
+   * @default {} - https://esbuild.github.io/content-types/
    */
   readonly loader?: Readonly<Record<string, Loader>>;
 
   /**
-   * Deploy the source map, twice the size of the code, and set `--enable-source-maps`: stack traces name the sources.
+   * Deploy the source map, twice the code's size, for stack traces.
+   *
+   * It also sets `--enable-source-maps`.
    * @default false
    */
   readonly sourceMap?: boolean;
 
   /**
-   * "runtime" uses the AWS SDK of Lambda's runtime, in any version; "bundle" deploys the installed one.
+   * "runtime" uses Lambda's, in any version; "bundle" deploys the installed one.
    * @default "runtime"
    */
   readonly awsSdk?: (typeof AWS_SDKS)[number];

@@ -11,9 +11,13 @@ import { read, required, type OptionTable } from "../terraform/option-table";
 const MODULE_EXTENSIONS = ["", ".js", ".mjs", ".cjs"];
 
 export interface CodeDirectoryConfig {
-  /** Directory with the code and its node_modules, relative to the directory of cdktf.json. */
+  /**
+   * Or a directory with the code and its node_modules.
+   *
+   * Relative to the directory of cdktf.json.
+   */
   readonly directory: string;
-  /** What Lambda calls: file without its extension, a dot, name of the export. */
+  /** For `directory`: file and export, such as `index.handler`. */
   readonly handler: string;
 }
 

@@ -9,10 +9,14 @@ const TO = "code.copy.to";
 
 /** A file or a directory that is deployed beside the code. */
 export interface CopiedPath {
-  /** The file or directory, relative to the directory of cdktf.json. */
+  /**
+   * File or directory.
+   *
+   * Relative to the directory of cdktf.json.
+   */
   readonly from: string;
   /**
-   * Path in the archive, relative to the code. For a directory, `.` is the code's own directory.
+   * Path beside the code. For a directory, `.` is the code's own directory.
    * @default - the last part of `from`
    */
   readonly to?: string;

@@ -11,67 +11,61 @@ import { optional, read, required, type OptionTable } from "../terraform/option-
  */
 export type DatabaseAuth =
   | {
-      /** User and password from Secrets Manager. */
+      /** "secret": user and password from Secrets Manager. */
       readonly type: "secret";
-      /** ARN of the secret with the log-in, as RDS writes it. */
+      /** ARN of a secret in the form that RDS writes. */
       readonly secretArn: string;
       /**
-       * ARN of the KMS key that encrypts the secret, if it is one of yours.
-       * @default - AWS's key for Secrets Manager, which takes no permission
+       * Your KMS key, if one encrypts the secret.
+       * @default - AWS's key
        */
       readonly kmsKeyArn?: string;
     }
   | {
-      /** A token of RDS IAM authentication. */
+      /** Or "iam": a token of RDS IAM authentication. */
       readonly type: "iam";
-      /** Resource id of the instance (`db-…`), the cluster (`cluster-…`) or the proxy (`prx-…`): not its name. */
+      /** Resource id, not the name: `db-…`, `cluster-…` or `prx-…`. */
       readonly resourceId: string;
     };
 
 export interface Database {
-  /** Host name of the server, without its port. */
+  /** Host name without port. */
   readonly host: string;
 
-  /**
-   * Port of the server.
-   * @default 3306
-   */
+  /** @default 3306 */
   readonly port?: number;
 
-  /** Name of the database. */
   readonly name: string;
 
-  /**
-   * User to connect as.
-   * @default - the secret's user; with `auth.type` "iam" there is no default
-   */
+  /** @default - the secret's; required with "iam" */
   readonly user?: string;
 
-  /** How the function logs in: with a secret or with IAM. */
+  /** How the function logs in. */
   readonly auth: DatabaseAuth;
 
   /**
-   * Name in the server's certificate and in an IAM token, if `host` is another name for the server (a CNAME).
+   * Name in the certificate and the IAM token, if `host` is a CNAME.
    * @default - the host
    */
   readonly tlsServerName?: string;
 
   /**
-   * PEM file with certificate authorities, for servers that are not RDS and regions that `rds-roots.pem` lacks; relative
-   * to the directory of cdktf.json.
-   * @default - RDS's roots of the region, and those of RDS Proxy
+   * PEM file of authorities, for servers outside RDS and regions without known roots.
+   *
+   * Relative to the directory of cdktf.json.
+   * @default - roots of RDS and RDS Proxy
    */
   readonly caFile?: string;
 
   /**
-   * Connections of one execution environment: the `connectionLimit` of `new Database()` in the function's code.
+   * Connections of one environment: `connectionLimit` in the function's code.
    * @default 1
    */
   readonly connectionLimit?: number;
 
   /**
    * The server's `max_connections`. The synthesis refuses more reserved concurrency than that serves.
-   * @default - nothing is compared
+   * @default - not compared
    */
   readonly maxConnections?: number;
 }

@@ -13,41 +13,36 @@ export const RUNTIMES = ["nodejs22.x", "nodejs24.x"] as const;
 export type Runtime = (typeof RUNTIMES)[number];
 
 export interface VpcConfig {
-  /** Ids of the subnets; private ones, since a function has no public address. */
+  /** Private subnets: a function has no public address. */
   readonly subnetIds: readonly string[];
 
-  /** Ids of the security groups that the function is in. */
+  /** Security groups of the function. */
   readonly securityGroupIds: readonly string[];
 
   /**
-   * Whether the subnets reach CloudWatch Logs, which Insights needs, through an interface endpoint or NAT.
-   * @default false - the synthesis warns, if the shutdown extension is Insights
+   * The subnets reach CloudWatch Logs, which Insights needs, by an interface endpoint or NAT.
+   * @default false - a warning with Insights
    */
   readonly reachesLogs?: boolean;
 }
 
 /** A container image brings its handler and its runtime. */
 export interface CodeImageConfig {
-  /** URI of the image in Amazon ECR, with its tag or digest. */
+  /** Or the URI of an image in Amazon ECR, with tag or digest. */
   readonly image: string;
 }
 
 export interface GracefulFunctionConfig {
-  /** Region of the function, which must be that of the AWS provider. */
+  /** The AWS provider's region. */
   readonly region: string;
 
-  /**
-   * AWS provider of everything that the construct creates.
-   * @default - the stack's provider without an alias
-   */
+  /** @default - the stack's without an alias */
   readonly provider?: TerraformProvider;
 
-  /** Name of the function; role, policies and log group are named after it. */
+  /** It also names role, policies and log group. */
   readonly functionName: string;
 
-  /**
-   * A TypeScript file to bundle (`entry`), a `directory` to deploy as it is, or a container `image` that exists.
-   */
+  /** `entry`, `directory` or `image`. */
   readonly code: CodeBundleConfig | CodeDirectoryConfig | CodeImageConfig;
 
   /** @default "arm64" */
@@ -63,7 +58,7 @@ export interface GracefulFunctionConfig {
   readonly memorySize?: number;
 
   /**
-   * Seconds that an invocation may take.
+   * Seconds for an invocation.
    * @default 60
    */
   readonly timeout?: number;
@@ -76,55 +71,53 @@ export interface GracefulFunctionConfig {
 
   /**
    * What makes Lambda send SIGTERM.
-   * @default ShutdownExtension.insights() - with an image, which takes no layer, `.internal()`
+   * @default ShutdownExtension.insights() - with an image `.internal()`
    */
   readonly shutdownExtension?: ShutdownExtension;
 
-  /**
-   * The database that the function connects to.
-   * @default - no DB_* variables and no permission to reach a database
-   */
+  /** @default - none */
   readonly database?: Database;
 
   /**
-   * Further environment variables of the function.
+   * Further environment variables.
    * @default {}
    */
   readonly environment?: Readonly<Record<string, string>>;
 
   /**
-   * ARNs of further layer versions: 5 with that of the shutdown extension.
+   * ARNs of further layers; Lambda allows 5 in all.
    * @default []
    */
   readonly layers?: readonly string[];
 
   /**
-   * Execution environments at a time, taken from the account's limit. 0 stops the function.
-   * @default - as many as the account has left
+   * Environments at a time, from the account's limit; 0 stops the function.
+   * @default - what the account has left
    */
   readonly reservedConcurrency?: number;
 
   /**
    * X-Ray: "Active" traces invocations, "PassThrough" those that the caller traces.
-   * @default "PassThrough" - which is Lambda's
+   * @default "PassThrough"
    */
   readonly tracing?: "Active" | "PassThrough";
 
-  /** @default - the function is in no VPC of yours */
+  /** @default - no VPC of yours */
   readonly vpc?: VpcConfig;
 
-  /** @default - a log group of the stack, that keeps plain text for a year */
+  /** @default {} */
   readonly logGroup?: LogGroup;
 
   /**
-   * A role that exists, for the function to run with.
-   * @default - the construct creates a role
+   * An existing role to run with.
+   * @default - a new role
    */
   readonly role?: ExistingRole;
 
   /**
-   * The id that the construct had before, or its path in the stack, such as `/orders/function`. Terraform then moves its
-   * resources instead of replacing them.
+   * Former id, or former path such as `/orders/function`.
+   *
+   * Terraform then moves its resources instead of replacing them.
    * @default - nothing is moved
    */
   readonly formerId?: string;

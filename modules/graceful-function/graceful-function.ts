@@ -54,17 +54,17 @@ interface Archive {
  * });
  */
 export class GracefulFunction extends Construct {
-  /** Name of the function, as a reference: Terraform creates a resource with it after the function. */
+  /** Name, as a reference: a resource with it is created after the function. */
   public readonly functionName: string;
-  /** ARN of the function, without a version. */
+  /** ARN without a version. */
   public readonly arn: string;
-  /** ARN that API Gateway calls the function by. */
+  /** ARN for API Gateway. */
   public readonly invokeArn: string;
-  /** What the function may do; `allow` adds to it. */
+  /** Execution role. `allow` attaches a policy and returns the attachment. */
   public readonly role: ExecutionRole;
-  /** Log group that the function writes to. */
+  /** Log group of the function. */
   public readonly logGroupName: string;
-  /** For settings that the construct does not have: `resource.description = "…"`. */
+  /** For other settings: `resource.description = "…"`. */
   public readonly resource: LambdaFunction;
 
   /** @throws ConstructSettingsError with everything that is wrong in `config`. */

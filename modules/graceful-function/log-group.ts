@@ -8,43 +8,43 @@ const CREATORS = ["stack", "Lambda"] as const;
 
 export interface LogGroup {
   /**
-   * Name of the log group. Two functions may share one that neither of them creates.
+   * Name. Functions may share a group that none creates.
    * @default "/aws/lambda/<functionName>"
    */
   readonly name?: string;
 
   /**
-   * Who creates the log group. The stack destroys its own. "Lambda" is also for a group that exists.
+   * Who creates it. The stack destroys its own; "Lambda" is also for an existing group.
    * @default "stack"
    */
   readonly createdBy?: (typeof CREATORS)[number];
 
   /**
-   * Days that CloudWatch keeps a line; 0 means for ever.
-   * @default 365 - the least that the usual scanners accept
+   * Days to keep a line; 0 means for ever.
+   * @default 365
    */
   readonly retentionDays?: number;
 
   /**
-   * ARN of a KMS key that CloudWatch Logs may use.
+   * A KMS key that CloudWatch Logs may use.
    * @default - CloudWatch's own key
    */
   readonly kmsKeyArn?: string;
 
   /**
-   * Format of the lines that Lambda and the runtime write. The levels need "JSON".
+   * "Text" or "JSON", which the levels need.
    * @default "Text"
    */
   readonly format?: "Text" | "JSON";
 
   /**
-   * Lambda drops the function's lines below this level.
+   * Lowest level of the function's lines.
    * @default "INFO" with JSON
    */
   readonly applicationLevel?: "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL";
 
   /**
-   * Lambda drops its own lines below this level.
+   * Lowest level of Lambda's lines.
    * @default "INFO" with JSON
    */
   readonly systemLevel?: "DEBUG" | "INFO" | "WARN";

@@ -14,11 +14,12 @@ const MAX_LAYERS = 5;
 const OLDEST_MAJOR = 22;
 
 export interface AttachShutdownConfig {
-  /** ARN of the layer's version, such as `arn` of a `ShutdownLayer`. */
   readonly layerArn: string;
 
   /**
-   * The variable that starts the preload. A function has one exec wrapper. NODE_OPTIONS that are there stay.
+   * Starts the preload. "NODE_OPTIONS" keeps its value.
+   *
+   * A function has one exec wrapper.
    * @default "AWS_LAMBDA_EXEC_WRAPPER"
    */
   readonly variable?: (typeof WAYS)[number];

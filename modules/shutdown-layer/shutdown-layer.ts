@@ -18,14 +18,13 @@ const WRAPPER = "graceful-shutdown";
 const FILES = ["lambda-graceful-shutdown/attach.mjs", WRAPPER];
 
 export interface ShutdownLayerConfig {
-  /**
-   * Name of the layer.
-   * @default "graceful-shutdown"
-   */
+  /** @default "graceful-shutdown" */
   readonly layerName?: string;
 
   /**
-   * Directory or zip with the layer's content, relative to the directory of cdktf.json. `npm run layer` writes both.
+   * Directory or zip that `npm run layer` writes.
+   *
+   * Relative to the directory of cdktf.json.
    * @default "dist/layer"
    */
   readonly content?: string;

@@ -4,14 +4,14 @@ import { languagesTable } from "../../lab/runs/language-cases";
 import { userHandlersTable } from "../../lab/runs/user-handlers";
 import type { Figures } from "../figures";
 import { markdown, summary } from "../summary";
-import { classesTable, fieldsTable, membersTable, optionsTable } from "./api-tables";
+import { classesList, fieldsList, membersList, optionsList } from "./api-lists";
 
 /** What can stand between `<!-- begin KIND ARGUMENTS -->` and `<!-- end -->`. */
 const KINDS: Readonly<Record<string, (...values: readonly string[]) => string>> = {
-  options: (file = "", name = "") => optionsTable(file, name),
-  fields: (file = "", name = "") => fieldsTable(file, name),
-  members: (file = "", name = "") => membersTable(file, name),
-  classes: (file = "") => classesTable(file),
+  options: (file = "", name = "", ...groups) => optionsList(file, name, ...groups),
+  fields: (file = "", name = "") => fieldsList(file, name),
+  members: (file = "", name = "") => membersList(file, name),
+  classes: (file = "") => classesList(file),
   sample: (file = "") => codeBlock(file),
   "lab-handlers": () => userHandlersTable(),
   "lab-languages": () => languagesTable(),

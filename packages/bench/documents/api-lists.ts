@@ -7,36 +7,44 @@ interface Entry {
   readonly defaultValue: string;
 }
 
-/** The options of an interface: name, what its comment says, and its `@default`. */
-export function optionsTable(file: string, name: string): string {
-  const rows = declaration(file, name).flatMap((node) => propertiesOf(node).map(entryOf));
-  return table(
-    ["Option", "Meaning", "Default"],
-    rows.map((each) => [`\`${each.name}\``, each.meaning, each.defaultValue]),
-  );
+/**
+ * The options of an interface: name, its `@default`, and what its comment says.
+ *
+ * @param groups files of further interfaces: `modules/a.ts#vpc.VpcConfig` has the options of the option `vpc`
+ */
+export function optionsList(file: string, name: string, ...groups: readonly string[]): string {
+  const options = optionsOf(file, name);
+  for (const group of groups) {
+    const [groupFile = "", path = ""] = group.split("#");
+    const [, parent = "", groupName = ""] = /^(.+)\.(\w+)$/.exec(path) ?? [];
+    const last = options.findLastIndex((each) => each.name === parent || each.name.startsWith(`${parent}.`));
+    options.splice(last < 0 ? options.length : last + 1, 0, ...optionsOf(groupFile, groupName, `${parent}.`));
+  }
+  return list(options);
+}
+
+function optionsOf(file: string, name: string, prefix = ""): Entry[] {
+  const entries = declaration(file, name).flatMap((node) => propertiesOf(node).map(entryOf));
+  return entries.map((each) => ({ ...each, name: `${prefix}${each.name}` }));
 }
 
 /** The fields of what a call results in: name, and what its comment says. */
-export function fieldsTable(file: string, name: string): string {
-  return meaningsTable("Field", declaration(file, name).flatMap(propertiesOf));
+export function fieldsList(file: string, name: string): string {
+  return listWithoutDefaults(declaration(file, name).flatMap(propertiesOf));
 }
 
-export function membersTable(file: string, name: string): string {
+export function membersList(file: string, name: string): string {
   const classes = declaration(file, name).filter(ts.isClassDeclaration);
-  return meaningsTable(
-    "Member",
-    classes.flatMap(({ members }) => members.filter(isPublicMember)),
-  );
+  return listWithoutDefaults(classes.flatMap(({ members }) => members.filter(isPublicMember)));
 }
 
 /** The classes of a file that extend another one, such as a package's errors. */
-export function classesTable(file: string): string {
-  return meaningsTable("Class", statements(file).filter(ts.isClassDeclaration));
+export function classesList(file: string): string {
+  return listWithoutDefaults(statements(file).filter(ts.isClassDeclaration));
 }
 
-function meaningsTable(head: string, nodes: readonly Documented[]): string {
-  const rows = nodes.map(entryOf).map(({ name, meaning }) => [`\`${name}\``, meaning]);
-  return table([head, "Meaning"], rows);
+function listWithoutDefaults(nodes: readonly Documented[]): string {
+  return list(nodes.map((node) => ({ ...entryOf(node), defaultValue: "" })));
 }
 
 function statements(file: string): readonly ts.Statement[] {
@@ -67,7 +75,8 @@ function propertiesOf(node: ts.Node): readonly ts.PropertySignature[] {
 function isPublicMember(node: ts.ClassElement): boolean {
   const modifiers = (ts.canHaveModifiers(node) ? ts.getModifiers(node) : undefined) ?? [];
   const hidden = [ts.SyntaxKind.PrivateKeyword, ts.SyntaxKind.ProtectedKeyword, ts.SyntaxKind.StaticKeyword];
-  return !ts.isConstructorDeclaration(node) && !modifiers.some(({ kind }) => hidden.includes(kind));
+  const isPrivateName = node.name !== undefined && ts.isPrivateIdentifier(node.name);
+  return !ts.isConstructorDeclaration(node) && !isPrivateName && !modifiers.some(({ kind }) => hidden.includes(kind));
 }
 
 type Documented = ts.PropertySignature | ts.ClassElement | ts.ClassDeclaration;
@@ -76,10 +85,10 @@ function entryOf(node: Documented): Entry {
   return { name: node.name?.getText() ?? "", meaning: meaningOf(node), defaultValue: defaultOf(node) };
 }
 
-/** The text before the tags, links as their names. */
+/** The first paragraph, links as their names. */
 function meaningOf(node: ts.Node): string {
   const [comment] = ts.getJSDocCommentsAndTags(node).filter(ts.isJSDoc);
-  const text = ts.getTextOfJSDocComment(comment?.comment) ?? "";
+  const [text = ""] = (ts.getTextOfJSDocComment(comment?.comment) ?? "").split(/\n\s*\n/);
   return text.replaceAll(/\{@link (\w+)\}/g, "`$1`").replaceAll(/\s+/g, " ");
 }
 
@@ -90,12 +99,12 @@ function defaultOf(node: ts.Node & { readonly questionToken?: ts.QuestionToken }
   const text = (ts.getTextOfJSDocComment(tag.comment) ?? "").replaceAll(/\s+/g, " ");
   const [value = "", ...why] = text.split(" - ");
   const isValue = /^(?:["'[{\d]|true$|false$|[\w.]+\()/.test(value);
-  return [isValue ? `\`${value}\`` : value.replace(/^- /, ""), ...why].filter((part) => part !== "").join(": ");
+  return [isValue ? `\`${value}\`` : value.replace(/^- /, ""), ...why].filter((part) => part !== "").join(", ");
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  if (rows.length === 0) throw new Error(`a table of ${head.join(", ")} has no rows`);
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
-  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
+function list(entries: readonly Entry[]): string {
+  if (entries.length === 0) throw new Error("a list of a generated part is empty");
+  const line = ({ name, defaultValue, meaning }: Entry): string =>
+    `- \`${name}\`${defaultValue === "" ? "" : ` (${defaultValue})`}${meaning === "" ? "" : `: ${meaning}`}`;
+  return entries.map(line).join("\n");
 }
