@@ -24,56 +24,59 @@ const DEFAULT_PARAMETERS = { wait_timeout: "300", interactive_timeout: "300" };
 const TLS_PARAMETERS = { require_secure_transport: "1" };
 
 export interface MysqlDatabaseConfig {
-  /** Region of the server. It must be the region of the AWS provider, as for `GracefulFunction`. */
+  /** The AWS provider's region. */
   readonly region: string;
 
-  /**
-   * AWS provider of everything that the construct creates.
-   * @default - the stack's provider without an alias
-   */
+  /** @default - the stack's without an alias */
   readonly provider?: TerraformProvider;
 
-  /** Name of the instance. Everything else is named after it. */
+  /** Name of the instance, in all other names. */
   readonly name: string;
 
-  /** Name of the database that RDS creates in it. */
+  /** Database to create. */
   readonly databaseName: string;
 
   /**
-   * Class of the instance. Its memory limits the connections, unless `parameters` has `max_connections`.
-   * @default "db.t4g.micro"
+   * Its memory limits the connections, unless `parameters` does.
+   * @default "db.t4g.micro" - about 60 connections
    */
   readonly instanceClass?: string;
 
   /**
-   * Parameters of the server besides `require_secure_transport`. `max_connections` also reaches the function's
-   * settings, which then refuse more reserved concurrency than that serves.
-   * @default - `wait_timeout` and `interactive_timeout` of 300 seconds
+   * Parameters of the server. `max_connections` limits the reserved concurrency, too.
+   *
+   * It reaches the function's settings, which then refuse more reserved concurrency than that serves.
+   * @default - both timeouts of 300 s
    */
   readonly parameters?: Readonly<Record<string, string>>;
 
   /**
-   * Allow users that are created with `IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'` to log in with an IAM token.
-   * See `iamSettings`.
+   * Allow users to log in with an IAM token, see `iamSettings`.
+   *
+   * It holds for users that are created with `IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'`.
    * @default false
    */
   readonly iamAuthentication?: boolean;
 
   /**
-   * RDS refuses to delete the instance until you have deployed `false`.
+   * RDS refuses to delete the instance.
+   *
+   * It does so until you have deployed `false`.
    * @default true
    */
   readonly deletionProtection?: boolean;
 
   /**
-   * AWS services to reach, as in `com.amazonaws.<region>.<service>`. The function needs "secretsmanager" to read the
-   * database's secret and "logs" for the metrics of the Insights layer. Its own log lines do not go through the VPC.
+   * The only services (`com.amazonaws.<region>.<service>`) that the function reaches.
+   *
+   * The function needs "secretsmanager" to read the database's secret and "logs" for the metrics of the Insights layer.
+   * Its own log lines do not go through the VPC.
    * @default ["logs", "secretsmanager"]
    */
   readonly endpoints?: readonly string[];
 
   /**
-   * Tags of everything that can have tags, besides `Name`.
+   * Further tags, besides `Name`.
    * @default {}
    */
   readonly tags?: Readonly<Record<string, string>>;
@@ -102,36 +105,32 @@ type Settings = ReturnType<typeof withDefaults>;
  * new GracefulFunction(otherStack, "function", { …, database: mysql.settings, vpc: mysql.vpc });
  */
 export class MysqlDatabase extends Construct {
-  /** For `database` of `GracefulFunction`: as the master user, with the secret that RDS keeps. */
+  /** For `database` of a function: the master user. */
   public readonly settings: Database;
 
-  /** For `vpc` of `GracefulFunction`: the subnets, and the one security group that the server lets in. */
+  /** For `vpc` of a function. */
   public readonly vpc: VpcConfig;
 
-  /** Host name of the server. */
   public readonly host: string;
 
   public readonly port = PORT;
 
-  /** Name of the database that RDS creates. */
   public readonly databaseName: string;
 
-  /** ARN of the secret with the master user's log-in. */
   public readonly secretArn: string;
 
-  /** Resource id of the instance, as IAM authentication needs it. */
+  /** For IAM authentication. */
   public readonly resourceId: string;
 
-  /** VPC that the server is in. */
   public readonly vpcId: string;
 
-  /** Security group of the server. Add rules to allow more than the function. */
+  /** For rules that let in others, such as a bastion. */
   public readonly securityGroupId: string;
 
-  /** For settings that the construct does not have: `resource.multiAz = true`. */
+  /** For other settings: `resource.allocatedStorage = 100`. */
   public readonly resource: DbInstance;
 
-  /** The same for the network: `network.vpc.cidrBlock = "10.1.0.0/16"`. */
+  /** For the network: `network.vpc.cidrBlock = "10.1.0.0/16"`. */
   public readonly network: PrivateNetwork;
 
   readonly #hasIamAuthentication: boolean;
@@ -168,7 +167,7 @@ export class MysqlDatabase extends Construct {
   }
 
   /**
-   * Like `settings`, but for a database user of the function's own, who logs in with an IAM token.
+   * Like `settings`, for another user with IAM log-in.
    * @throws ConstructSettingsError unless `iamAuthentication` is set.
    */
   public iamSettings(user: string): Database {

@@ -167,7 +167,7 @@ describe("the samples", () => {
     "docs/shutdown-extension.md": [STACK],
     "docs/tls.md": [STACK],
     "docs/ci.md": [STACK],
-    "docs/mysql-database.md": [STACK, DATABASE, DATABASE],
+    "docs/mysql-database.md": [STACK, DATABASE],
     "docs/rds-proxy-and-aurora.md": [STACK],
     "docs/faults.md": [FAULTS],
   };
