@@ -27,23 +27,27 @@ export type { Query, StatementOptions, WriteResult } from "./pool/statement.ts";
 
 export interface DatabaseOptions {
   /**
-   * Connections at the most. An execution environment handles one invocation at a time, so a second connection serves
-   * only a handler that runs statements side by side; each counts against the server's `max_connections`.
+   * Connections at the most. More than one serve only a handler that runs statements side by side.
+   *
+   * An execution environment handles one invocation at a time. Each connection counts against the server's
+   * `max_connections`.
    * @default 1
    */
   readonly connectionLimit?: number;
   /**
-   * Milliseconds that a statement may wait for its connection in all: for other statements of this function that use
-   * the connections, for credentials, DNS, connects, log-ins, the check after a freeze, and retries.
-   * @default - no limit for the wait behind other statements, as long as connections become free;
-   * DB_CONNECT_TIMEOUT_MS for the wait while a connection is being opened
+   * Milliseconds that a statement may wait for its connection, whatever it waits for.
+   *
+   * For other statements of this function that use the connections, for credentials, DNS, connects, log-ins, the check
+   * after a freeze, and retries.
+   * @default - no limit behind other statements, DB_CONNECT_TIMEOUT_MS for a connect
    */
   readonly acquireTimeoutMs?: number;
   /**
-   * Resets the session after each statement outside a transaction and after each transaction (COM_RESET_CONNECTION, two
-   * round trips): `SET SESSION`, user variables, temporary tables, LOCK TABLES and GET_LOCK end there. Without it they
-   * stay for the next user of the connection, and locks stay while the environment is frozen. An open transaction is
-   * rolled back in any case.
+   * Ends `SET SESSION`, user variables, temporary tables and locks after each statement or transaction, in two round
+   * trips.
+   *
+   * COM_RESET_CONNECTION does so. Without it they stay for the next user of the connection, and locks stay while the
+   * environment is frozen. An open transaction is rolled back in any case.
    * @default false
    */
   readonly resetSession?: boolean;
@@ -83,9 +87,9 @@ export class Database {
   }
 
   /**
-   * Connects, for use during Init. Await it there, since a freeze right after Init would cut the log-in off. Never
-   * throws: if the database is down now, the execution environment should still start. The next statement connects
-   * again.
+   * Connects. Await it during Init, since a freeze would cut the log-in off. It never throws.
+   *
+   * If the database is down now, the execution environment should still start. The next statement connects again.
    */
   async open(): Promise<void> {
     try {
@@ -97,9 +101,9 @@ export class Database {
   }
 
   /**
-   * Runs one statement on a connection of the pool. If a statement cannot have run, it runs once more on a new
-   * connection, see `error-origin.ts`. The same holds if the server refused it because the server no longer accepts
-   * writes.
+   * Runs one statement. If it cannot have run, it runs once more on a new connection.
+   *
+   * See `error-origin.ts`. The same holds if the server refused it because the server no longer accepts writes.
    *
    * @throws DatabaseUnreachableError if there is no connection to run it on
    * @throws ShuttingDownError if {@link close} was called
@@ -124,10 +128,11 @@ export class Database {
   };
 
   /**
-   * Runs statements in one transaction: committed when `work` resolves, rolled back when it rejects. The work is never
-   * started a second time. Its `query` ends with the transaction, and so do statements that wait for their turn when
-   * the work rejects. A running statement is waited for. COMMIT waits for statements that the work did not await, and
-   * if one fails everything is rolled back.
+   * Commits when `work` resolves, rolls back when it rejects. The work is never started a second time.
+   *
+   * Its `query` ends with the transaction, and so do statements that wait for their turn when the work rejects. A
+   * running statement is waited for. COMMIT waits for statements that the work did not await, and if one fails
+   * everything is rolled back.
    *
    * A statement that ends the transaction (DDL commits it) is the last one: the next is refused, and not committed by
    * itself.
@@ -154,8 +159,9 @@ export class Database {
   }
 
   /**
-   * Gives every connection back, see `closing.ts`. Statements that come from now on fail. On an idle connection
-   * COM_QUIT is written before this returns its promise. A second call gets the first one's result.
+   * Closes every connection. Later statements fail. A second call gets the first one's result.
+   *
+   * See `closing.ts`. On an idle connection COM_QUIT is written before this returns its promise.
    *
    * @param context the hook's @default - 2 s
    */

@@ -18,29 +18,35 @@ export interface DatabaseSettings {
   readonly port: number;
   /** DB_NAME */
   readonly name: string;
-  /** DB_AUTH with DB_USER, and DB_PASSWORD or DB_SECRET_ARN @default "password" if DB_PASSWORD is set */
+  /** DB_AUTH, DB_USER, DB_PASSWORD, DB_SECRET_ARN @default "password" if DB_PASSWORD is set */
   readonly login: Login;
-  /** DB_TLS: `verify` checks certificate and host name, `off` is for loopback hosts @default "verify" */
+  /** DB_TLS @default "verify" */
   readonly tls: "verify" | "off";
   /**
-   * DB_TLS_SERVER_NAME: the name that the certificate must have, where DB_HOST is another name for the server. An IAM
-   * token is signed for this name.
+   * DB_TLS_SERVER_NAME
+   *
+   * The name that the certificate must have, where DB_HOST is another name for the server. An IAM token is signed for
+   * this name.
    * @default - the host
    */
   readonly tlsServerName?: string;
   /**
-   * DB_TLS_CA_FILE: PEM file with the authorities to trust, relative to the directory of the code.
-   * @default "certificate-authorities.pem", which is made with the bundle
+   * DB_TLS_CA_FILE
+   *
+   * PEM file with the authorities to trust, relative to the directory of the code.
+   * @default "certificate-authorities.pem"
    */
   readonly tlsCaFile?: string;
   /**
-   * Reads the secret, for example AWS's SDK: `new SecretsManager()`. No variable of the environment sets it.
-   * @default - a signed request to Secrets Manager, without the SDK, which takes longer to load than the rest of the function
+   * Reads the secret, such as `new SecretsManager()` of AWS's SDK. It has no variable.
+   * @default - a request without the SDK, which loads slowly
    */
   readonly secretsManager?: SecretsManagerClient;
   /**
-   * DB_CONNECT_TIMEOUT_MS. mysql2's own default, 10 s, is longer than many functions may run; the construct writes one
-   * that the function's timeout leaves room for.
+   * DB_CONNECT_TIMEOUT_MS
+   *
+   * mysql2's own default, 10 s, is longer than many functions may run. The construct writes one that the function's
+   * timeout leaves room for.
    * @default 3000
    */
   readonly connectTimeoutMs: number;

@@ -5,9 +5,9 @@ import { UniqueNames } from "./unique-names.ts";
 
 /** What a hook gets: how long it has. */
 export interface ShutdownContext {
-  /** Aborted when the time for hooks is over; the process leaves right after. */
+  /** Aborts when the time for hooks is over. The process exits right after. */
   readonly signal: AbortSignal;
-  /** Milliseconds until {@link signal} aborts, never below 0. */
+  /** Milliseconds until {@link signal} aborts; never below 0. */
   readonly remainingMs: () => number;
 }
 
@@ -16,8 +16,7 @@ export type ShutdownHook = (context: ShutdownContext) => unknown;
 
 export interface HookOptions {
   /**
-   * Names of hooks that start only when this hook has settled. They start when half of the time is over in any case, so
-   * that a hook that hangs does not keep them from running.
+   * Names of hooks that start only when this hook has settled, or when half of the time is over.
    * @default none
    */
   readonly before?: string | readonly string[];

@@ -8,13 +8,13 @@ import type { ShutdownContext } from "lambda-graceful-shutdown";
 
 /** The outcome of the connections that were open when the database was closed. */
 export interface CloseResult {
-  /** The server got COM_QUIT and closed the connection. */
+  /** The server closed the connection after COM_QUIT. */
   readonly closed: number;
-  /** As `closed`, after the statement that ran on it was cancelled on the server. */
+  /** The same, after its statement was cancelled. */
   readonly cancelled: number;
-  /** The server did not answer in time: cut off, and COM_QUIT may or may not have arrived. */
+  /** Cut off, since the server did not answer in time. COM_QUIT may or may not have arrived. */
   readonly givenUp: number;
-  /** Why a statement could not be cancelled, the last reason. @default - none had to be, or each was */
+  /** Why a statement could not be cancelled. @default - none had to be, or each was */
   readonly cancelRefused?: string;
 }
 

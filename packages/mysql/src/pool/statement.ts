@@ -6,9 +6,10 @@ import { withoutValues } from "./statement-error.ts";
 
 export interface StatementOptions {
   /**
-   * Milliseconds that the server may take for the statement. After that the statement is cancelled on the server, and
-   * fails with a {@link StatementTimeoutError}. The wait for a connection is not a part of it.
-   * @default - no limit but the function's own timeout
+   * Milliseconds that the server may take, without the wait for a connection. Then the function cancels the statement.
+   *
+   * The statement fails with a {@link StatementTimeoutError}.
+   * @default - the function's timeout
    */
   readonly timeoutMs?: number;
 }
@@ -16,7 +17,7 @@ export interface StatementOptions {
 /** What an INSERT, an UPDATE or another statement without rows results in. */
 export interface WriteResult {
   readonly affectedRows: number;
-  /** A string where a number of JavaScript could not hold it. 0 where no AUTO_INCREMENT value was generated. */
+  /** A string above 2^53; 0 without AUTO_INCREMENT. */
   readonly insertId: number | string;
   readonly changedRows: number;
   readonly warningStatus: number;
