@@ -124,19 +124,17 @@ describe("the policies", () => {
     ].map(String);
   }
 
-  test.each([
-    ["The policies", [ours({}), terraformAwsLambda("Insights"), article]],
-    [
-      "The policies without Insights",
-      [ours({ shutdownExtension: ShutdownExtension.internal() }), terraformAwsLambda(), article],
-    ],
-    ["The policies in a VPC", [ours({ vpc }), terraformAwsLambda("Insights", "VPC")]],
-  ])("are as docs/infrastructure.md counts them: %s", (heading, compared) => {
-    const [, ...rows] = documentRows(heading);
-    const columns = compared.map(count);
-    const counted = rows.map((_, row) => columns.map((column) => column[row]));
-    expect(rows.map((row) => row.slice(1))).toEqual(counted);
-    expect(rows).toHaveLength(columns[0]?.length ?? 0);
+  test("are as docs/infrastructure.md counts them", () => {
+    const [, ...rows] = documentRows("The policies");
+    expect(rows.map(([, ...counted]) => counted)).toEqual([
+      count(ours({})),
+      count(ours({ shutdownExtension: ShutdownExtension.internal() })),
+      count(ours({ vpc })),
+      count(terraformAwsLambda("Insights")),
+      count(terraformAwsLambda()),
+      count(terraformAwsLambda("Insights", "VPC")),
+      count(article),
+    ]);
   });
 });
 
@@ -175,9 +173,9 @@ describe("the rules of scanners", () => {
   });
 
   test.each(RULES)("%s of %s holds where docs/infrastructure.md says so", (id, type, holds, cure) => {
-    const [, , defaultCell, settingCell, why] = rows.find((row) => row[0] === id) ?? [];
+    const [, , settingCell, why] = rows.find((row) => row[0] === id) ?? [];
     const holdsByDefault = all(byDefault, `aws_${type}`).every(holds);
-    expect(defaultCell).toBe(holdsByDefault ? "holds" : "–");
+    expect(settingCell === "holds").toBe(holdsByDefault);
     expect(why === "").toBe(holdsByDefault);
     const isExample = typeof cure === "function";
     const stack = newStack();
@@ -188,6 +186,6 @@ describe("the rules of scanners", () => {
     const [name] = Object.keys(cure);
     const setting = name === "logGroup" ? "logGroup.kmsKeyArn" : name;
     if (isExample) expect(settingCell).toMatch(/^\[an example\]\(construct\.md#[\w-]+\)$/);
-    else expect(settingCell).toBe(setting === undefined ? "–" : `\`${setting}\``);
+    else expect(settingCell).toBe(setting === undefined ? "holds" : `\`${setting}\``);
   });
 });
