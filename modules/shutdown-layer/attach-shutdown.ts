@@ -17,7 +17,7 @@ export interface AttachShutdownConfig {
   readonly layerArn: string;
 
   /**
-   * Starts the preload. "NODE_OPTIONS" keeps its value.
+   * Starts the preload. With "NODE_OPTIONS", a value that is there stays.
    *
    * A function has one exec wrapper.
    * @default "AWS_LAMBDA_EXEC_WRAPPER"

@@ -10,7 +10,8 @@ interface Entry {
 /**
  * The options of an interface: name, its `@default`, and what its comment says.
  *
- * @param groups files of further interfaces: `modules/a.ts#vpc.VpcConfig` has the options of the option `vpc`
+ * @param groups files of further interfaces: `modules/a.ts#vpc.VpcConfig` has the options of the option `vpc`. Without such
+ *   an option, they come last.
  */
 export function optionsList(file: string, name: string, ...groups: readonly string[]): string {
   const options = optionsOf(file, name);
