@@ -4,22 +4,23 @@ import { join } from "node:path";
 import { buildSync } from "esbuild";
 import { cachedFolder } from "../lambda/toolchain-cache";
 
-const PACKAGES = { "@prisma/client": "7.10.0", "@prisma/adapter-mariadb": "7.10.0", prisma: "7.10.1" };
+const ADAPTERS = { mysql: "@prisma/adapter-mariadb", postgresql: "@prisma/adapter-pg" } as const;
+const PACKAGES = { "@prisma/client": "7.10.0", prisma: "7.10.1" };
 
-const SCHEMA = `generator client {
+const schema = (provider: string): string => `generator client {
   provider = "prisma-client"
   output   = "../generated"
 }
 datasource db {
-  provider = "mysql"
+  provider = "${provider}"
 }
 model Order {
   id Int @id
 }
 `;
 
-const ENTRY = `export { PrismaClient } from "./generated/client.ts";
-export { PrismaMariaDb } from "@prisma/adapter-mariadb";
+const entry = (adapter: string): string => `export { PrismaClient } from "./generated/client.ts";
+export * from "${adapter}";
 `;
 
 const BANNER = `import { createRequire } from "node:module"; const require = createRequire(import.meta.url);`;
@@ -30,15 +31,16 @@ const BANNER = `import { createRequire } from "node:module"; const require = cre
  *
  * @throws with the end of the output if npm cannot have the packages
  */
-export function prismaClient(): string {
-  const versions = Object.values(PACKAGES).join("-");
-  return cachedFolder(`prisma-${versions}`, (folder) => {
+export function prismaClient(provider: keyof typeof ADAPTERS): string {
+  const adapter = ADAPTERS[provider];
+  const packages = { ...PACKAGES, [adapter]: PACKAGES["@prisma/client"] };
+  return cachedFolder(`prisma-${provider}-${Object.values(packages).join("-")}`, (folder) => {
     const work = join(folder, "work");
     mkdirSync(join(work, "prisma"), { recursive: true });
-    writeFileSync(join(work, "package.json"), JSON.stringify({ private: true, dependencies: PACKAGES }));
-    writeFileSync(join(work, "prisma", "schema.prisma"), SCHEMA);
+    writeFileSync(join(work, "package.json"), JSON.stringify({ private: true, dependencies: packages }));
+    writeFileSync(join(work, "prisma", "schema.prisma"), schema(provider));
     writeFileSync(join(work, "prisma.config.ts"), 'export default { schema: "prisma/schema.prisma" };\n');
-    writeFileSync(join(work, "entry.mjs"), ENTRY);
+    writeFileSync(join(work, "entry.mjs"), entry(adapter));
     run(work, "npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error");
     run(work, "npx", "--no-install", "prisma", "generate");
     buildSync({

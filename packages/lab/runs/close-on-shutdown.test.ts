@@ -39,6 +39,7 @@ const POOLS: readonly (readonly [handler: string, variable: string, entry: objec
   ["mysql2 connection, top-level await", "connection", { name: "mysql2", closed: 1, givenUp: 0 }],
   ["Drizzle", "db", { name: "drizzle", closed: 1, givenUp: 0 }],
   ["Prisma, driver adapter", "prisma", { name: "prisma" }],
+  ["Prisma on PostgreSQL", "prisma", { name: "prisma" }],
 ];
 
 const SERVERS = {

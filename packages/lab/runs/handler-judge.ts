@@ -27,6 +27,8 @@ const URLS = {
 } as const;
 
 /** Runs small handlers, with the packages and the servers that they need. */
+const providerOf = (server: UserHandler["server"]) => (server === "PostgreSQL" ? "postgresql" : "mysql");
+
 export class HandlerJudge {
   private readonly scratch: string;
   private readonly servers = new Map<keyof typeof STARTS, Promise<ThrowawayTcpServer>>();
@@ -43,7 +45,7 @@ export class HandlerJudge {
     const packages = missingPackages(code, this.scratch);
     if (packages.length > 0) return `no ${packages.join(", no ")}`;
     try {
-      if (usesPrisma === true) prismaClient();
+      if (usesPrisma === true) prismaClient(providerOf(server));
       if (server !== undefined) await this.started(server);
       return undefined;
     } catch (error) {
@@ -54,7 +56,8 @@ export class HandlerJudge {
   async subject({ name, file = "index.js", code, server, usesPrisma }: UserHandler): Promise<Subject> {
     const directory = mkdtempSync(join(this.scratch, "handler-"));
     writeFileSync(join(directory, file), code);
-    if (usesPrisma === true) cpSync(join(prismaClient(), "client.mjs"), join(directory, "client.mjs"));
+    if (usesPrisma === true)
+      cpSync(join(prismaClient(providerOf(server)), "client.mjs"), join(directory, "client.mjs"));
     const { compiledFrom, ...found } = userFunction(directory, mkdtempSync(join(this.scratch, "scratch-")));
     const isTypeScript = file.endsWith(".ts");
     if ((compiledFrom !== undefined) !== isTypeScript) throw new Error(`${name}: compiled from ${compiledFrom ?? "–"}`);

@@ -56,6 +56,9 @@ const NODE_REDIS = `import { createClient } from "redis";
 const client = createClient({ url: process.env.REDIS_URL });
 await client.connect();
 export const handler = async () => client.incr("visits");`;
+const PRISMA_PG = `import { PrismaClient, PrismaPg } from "./client.mjs";
+const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: process.env.POSTGRESQL_URL, max: 1 }) });
+export const handler = async () => { const [{ one }] = await prisma.$queryRaw\`SELECT 1 AS one\`; return Number(one); };`;
 const PRISMA = `import { PrismaClient, PrismaMariaDb } from "./client.mjs";
 const { DB_HOST, DB_PORT, DB_USER, DB_PASSWORD, DB_NAME } = process.env;
 const adapter = new PrismaMariaDb({ host: DB_HOST, port: Number(DB_PORT), user: DB_USER, password: DB_PASSWORD, database: DB_NAME, connectionLimit: 1 });
@@ -164,6 +167,15 @@ export const handler = async () => (await connection.query("SELECT 1"))[0];`,
     usesPrisma: true,
     code: `${PRISMA}\n${onSigterm("await prisma.$disconnect()")}`,
     verdict: "clean",
+  },
+  {
+    name: "Prisma on PostgreSQL",
+    file: "index.mjs",
+    server: "PostgreSQL",
+    usesPrisma: true,
+    code: PRISMA_PG,
+    verdict: "not clean",
+    advice: LISTEN,
   },
   { name: "pg", server: "PostgreSQL", code: PG, verdict: "not clean", advice: LISTEN },
   { name: "pg, closed", server: "PostgreSQL", code: `${PG}\n${onSigterm("await pool.end()")}`, verdict: "clean" },
