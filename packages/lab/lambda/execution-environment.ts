@@ -1,21 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Changes } from "./changes";
-import {
-  highestMemoryMb,
-  listensToSigterm,
-  KILLED,
-  signalGroup,
-  type EnvironmentProcess,
-  type RuntimeNote,
-} from "./environment-process";
+import { highestMemoryMb, signalGroup, type EnvironmentProcess, type RuntimeNote } from "./environment-process";
 import type { ShutdownReason } from "./extensions-api";
 import { failure, InitError, TIMED_OUT } from "./lambda-errors";
 import { AWS_LIMITS, longInitMs, type ExternalExtension, type LambdaFunction, type Limits } from "./lambda-function";
 import type { LambdaRuntime } from "./lambda-runtime";
 import { Lifecycle, type Journal, type LifecycleConfig } from "./lifecycle";
 import type { LambdaError } from "./runtime-api";
-import { StarvationWatch, type Starvation } from "./starvation";
+import type { Starvation } from "./starvation";
+import { terminate } from "./termination";
 import { threadsWait } from "./thawed-threads";
 
 export { InitError, TIMED_OUT } from "./lambda-errors";
@@ -325,7 +319,7 @@ export class ExecutionEnvironment {
     if (this.isFrozen) await this.thawToHear(lifecycle);
     const begun = performance.now();
     lifecycle.api.telemetry.resume();
-    const runtime = await this.terminateRuntime(lifecycle, begun);
+    const runtime = await this.terminateRuntime(lifecycle);
     await flushTelemetry(lifecycle);
     await this.endExtensions(lifecycle, reason, begun + this.limits.shutdownMs);
     await remove(runtime.endedBy);
@@ -338,32 +332,18 @@ export class ExecutionEnvironment {
     await threadsWait(lifecycle.runtime?.child.pid);
   }
 
-  private async terminateRuntime(lifecycle: Lifecycle, begun: number): Promise<Omit<ShutdownResult, "totalMs">> {
+  private async terminateRuntime(lifecycle: Lifecycle): Promise<Omit<ShutdownResult, "totalMs">> {
     const { runtime } = lifecycle;
     if (runtime === undefined || runtime.isGone) return { endedBy: "gone before", runtimeMs: 0 };
-    const listens = listensToSigterm(runtime);
-    const watch = new StarvationWatch(runtime.child.pid ?? 0);
     const isInternal = lifecycle.api.extensions.count("internal") > 0;
     const budget = isInternal ? this.limits.runtimeWithInternalMs : this.limits.runtimeWithExternalMs;
     this.record("SIGTERM to the runtime");
-    signalGroup(runtime.child, "SIGTERM");
-    const leftInTime = await this.changes.until(begun + budget, () => runtime.isGone);
-    if (!leftInTime) {
-      watch.sample();
+    const { how, ended } = await terminate(runtime, budget, this.changes, () => {
       this.record(`SIGKILL to the runtime, its ${budget} ms are over`);
-      signalGroup(runtime.child, "SIGKILL");
-    }
-    const how = await runtime.gone;
-    const runtimeMs = performance.now() - begun;
-    this.lastStarvation = watch.stop(budget);
-    const unheard = listens === false && how === "signal: terminated";
-    this.record(`runtime gone (${how}${unheard ? UNHEARD : ""})`);
-    return {
-      endedBy: !leftInTime && how === KILLED ? "SIGKILL at its deadline" : "itself",
-      ...(unheard ? { unheard } : {}),
-      ...(this.lastStarvation === undefined ? {} : { starved: this.lastStarvation }),
-      runtimeMs,
-    };
+    });
+    this.lastStarvation = ended.starved;
+    this.record(`runtime gone (${how}${ended.unheard ? UNHEARD : ""})`);
+    return ended;
   }
 
   /** @param deadline as `performance.now()` counts */

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Changes } from "./changes";
-import { closeLog, KILLED, signalGroup, startProcess, type EnvironmentProcess } from "./environment-process";
+import { closeLog, signalGroup, startProcess, type EnvironmentProcess } from "./environment-process";
 import {
   AWS_LIMITS,
   parse,
@@ -23,7 +23,7 @@ import { PlatformEvents } from "./platform-events";
 import { processVariables } from "./process-variables";
 import { runtimeCommand } from "./runtime-command";
 import { TELEMETRY_PATH, TRACE_ID, type LambdaError } from "./runtime-api";
-import { StarvationWatch } from "./starvation";
+import { terminate } from "./termination";
 import { TelemetryApi } from "./telemetry-api";
 import { Descendants } from "../processes/descendants";
 import { track } from "../processes/reaper";
@@ -197,7 +197,7 @@ export class ManagedEnvironment {
     const isAlone = this.externals.length + this.extensions.count("internal") === 0;
     let ended: Omit<ShutdownResult, "totalMs"> = { endedBy: "gone before", runtimeMs: 0 };
     if (runtime !== undefined && !runtime.isGone) {
-      ended = await (isAlone ? this.killAtOnce(runtime, begun) : this.terminate(runtime, begun));
+      ended = await (isAlone ? this.killAtOnce(runtime, begun) : this.terminate(runtime));
     }
     await this.telemetry.flush();
     await this.endExtensions(reason, begun + AWS_LIMITS.shutdownMs);
@@ -224,19 +224,10 @@ export class ManagedEnvironment {
     return { endedBy: "SIGKILL at once", runtimeMs: performance.now() - begun };
   }
 
-  private async terminate(runtime: EnvironmentProcess, begun: number): Promise<Omit<ShutdownResult, "totalMs">> {
-    const watch = new StarvationWatch(runtime.child.pid ?? 0);
-    signalGroup(runtime.child, "SIGTERM");
-    const leftInTime = await this.changes.until(begun + MANAGED_RUNTIME_MS, () => runtime.isGone);
-    watch.sample();
-    signalGroup(runtime.child, "SIGKILL");
-    const how = await runtime.gone;
-    const starved = watch.stop(MANAGED_RUNTIME_MS);
-    return {
-      endedBy: !leftInTime && how === KILLED ? "SIGKILL at its deadline" : "itself",
-      runtimeMs: performance.now() - begun,
-      ...(starved === undefined ? {} : { starved }),
-    };
+  private async terminate(runtime: EnvironmentProcess): Promise<Omit<ShutdownResult, "totalMs">> {
+    const { ended } = await terminate(runtime, MANAGED_RUNTIME_MS, this.changes);
+    signalGroup(runtime.child, "SIGKILL"); // its children
+    return ended;
   }
 
   /** @param deadline as `performance.now()` counts */

@@ -6,22 +6,14 @@ import { Descendants } from "../processes/descendants";
 import { freePort, listens } from "../processes/free-port";
 import { track } from "../processes/reaper";
 import { Changes } from "./changes";
-import {
-  closeLog,
-  listensToSigterm,
-  KILLED,
-  signalGroup,
-  startProcess,
-  WATCH_SIGTERM,
-  type EnvironmentProcess,
-} from "./environment-process";
+import { closeLog, signalGroup, startProcess, WATCH_SIGTERM, type EnvironmentProcess } from "./environment-process";
 import type { ShutdownResult } from "./execution-environment";
 import { crash, InitError, TIMED_OUT } from "./lambda-errors";
 import type { LambdaFunction } from "./lambda-function";
 import { COMMON_VARIABLES } from "./process-variables";
 import type { LambdaRuntime } from "./runtime";
 import { RuntimeApi, type LambdaError } from "./runtime-api";
-import { StarvationWatch } from "./starvation";
+import { terminate } from "./termination";
 
 /** How many requests an environment has at once. AWS allows 1 to 128. */
 const WEB_CONCURRENCY = 64;
@@ -163,7 +155,7 @@ export class WebEnvironment {
     const inFlight = this.running;
     const answeredBefore = this.answered;
     const begun = performance.now();
-    const ended = await this.endServer(begun);
+    const ended = await this.endServer();
     const totalMs = performance.now() - begun;
     if (!this.isGone) await this.config.onGone?.(ended.endedBy);
     this.isGone = true;
@@ -229,25 +221,13 @@ export class WebEnvironment {
     return { status: response.statusCode ?? 0, body: text };
   }
 
-  private async endServer(begun: number): Promise<Omit<WebShutdownResult, "totalMs" | "answered" | "cutOff">> {
+  private async endServer(): Promise<Omit<WebShutdownResult, "totalMs" | "answered" | "cutOff">> {
     const { server } = this;
     this.descendants?.note([server?.child.pid]);
     if (server === undefined || server.isGone) return { endedBy: "gone before", runtimeMs: 0 };
-    const listens = listensToSigterm(server);
-    const watch = new StarvationWatch(server.child.pid ?? 0);
-    signalGroup(server.child, "SIGTERM");
-    const leftInTime = await this.changes.until(begun + WEB_RUNTIME_MS, () => server.isGone);
-    watch.sample();
-    signalGroup(server.child, "SIGKILL");
-    const how = await server.gone;
-    const starved = watch.stop(WEB_RUNTIME_MS);
-    const isKilled = !leftInTime && how === KILLED;
-    return {
-      endedBy: isKilled ? "SIGKILL at its deadline" : "itself",
-      runtimeMs: performance.now() - begun,
-      ...(listens === false && how === "signal: terminated" ? { unheard: true } : {}),
-      ...(starved === undefined ? {} : { starved }),
-    };
+    const { ended } = await terminate(server, WEB_RUNTIME_MS, this.changes);
+    signalGroup(server.child, "SIGKILL"); // its children
+    return ended;
   }
 
   private async leaveNothing(): Promise<void> {
