@@ -1,6 +1,6 @@
 /** A clone on machines with Node.js alone: no Python, no make, no compiler, nothing installed. */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { NODE_VERSIONS, nodePath, type NodeVersion } from "../node-versions";
 import { Fork, succeeded, type Ended } from "./fork";
@@ -36,11 +36,16 @@ test("npx cdktf synth is the first command: it says its megabytes, installs what
     expect([name, existsSync(join(modules, name))]).toEqual([name, false]);
 });
 
+const synthesized = new Set<string>();
+
 // The same installation: a change of Node.js's version needs no second one.
 test.each(Object.keys(NODE_VERSIONS) as NodeVersion[])(
-  "cdktf diff, which synthesizes, and deploy run on Node.js %s",
+  "cdktf diff, which synthesizes the same code and JSON, and deploy run on Node.js %s",
   async (version) => {
     succeeded(await on(version, "npx cdktf diff"));
+    // The folder of the code has the hash of its content.
+    synthesized.add(readFileSync(join(fork.directory, "cdktf.out/stacks/graceful-shutdown/cdk.tf.json"), "utf8"));
+    expect(synthesized.size).toBe(1);
     const deployed = succeeded(await on(version, "npx cdktf deploy --auto-approve --skip-provider-lock --skip-synth"));
     expect(deployed.output).toContain("applied on a terminal");
     expect(deployed.output).not.toMatch(/node-gyp|^ +at /m);
