@@ -156,6 +156,15 @@ describe("an HTTP server", () => {
     expect(output.lastIndexOf("answered\n")).toBeLessThan(output.indexOf("pool ends"));
   });
 
+  test("answers requests on connections that wait in the kernel", async () => {
+    const client = `const { connect } = require("node:net");
+      for (let count = 0; count < 30; count += 1) connect(PORT, "127.0.0.1").write("GET /1 HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n");`;
+    const { report } = await end(`${SERVER} import { Worker } from "node:worker_threads";
+      await once(new Worker(${JSON.stringify(client)}.replace("PORT", port), { eval: true }), "online");
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);`);
+    expect(report.hooks).toMatchObject([{ name: "server", answered: 30, cut: 0 }, {}]);
+  });
+
   test("counts requests that cannot end, and pools close in time", async () => {
     const { report, ms } = await end(`${SERVER} void get(5_000); await new Promise((d) => setTimeout(d, 30));`);
     expect(report.hooks).toMatchObject([

@@ -25,8 +25,14 @@ interface ServerSocket extends Socket {
 
 const CHANNELS = { request: "http.server.request.start", socket: "net.server.socket" } as const;
 
-/** The kernel holds a connection, its first bytes, and bytes behind those. Each takes a turn of the event loop. */
+/**
+ * The kernel holds a connection, its first bytes, and bytes behind those. Each takes a turn of the event loop, and libuv
+ * accepts one connection a turn: https://github.com/libuv/libuv/pull/3696
+ */
 const TURNS = 3;
+
+/** A flood of connections must not keep a server from its end. */
+const MOST_TURNS = 1_000;
 
 const PACE_MS = 1;
 
@@ -40,6 +46,8 @@ export class HttpServers {
   private readonly servers = new Set<Server>();
   private isClosing = false;
   private answered = 0;
+  /** Connections and requests. */
+  private arrivals = 0;
 
   /** @param isOwn tells the servers that it is about */
   constructor(isOwn: (server: Server) => boolean = () => true) {
@@ -71,8 +79,7 @@ export class HttpServers {
     void over.then(() => {
       wake();
     });
-    // Closing before the kernel's bytes are read would reset their connections.
-    for (let turn = 0; turn < TURNS; turn += 1) await new Promise(setImmediate);
+    await this.readKernel();
     this.isClosing = true;
     for (const server of this.servers) if (server.listening) server.close();
     for (const exchange of this.exchanges) this.announceEnd(exchange);
@@ -83,8 +90,18 @@ export class HttpServers {
     }
   }
 
+  /** Closing before the kernel's bytes are read would reset their connections. */
+  private async readKernel(): Promise<void> {
+    for (let turn = 0, quiet = 0; quiet < TURNS && turn < MOST_TURNS; turn += 1) {
+      const { arrivals } = this;
+      await new Promise(setImmediate);
+      quiet = this.arrivals > arrivals ? 0 : quiet + 1;
+    }
+  }
+
   private enter(exchange: Exchange): void {
     const { request, response, socket, server } = exchange;
+    this.arrivals += 1;
     this.exchanges.add(exchange);
     if (!this.sockets.has(socket)) this.open(socket); // of a server with TLS
     response.once("close", () => {
@@ -109,6 +126,7 @@ export class HttpServers {
   }
 
   private open(socket: ServerSocket): void {
+    this.arrivals += 1;
     this.sockets.set(socket, socket.bytesRead);
     socket.once("close", () => {
       this.sockets.delete(socket);
