@@ -156,11 +156,15 @@ describe("an HTTP server", () => {
     expect(output.lastIndexOf("answered\n")).toBeLessThan(output.indexOf("pool ends"));
   });
 
-  test("answers requests on connections that wait in the kernel", async () => {
+  test.each([
+    ["", ""],
+    [", although another listener closes the server", `process.on("SIGTERM", () => server.close());`],
+  ])("answers requests on connections that wait in the kernel%s", async (_, listener) => {
     const client = `const { connect } = require("node:net");
       for (let count = 0; count < 30; count += 1) connect(PORT, "127.0.0.1").write("GET /1 HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n");`;
     const { report } = await end(`${SERVER} import { Worker } from "node:worker_threads";
       await once(new Worker(${JSON.stringify(client)}.replace("PORT", port), { eval: true }), "online");
+      ${listener}
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);`);
     expect(report.hooks).toMatchObject([{ name: "server", answered: 30, cut: 0 }, {}]);
   });

@@ -43,11 +43,14 @@ export class HttpServers {
   private readonly sockets = new Map<ServerSocket, number>();
   /** Responses that tell the client to close the connection. */
   private readonly last = new WeakSet<ServerResponse>();
-  private readonly servers = new Set<Server>();
+  /** Each with its own `close`. */
+  private readonly servers = new Map<Server, Server["close"]>();
   private isClosing = false;
   private answered = 0;
   /** Connections and requests. */
   private arrivals = 0;
+  /** Begins with SIGTERM. */
+  private kernelIsRead: Promise<void> | undefined;
 
   /** @param isOwn tells the servers that it is about */
   constructor(isOwn: (server: Server) => boolean = () => true) {
@@ -61,9 +64,17 @@ export class HttpServers {
     });
   }
 
-  /** From now on the server does not destroy a connection that has a request in flight. */
+  /** From now on the server does not reset a connection that waits, nor destroy one that has a request in flight. */
   hold(server: Server): void {
-    this.servers.add(server);
+    if (this.servers.has(server)) return;
+    const close = server.close.bind(server);
+    this.servers.set(server, close);
+    this.kernelIsRead ??= this.readKernel();
+    server.close = (callback) => {
+      if (this.isClosing) close(callback);
+      else void this.kernelIsRead?.then(() => close(callback));
+      return server;
+    };
     // Node.js' own destroys connections to which the answer is still being sent, and `server.close()` calls it. Other
     // listeners to SIGTERM call all three.
     server.closeIdleConnections = server.closeAllConnections = () => {
@@ -79,9 +90,10 @@ export class HttpServers {
     void over.then(() => {
       wake();
     });
-    await this.readKernel();
+    await (this.kernelIsRead ??= this.readKernel());
+    await Promise.resolve(); // closes that other listeners to SIGTERM have asked for go first
     this.isClosing = true;
-    for (const server of this.servers) if (server.listening) server.close();
+    for (const [server, close] of this.servers) if (server.listening) close();
     for (const exchange of this.exchanges) this.announceEnd(exchange);
     for (;;) {
       this.closeIdle();
