@@ -43,8 +43,8 @@ const TIMEOUT_MS = 1_000;
  * How many lifecycles may be run again: their budgets are real time, and a machine that is busy elsewhere takes from it.
  * What is wrong with the function is wrong each time.
  */
-const PATIENCE = Math.max(5, Math.ceil(LIFECYCLES / 20));
-const ATTEMPTS = 3;
+const PATIENCE = Math.max(10, Math.ceil(LIFECYCLES / 20));
+const ATTEMPTS = 5;
 
 const CACHE = join(__dirname, "../../node_modules/.cache");
 mkdirSync(CACHE, { recursive: true });

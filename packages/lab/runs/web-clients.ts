@@ -144,7 +144,8 @@ export async function openClient({ before, converse }: WebClient, port: number, 
         () => (lastByteAt = performance.now()),
         () => undefined, // the connection was reset
       );
-      if (!socket.closed) await once(socket, "close");
+      // Not `once`, which rejects: a server that is gone resets a connection with unread bytes.
+      if (!socket.closed) await new Promise((resolve) => socket.once("close", resolve));
       return text;
     },
   };

@@ -27,8 +27,8 @@ const SEED = Number(
   process.env["WEB_LIFECYCLES_SEED"] ?? (process.env["WEB_LIFECYCLES"] === undefined ? 42 : Date.now() % 2 ** 31),
 );
 /** How many lifecycles may be run again: their second is real time, and a machine that is busy takes from it. */
-const PATIENCE = Math.max(5, Math.ceil(LIFECYCLES / 20));
-const ATTEMPTS = 3;
+const PATIENCE = Math.max(10, Math.ceil(LIFECYCLES / 20));
+const ATTEMPTS = 5;
 const SETTLE_MS = 60;
 /** Of requests after SIGTERM: the pool closes at 900 ms. */
 const LONGEST_MS = 800;
