@@ -15,7 +15,8 @@ const opening = database.open();
 // The clean-up on SIGTERM. Lambda sends that signal only to a function that has an extension.
 onShutdown("mysql", (context) => database.close(context));
 await registerExtension();
-await opening; // the environment may be frozen right after Init, which would cut the log-in off
+// With provisioned concurrency the environment is frozen right after Init, which would cut the log-in off.
+if (process.env["AWS_LAMBDA_INITIALIZATION_TYPE"] === "provisioned-concurrency") await opening;
 
 /**
  * Answers any event. An event with `sleepSeconds`, 0 to 900, first keeps the server busy for that long, so that you can

@@ -79,7 +79,14 @@ test("on SIGTERM nothing is loaded: there is no time for it", async () => {
 
 test("an environment that was never invoked gives back the connection of its Init", async () => {
   const result = await run(thisFunction(synthesized), runtime, database, []);
-  // Logged in before Init has ended: a freeze would cut the log-in off.
+  expect(result.outcomes.filter((outcome) => outcome !== "closed")).toEqual([]);
+  expect(result).toMatchObject({ abortedClients: 0, shutdown: { endedBy: "itself" } });
+});
+
+test("with provisioned concurrency the log-in ends before the freeze that follows Init", async () => {
+  const subject = thisFunction(synthesized);
+  const lambdaFunction = { ...subject.lambdaFunction, isProvisioned: true };
+  const result = await run({ ...subject, lambdaFunction }, runtime, database, []);
   const [connected] = result.timeline.filter(({ what }) => what.startsWith("connection to the server"));
   expect(connected).toMatchObject({ phase: "Init" });
   expect(result.outcomes).toEqual(["closed"]);

@@ -87,9 +87,9 @@ export class Database {
   }
 
   /**
-   * Connects. Await it during Init, since a freeze would cut the log-in off. It never throws.
+   * Connects, for use during Init. Never throws: the next statement connects again.
    *
-   * If the database is down now, the execution environment should still start. The next statement connects again.
+   * Await it where no invocation follows, as with provisioned concurrency: a freeze would cut the log-in off.
    */
   async open(): Promise<void> {
     try {
