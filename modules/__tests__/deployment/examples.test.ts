@@ -20,14 +20,14 @@ new AwsProvider(stack, "aws", { region: "us-east-1" });
 new ArchiveProvider(stack, "archive");
 const [region, name] = ["us-east-1", "orders"];
 const code = { entry: "modules/__tests__/fixture/index.ts" };
-const made = (scope, example) =>
+const argument = (scope, example) =>
   example === "scanned-database"
     ? new MysqlDatabase(scope, "database", { region, name, databaseName: name })
     : new GracefulFunction(scope, "function", { region, functionName: name, code });
 for (const file of ${JSON.stringify(EXAMPLES)}) {
   const [example] = Object.values(require(\`./modules/__tests__/examples/\${file}\`)) as ((...args: unknown[]) => void)[];
   const scope = new Construct(stack, file);
-  example(scope, ...(example.length < 2 ? [] : [made(scope, file)]));
+  example(scope, ...(example.length < 2 ? [] : [argument(scope, file)]));
 }
 Aspects.of(stack).add({
   visit(node) {

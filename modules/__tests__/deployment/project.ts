@@ -53,7 +53,7 @@ export class Project {
 
   constructor(private readonly config: ProjectConfig) {
     const { directory } = config;
-    const filter = (file: string): boolean => basename(file) !== "node_modules"; // CDK Terrain's are 482 MB
+    const filter = (file: string): boolean => basename(file) !== "node_modules"; // CDK Terrain's are hundreds of megabytes
     for (const name of COPIED) cpSync(join(ROOT, name), join(directory, name), { recursive: true, filter });
     symlinkSync(join(ROOT, "node_modules"), join(directory, "node_modules"));
     mkdirSync(join(directory, "home"));
